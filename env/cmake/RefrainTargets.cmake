@@ -1,0 +1,20 @@
+# refrain_module(NAME [LINK targets...])
+# One library a module from src/NAME/*.cpp; its data files (json) are installed to share/refrain/NAME.
+function(refrain_module name)
+  cmake_parse_arguments(arg "" "" "LINK" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
+  add_library(refrain_${name} STATIC ${sources})
+  add_library(refrain::${name} ALIAS refrain_${name})
+  target_include_directories(refrain_${name} PUBLIC ${PROJECT_SOURCE_DIR}/include)
+  target_link_libraries(refrain_${name} PUBLIC ${arg_LINK})
+  target_compile_options(refrain_${name} PRIVATE -Wall -Wextra -Wno-missing-field-initializers)
+endfunction()
+
+# refrain_job(NAME LINK targets...): build/bin/refrain-NAME from jobs/NAME.cpp.
+function(refrain_job name)
+  cmake_parse_arguments(arg "" "" "LINK" ${ARGN})
+  add_executable(refrain-${name} ${PROJECT_SOURCE_DIR}/jobs/${name}.cpp)
+  target_link_libraries(refrain-${name} PRIVATE ${arg_LINK})
+  set_target_properties(refrain-${name} PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
+  install(TARGETS refrain-${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endfunction()

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace refrain {
+
+/// SHA-256 as 64 hexadecimal digits.
+std::string sha256(std::string_view bytes);
+/// @throws Error if the file cannot be read
+std::string sha256_file(std::filesystem::path const& path);
+
+/// XXH3-128 over a stream of bytes, as 32 hexadecimal digits (XXH128's canonical form).
+class Xxh3 {
+public:
+  Xxh3();
+  ~Xxh3();
+  Xxh3(Xxh3&&) noexcept;
+  Xxh3& operator=(Xxh3&&) noexcept;
+  void update(std::span<std::byte const> bytes);
+  std::string hex() const;
+
+private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+std::string xxh3(std::span<std::byte const> bytes);
+
+}  // namespace refrain

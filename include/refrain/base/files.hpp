@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace refrain {
+
+/// Files are 0600 in folders 0700, unless REFRAIN_GROUP_READ=1 (then 0640 and 0750). Called once by every launcher.
+void set_private_umask();
+
+/// The whole file. @throws Error if it is missing, a folder, or unreadable
+std::string read_file(std::filesystem::path const& path);
+
+/// Writes through `path`.tmp, fsync and rename, so that `path` holds the old or the new text, never a part.
+/// @throws Error on a full disk and the like; the temporary file is gone then
+void write_file_atomically(std::filesystem::path const& path, std::string_view text);
+
+/// fsync of a file or a folder. @throws Error
+void sync_path(std::filesystem::path const& path);
+
+/// Renames and fsyncs the parent folder. @throws Error
+void rename_durably(std::filesystem::path const& from, std::filesystem::path const& to);
+
+/// Makes `link` point to `target` by a rename of a temporary link. @throws Error
+void replace_symlink(std::filesystem::path const& target, std::filesystem::path const& link);
+
+/// Throws an Error that says whether `path` is missing, a folder or unreadable, and with which option it came.
+void require_readable_file(std::filesystem::path const& path, std::string const& option);
+void require_folder(std::filesystem::path const& path, std::string const& option);
+
+/// Bytes that an unprivileged writer may still write on the file system of `path` (of its nearest parent that exists).
+int64_t free_bytes(std::filesystem::path const& path);
+
+/// "12.3 GiB"
+std::string format_bytes(double bytes);
+
+/// Folder of the project's data files: REFRAIN_HOME/share/refrain, ../share/refrain beside the binary, or the source tree.
+/// `relative` is e.g. "shard/language_sets.json" or "h5schemas/pairs.v1.json". @throws Error if it is nowhere
+std::filesystem::path data_file(std::string const& relative);
+
+}  // namespace refrain

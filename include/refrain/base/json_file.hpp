@@ -1,0 +1,26 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace refrain {
+
+using Json = nlohmann::ordered_json;  ///< keeps the order in which keys stand in files
+
+/// @throws Error naming file, line and column
+Json read_json(std::filesystem::path const& path);
+Json parse_json(std::string_view text, std::filesystem::path const& path);
+
+/// Indented by 2, atomically.
+void write_json(std::filesystem::path const& path, Json const& value);
+
+/// `object[key]` as T. @throws Error naming the key, what it is and what it should be
+template <class T>
+T json_get(Json const& object, std::string const& key, std::filesystem::path const& path);
+template <class T>
+T json_get_or(Json const& object, std::string const& key, T fallback, std::filesystem::path const& path);
+
+}  // namespace refrain

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace refrain {
+
+/// One line on stderr, with the time of day; only the rank that called `enable_log` speaks.
+void log_line(std::string const& text);
+/// One line on stderr that begins with "warning:".
+void log_warning(std::string const& text);
+void enable_log(bool enabled);
+
+/// A bar with rate and ETA where stderr is a terminal, a timed line about every 30 s where it is not.
+class Progress {
+public:
+  Progress(std::string label, int64_t total, std::string unit);
+  ~Progress();
+  void advance(int64_t done, std::string const& detail = {});
+
+private:
+  std::string label_, unit_;
+  int64_t total_, done_ = 0;
+  double started_, last_printed_ = 0;
+  bool terminal_;
+};
+
+/// "1:02:03"
+std::string format_duration(double seconds);
+
+}  // namespace refrain

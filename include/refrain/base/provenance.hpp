@@ -1,0 +1,30 @@
+#pragma once
+
+#include <refrain/base/json_file.hpp>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace refrain {
+
+/// Who made an output, from what, with which settings: program, version, git revision, library versions, host, Slurm
+/// ids, start time, the whole option record, and SHA-256 of every input.
+class Provenance {
+public:
+  Provenance(std::string program, Json options);
+  /// Adds an input file and its digest; a folder adds its manifest.json, or else its config and index files.
+  void add_input(std::filesystem::path const& path);
+  /// Anything else worth keeping, under `key`.
+  void set(std::string const& key, Json value);
+  Json const& json() const noexcept { return json_; }
+  std::string text() const { return json_.dump(); }
+
+private:
+  Json json_;
+};
+
+char const* version();       ///< "0.1.0"
+char const* git_revision();  ///< of the source that was built
+
+}  // namespace refrain

@@ -1,0 +1,13 @@
+#pragma once
+
+namespace refrain {
+
+/// Installs handlers that only note a wish to stop: SIGUSR1 and SIGTERM (and SIGINT) ask for a stop after the current
+/// unit of work. A second SIGINT ends at once.
+void install_stop_handlers();
+/// Whether one of them came on this process.
+bool stop_requested() noexcept;
+/// The signal that came, or 0.
+int stop_signal() noexcept;
+
+}  // namespace refrain

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <refrain/base/dtype.hpp>
+#include <refrain/comm/communicator.hpp>
+
+#include <cstddef>
+#include <memory>
+
+namespace refrain::comm {
+
+/// Plain memory that a collective reads or writes; `count` elements of `type`.
+struct Buffer {
+  void* data;
+  std::size_t count;
+  DType type;
+};
+
+/// What a transfer belongs to. NCCL gives each lane a stream and a communicator; MPI does all of them at once.
+enum class Lane { compute, gather, reduce };
+
+enum class ReduceOp { sum, max };
+
+/// A transfer under way.
+struct Ticket {
+  int64_t id = 0;
+};
+
+/// Collectives over the ranks of one group, on one kind of memory. Reductions are summed in rank order, in fp32 for
+/// bf16 and fp16 (in fp64 for fp64), so that they give the same bits wherever the ranks run.
+/// All functions are @collective. Elements of `in` and `out` must not overlap unless they are equal (in place).
+class Collectives {
+public:
+  virtual ~Collectives() = default;
+  virtual int rank() const noexcept = 0;
+  virtual int size() const noexcept = 0;
+
+  virtual Ticket all_reduce(Buffer inout, ReduceOp op, Lane lane) = 0;
+  /// `out.count * size() == in.count`; rank r receives the sum of everyone's r-th part.
+  virtual Ticket reduce_scatter(Buffer out, Buffer in, Lane lane) = 0;
+  /// `out.count == in.count * size()`.
+  virtual Ticket all_gather(Buffer out, Buffer in, Lane lane) = 0;
+  virtual Ticket broadcast(Buffer inout, int root, Lane lane) = 0;
+  virtual void wait(Ticket ticket, Lane lane) = 0;
+};
+
+/// Collectives over host memory through MPI: each reduction is an all-to-all, summed in rank order. Work is done when
+/// the call returns.
+std::unique_ptr<Collectives> mpi_collectives(Communicator comm);
+
+}  // namespace refrain::comm

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <mpi.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace refrain::comm {
+
+/// A group of ranks. Copies share one handle; the last copy frees it. Every MPI return code is checked.
+class Communicator {
+public:
+  static Communicator world();   ///< @pre an MpiSession lives, or a single process runs without MPI
+  static Communicator single();  ///< this process alone; needs no MPI at all
+
+  /// Ranks with the same color, ordered by key. @collective
+  Communicator split(int color, int key) const;
+  /// Ranks on the same node. @collective
+  Communicator split_by_node() const;
+
+  int rank() const noexcept;
+  int size() const noexcept;
+  MPI_Comm native() const noexcept;
+
+  void barrier() const;                                                             ///< @collective
+  void broadcast(std::span<std::byte> bytes, int root) const;                       ///< @collective
+  std::string broadcast(std::string const& text, int root) const;                   ///< @collective
+  std::vector<std::string> gather(std::string const& text, int root) const;         ///< empty on other ranks. @collective
+  std::vector<std::string> all_gather(std::string const& text) const;               ///< @collective
+  int64_t sum(int64_t value) const;                                                 ///< @collective
+  int64_t max(int64_t value) const;                                                 ///< @collective
+  int64_t min(int64_t value) const;                                                 ///< @collective
+  double max(double value) const;                                                   ///< @collective
+  std::vector<int64_t> all_gather(int64_t value) const;                             ///< @collective
+
+private:
+  struct State;
+  explicit Communicator(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;
+};
+
+/// Runs `work` on every rank; if it throws on any, every rank throws the same Error (that of the lowest rank, its rank
+/// in the Place). So a failure on one rank ends the job in order and not in a hang. @collective
+void agree(Communicator const& comm, std::function<void()> const& work);
+
+}  // namespace refrain::comm

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <refrain/base/options.hpp>
+#include <refrain/comm/communicator.hpp>
+
+#include <functional>
+
+namespace refrain::comm {
+
+/// When a job starts MPI.
+enum class MpiStart {
+  always,
+  when_launched,  ///< only under mpirun or srun, since login nodes may refuse MPI_Init
+};
+
+/// What `launch` needs of a job.
+struct Job {
+  std::function<OptionTable()> declare;             ///< binds the job's options struct
+  std::function<void()> validate;                   ///< what one option alone cannot know
+  std::function<Exit(Communicator const&)> run;
+  std::function<MpiStart()> mpi;                    ///< asked after parsing
+};
+
+/// The one main of all jobs: parses, starts MPI where the job is parallel, runs, and prints what was thrown once, as one
+/// line with its rank. An exception on one rank alone ends all ranks (MPI_Abort after the line is printed).
+int launch(int argc, char** argv, Job const& job);
+
+/// Main of a job whose `Options` has `static OptionTable table(Options&)`, `void validate()` and `MpiStart mpi() const`.
+template <class Options>
+int launch(int argc, char** argv, Exit (*run)(Options const&, Communicator const&)) {
+  Options options;
+  return launch(argc, argv,
+                Job{.declare = [&] { return Options::table(options); },
+                    .validate = [&] { options.validate(); },
+                    .run = [&](Communicator const& world) { return run(options, world); },
+                    .mpi = [&] { return options.mpi(); }});
+}
+
+}  // namespace refrain::comm

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace refrain::text {
+
+struct Turn {
+  std::string role, content;
+};
+
+/// A declarative chat template (src/text/templates/*.json): a named family, or a JSON file of the same form.
+class ChatTemplate {
+public:
+  /// `choice` is auto, a family's name or a JSON file. auto matches the model's own template text (chat_template in
+  /// tokenizer_config.json, or chat_template.jinja beside it); an unknown one is an Error that says how to name one.
+  static ChatTemplate load(std::string const& choice, std::filesystem::path const& tokenizer_folder);
+
+  std::string const& name() const noexcept;
+  /// The text that transformers' apply_chat_template(tokenize=False) gives. @throws Error where the template refuses the
+  /// conversation (roles that do not alternate)
+  std::string render(std::vector<Turn> const& turns, bool add_generation_prompt, std::string const& bos_token,
+                     std::string const& eos_token) const;
+
+  ChatTemplate(ChatTemplate&&) noexcept;
+  ChatTemplate& operator=(ChatTemplate&&) noexcept;
+  ~ChatTemplate();
+
+private:
+  struct State;
+  explicit ChatTemplate(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace refrain::text

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace refrain::text {
+
+/// A tokenizer.json of Hugging Face's kind, byte-level BPE with a regex split (Llama 3) or SentencePiece-type BPE with byte
+/// fallback (Llama 2): the same ids as the `tokenizers` library. What is not understood is refused by name.
+class Tokenizer {
+public:
+  /// From a folder with tokenizer.json (and tokenizer_config.json). @throws Error
+  static Tokenizer load(std::filesystem::path const& folder);
+
+  /// Special tokens inside the text become their ids, as in tokenizers' encode. Does not add begin-of-text
+  /// (add_special_tokens=False). Thread-safe. @throws Error if `text` is not UTF-8
+  std::vector<int32_t> encode(std::string_view text) const;
+  /// Like Hugging Face's decode(skip_special_tokens); invalid bytes as U+FFFD.
+  std::string decode(std::vector<int32_t> const& ids, bool skip_special) const;
+
+  int64_t vocab_size() const noexcept;        ///< highest id + 1, added tokens included
+  std::string const& bos_token() const noexcept;  ///< "" where there is none
+  std::string const& eos_token() const noexcept;
+  int32_t bos_id() const noexcept;            ///< -1 where there is none
+  int32_t eos_id() const noexcept;
+
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+  ~Tokenizer();
+
+private:
+  struct State;
+  explicit Tokenizer(std::shared_ptr<State const> state);
+  std::shared_ptr<State const> state_;
+};
+
+}  // namespace refrain::text
