@@ -1,0 +1,31 @@
+#pragma once
+
+#include <refrain/base/dtype.hpp>
+#include <refrain/comm/collectives.hpp>
+#include <refrain/comm/parallel_layout.hpp>
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <string>
+
+namespace refrain::model {
+
+/// The device that tensors live on, and the collectives between its ranks. Only its implementations name CUDA or NCCL.
+class Backend {
+public:
+  virtual ~Backend() = default;
+  virtual at::Device device() const = 0;
+  virtual comm::Collectives& tensor() = 0;  ///< over the ranks that hold slices of the same weights
+  virtual comm::Collectives& data() = 0;    ///< over the ranks that hold the same slice
+  /// Highest memory in use so far, in bytes (VmHWM on the CPU).
+  virtual int64_t peak_memory() const = 0;
+};
+
+/// Host memory and MPI.
+std::unique_ptr<Backend> cpu_backend(comm::ParallelLayout const& layout);
+
+at::ScalarType scalar_type(DType dtype);
+comm::Buffer buffer_of(at::Tensor const& contiguous);
+
+}  // namespace refrain::model
