@@ -9,7 +9,7 @@
 namespace refrain {
 
 /// Number types of tensors in files.
-enum class DType { bf16, fp16, fp32, fp64, int32, int64 };
+enum class DType { bf16, fp16, fp32, fp64, int32, int64, int8, uint8 };
 
 std::size_t size_of(DType dtype) noexcept;
 std::string to_string(DType dtype);                 ///< "bf16"

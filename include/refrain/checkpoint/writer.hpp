@@ -12,13 +12,14 @@ namespace refrain::checkpoint {
 enum class VerifyWrites { first, all, off };  // whether a finished checkpoint is read back from disk
 
 /// One rank's slice to be written: `object` is "/weights/NAME" or "/optimizer/master/NAME", .... Its bytes are asked for
-/// when their turn comes, so that a rank need not hold them all.
+/// piece by piece, in order, when their turn comes, so that a rank need not hold them all: `fill` gives the slice's
+/// row-major bytes from `first_byte` on.
 struct SliceToWrite {
   std::string object;
   DType dtype;
   Shape global_shape;
   Slice slice;
-  std::function<void(std::span<std::byte> out)> fill;
+  std::function<void(int64_t first_byte, std::span<std::byte> out)> fill;
 };
 
 /// Everything of a checkpoint but its tensors.
