@@ -1,0 +1,42 @@
+#include <refrain/h5/handle.hpp>
+
+#include <mutex>
+
+namespace refrain::h5 {
+
+void initialise() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    H5open();
+    H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+  });
+}
+
+namespace {
+
+herr_t keep_innermost(unsigned, H5E_error2_t const* entry, void* out) {
+  if (entry->desc && *entry->desc) *static_cast<std::string*>(out) = entry->desc;
+  return 0;
+}
+
+}  // namespace
+
+Error hdf5_error(std::string const& problem, std::string remedy, Place place) {
+  std::string reason;
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep_innermost, &reason);
+  H5Eclear2(H5E_DEFAULT);
+  for (auto& c : reason)
+    if (c == '\n') c = ' ';
+  return Error(reason.empty() ? problem : problem + ": " + reason, std::move(remedy), std::move(place));
+}
+
+Handle own(hid_t id, Handle::Closer close, std::string const& problem, Place const& place) {
+  if (id < 0) throw hdf5_error(problem, "the file is damaged or the disk failed; make it again", place);
+  return Handle(id, close);
+}
+
+void check(herr_t status, std::string const& problem, Place const& place) {
+  if (status < 0) throw hdf5_error(problem, "the file is damaged or the disk failed; make it again", place);
+}
+
+}  // namespace refrain::h5
