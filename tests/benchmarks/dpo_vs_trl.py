@@ -1,0 +1,126 @@
+"""DPO on a 56 M-parameter Llama: ours as a whole process (load, reference pass, training, final checkpoint) against
+TRL's precomputed reference pass and train() alone, at TRL's best micro-batch. Same model, pairs, order and steps."""
+
+import argparse
+import json
+import os
+import pathlib
+import random
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get("REFRAIN_BIN", SOURCE / "build/bin"))
+GLOBAL_BATCH = 16
+
+
+def write_inputs(work, pairs):
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(vocab_size=32000, hidden_size=512, intermediate_size=1408, num_hidden_layers=8, num_attention_heads=8,
+                         num_key_value_heads=4, tie_word_embeddings=False, max_position_embeddings=1024)
+    model = LlamaForCausalLM(config)
+    model.save_pretrained(work / "model")
+    draw = random.Random(0)
+    ids = lambda low, high: [draw.randrange(3, 32000) for _ in range(draw.randint(low, high))]
+    rows = [{"prompt_ids": ids(60, 250), "chosen_ids": ids(20, 200), "rejected_ids": ids(20, 200)} for _ in range(pairs)]
+    (work / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    print(f"model: {sum(p.numel() for p in model.parameters()):,} parameters; {pairs} pairs, global batch {GLOBAL_BATCH}, fp32")
+
+
+def train_with_trl(work, micro_batch):
+    """In a process of its own; prints one JSON line."""
+    import resource
+    import time
+
+    import torch
+    from datasets import Dataset
+    from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+    from tokenizers import Tokenizer, models
+    from trl import DPOConfig, DPOTrainer
+
+    class OnReadyTokens(DPOTrainer):
+        def _prepare_dataset(self, dataset, *_):
+            return dataset
+
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    rows = [json.loads(line) for line in (work / "pairs.jsonl").read_text().splitlines()]
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"<pad>": 0}, unk_token="<pad>")),
+                                        pad_token="<pad>", eos_token="<pad>")
+    model = AutoModelForCausalLM.from_pretrained(work / "model", dtype=torch.float32)
+    with tempfile.TemporaryDirectory() as out:
+        config = DPOConfig(output_dir=out, per_device_train_batch_size=micro_batch,
+                           gradient_accumulation_steps=GLOBAL_BATCH // micro_batch, num_train_epochs=1, learning_rate=1e-6,
+                           beta=0.1, max_length=1024, precompute_ref_log_probs=True, save_strategy="no", report_to="none",
+                           bf16=False, use_cpu=True, disable_tqdm=True, logging_steps=1, gradient_checkpointing=False,
+                           precompute_ref_batch_size=micro_batch)
+        begin = time.perf_counter()
+        trainer = OnReadyTokens(model=model, args=config, processing_class=tokenizer, train_dataset=Dataset.from_list(rows))
+        trainer.train()
+        seconds = time.perf_counter() - begin
+    print(json.dumps({"seconds": seconds, "peak_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
+
+
+def run_trl(work, micro_batch, threads):
+    with tempfile.TemporaryDirectory() as cache:  # a fresh cache, or the second run finds the reference pass of the first
+        environment = os.environ | {"OMP_NUM_THREADS": str(threads), "HF_HOME": cache, "HF_HUB_OFFLINE": "1",
+                                    "HF_DATASETS_CACHE": cache, "TOKENIZERS_PARALLELISM": "false"}
+        done = subprocess.run([sys.executable, __file__, "--trl", str(micro_batch), "--work", str(work)], env=environment,
+                              capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def run_ours(work, threads, repeat):
+    run_dir = work / f"run-{repeat}"
+    done = subprocess.run(
+        ["/usr/bin/time", "-f", "%e seconds %M KiB", BIN / "refrain-train", "--pairs", work / "pairs.h5", "--init", work / "model",
+         "--run-dir", run_dir, "--epochs", "1", "--global-batch-pairs", str(GLOBAL_BATCH), "--dtype", "fp32"],
+        env=os.environ | {"OMP_NUM_THREADS": str(threads)}, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(done.stderr)
+    seconds, peak = re.search(r"([\d.]+) seconds (\d+) KiB", done.stderr).groups()
+    return {"seconds": float(seconds), "peak_kib": int(peak)}
+
+
+def shard(work):
+    subprocess.run([BIN / "refrain-shard", "--pairs", work / "pairs.jsonl", "--tokenizer", work / "model", "--configuration", "all",
+                    "--out", work / "pairs.h5"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--pairs", type=int, default=64)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--work", type=pathlib.Path)
+    parser.add_argument("--trl", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.trl:
+        return train_with_trl(options.work, options.trl)
+
+    with tempfile.TemporaryDirectory() as scratch:
+        work = options.work or pathlib.Path(scratch)
+        write_inputs(work, options.pairs)
+        shard(work)
+        tried = {micro: run_trl(work, micro, options.threads) for micro in (1, 2, 4, 8, 16)}
+        for micro, result in tried.items():
+            print(f"TRL, micro-batch {micro:2}: {options.pairs / result['seconds']:6.2f} pairs/s, {result['peak_kib'] / 2**20:5.2f} GiB")
+        best = min(tried, key=lambda micro: tried[micro]["seconds"])
+        # In turn, so that a drift of the machine's speed meets both.
+        rounds = [(run_ours(work, options.threads, i), run_trl(work, best, options.threads)) for i in range(options.repeats)]
+        median = lambda which, key: statistics.median(pair[which][key] for pair in rounds)
+        for name, which in (("refrain-train (whole process)", 0), (f"TRL (micro-batch {best})", 1)):
+            print(f"{name:30} {options.pairs / median(which, 'seconds'):6.2f} pairs/s  {median(which, 'peak_kib') / 2**20:5.2f} GiB")
+        ratios = sorted(trl["seconds"] / ours["seconds"] for ours, trl in rounds)
+        print(f"speed ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}), "
+              f"memory ratio {median(0, 'peak_kib') / median(1, 'peak_kib'):.2f}")
+
+
+main()
