@@ -1,7 +1,9 @@
 #include <refrain/h5/reader.hpp>
 
-#include <refrain/base/files.hpp>
+#include <refrain/base/digest.hpp>
 #include <refrain/h5/schema.hpp>
+
+#include <unistd.h>
 
 namespace refrain::h5 {
 
@@ -15,7 +17,8 @@ std::vector<hsize_t> sizes(Shape const& shape) { return {shape.begin(), shape.en
 
 Reader::Reader(std::filesystem::path path, std::string const& schema) : path_(std::move(path)) {
   initialise();
-  require_readable_file(path_, "");
+  if (std::filesystem::is_directory(path_)) throw Error("this is a folder, not a file", "name a file in it", {.file = path_});
+  if (::access(path_.c_str(), R_OK) != 0) throw system_error("read the file", {}, {.file = path_});
   file_size_ = static_cast<int64_t>(std::filesystem::file_size(path_));
   if (file_size_ == 0) throw Error("the file is empty", "make it again", {.file = path_});
   if (H5Fis_hdf5(path_.c_str()) <= 0) {
@@ -32,6 +35,8 @@ Reader::Reader(std::filesystem::path path, std::string const& schema) : path_(st
   if (!schema.empty() && schema_ != schema)
     throw Error("the file is of kind " + schema_ + ", but " + schema + " is needed here", "give the right file", {.file = path_});
   auto const provenance = text_attribute("provenance");
+  if (text_attribute("provenance_xxh3") != xxh3(std::as_bytes(std::span(provenance))))
+    throw Error("the provenance does not match its digest", again, {.file = path_, .object = "/@provenance"});
   provenance_ = Json::parse(provenance, nullptr, false);
   if (provenance_.is_discarded()) throw Error("provenance is not JSON", again, {.file = path_, .object = "/@provenance"});
   auto root = own(H5Gopen2(file_.get(), "/", H5P_DEFAULT), H5Gclose, "cannot read the root group", {.file = path_});

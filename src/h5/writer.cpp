@@ -1,5 +1,6 @@
 #include <refrain/h5/writer.hpp>
 
+#include <refrain/base/digest.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/h5/schema.hpp>
 
@@ -44,7 +45,10 @@ Writer::Writer(std::filesystem::path path, std::string const& schema, Json const
   if (!file_) throw hdf5_error("cannot create the file", "check that the folder exists, may be written and has space", place());
   try {
     attribute("/", "schema", schema_);
-    attribute("/", "provenance", provenance.dump(-1, ' ', true));
+    auto const text = provenance.dump(-1, ' ', true);
+    attribute("/", "provenance", text);
+    // Beyond 64 KiB HDF5 keeps an attribute where no checksum covers it.
+    attribute("/", "provenance_xxh3", xxh3(std::as_bytes(std::span(text))));
   } catch (...) {
     discard();
     throw;

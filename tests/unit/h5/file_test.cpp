@@ -1,0 +1,186 @@
+#include <refrain/h5/reader.hpp>
+#include <refrain/h5/writer.hpp>
+
+#include <catch2/catch.hpp>
+
+#include <unistd.h>
+
+#include <cstring>
+#include <fstream>
+#include <random>
+
+using namespace refrain;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Folder {
+  fs::path path = fs::temp_directory_path() / ("refrain-h5-" + std::to_string(::getpid()));
+  Folder() { fs::create_directories(path); }
+  ~Folder() { fs::remove_all(path); }
+};
+
+std::string message(std::function<void()> const& work) {
+  try {
+    work();
+  } catch (Error const& error) {
+    return error.what();
+  }
+  return "nothing was thrown";
+}
+
+fs::path write_reference(fs::path const& path, std::vector<double> const& chosen, std::vector<double> const& rejected) {
+  h5::Writer file(path, "reference.v1", Json{{"program", "test"}});
+  file.write("/reference/chosen_logp", chosen);
+  file.write("/reference/rejected_logp", rejected);
+  file.finish();
+  return path;
+}
+
+}  // namespace
+
+TEST_CASE("numbers and texts come back as they were written") {
+  Folder folder;
+  auto const path = folder.path / "metrics.h5";
+  std::vector<int64_t> const steps{1, 2, 3};
+  std::vector<double> const loss{0.5, -1e300, 3};
+  std::vector<std::string> const texts{"", "zwölf", std::string("a\0b", 3)};
+  {
+    h5::Writer file(path, "metrics.v1", Json{{"options", {{"name", "Łódź"}}}});
+    file.write("/metrics/step", steps);
+    file.write("/metrics/rewards/chosen", loss);
+    file.write("/other/grid", std::vector<float>{1, 2, 3, 4, 5, 6}, {2, 3});
+    file.write_text("/other/names", texts);
+    file.write("/other/none", std::vector<int32_t>{});
+    file.finish();
+  }
+  h5::Reader file(path, "metrics.v1");
+  CHECK(file.read<int64_t>("/metrics/step") == steps);
+  CHECK(file.read<double>("/metrics/rewards/chosen") == loss);
+  CHECK(file.read_text("/other/names") == texts);
+  CHECK(file.read<int32_t>("/other/none").empty());
+  CHECK(file.info("/other/grid").shape == Shape{2, 3});
+  CHECK(file.info("/other/grid").checksummed);
+  CHECK(file.provenance()["options"]["name"] == "Łódź");
+  std::vector<float> box(2);
+  file.read_box("/other/grid", {0, 1}, {2, 1}, std::as_writable_bytes(std::span(box)));
+  CHECK(box == std::vector<float>{2, 5});
+  CHECK_THROWS_AS(file.read_box("/other/grid", {1, 1}, {2, 1}, std::as_writable_bytes(std::span(box))), Error);
+  CHECK_FALSE(fs::exists(path.string() + ".tmp"));
+}
+
+TEST_CASE("an unfinished file leaves nothing") {
+  Folder folder;
+  {
+    h5::Writer file(folder.path / "a.h5", "metrics.v1", Json::object());
+    file.write("/metrics/step", std::vector<int64_t>{1});
+  }
+  CHECK(fs::is_empty(folder.path));
+}
+
+TEST_CASE("a file is finished only if it keeps to its schema") {
+  Folder folder;
+  auto const path = folder.path / "reference.h5";
+  CHECK(message([&] { write_reference(path, {1, 2}, {1}); }) ==
+        "has 1 pairs, but /reference/chosen_logp has 2 [" + path.string() + ".tmp:/reference/rejected_logp] (make the file again with refrain-train)");
+  CHECK(fs::is_empty(folder.path));
+}
+
+TEST_CASE("files of another kind are refused with their kind") {
+  Folder folder;
+  auto const path = write_reference(folder.path / "r.h5", {1}, {2});
+  CHECK(message([&] { h5::Reader(path, "metrics.v1"); }) ==
+        "the file is of kind reference.v1, but metrics.v1 is needed here [" + path.string() + "] (give the right file)");
+  auto const later = folder.path / "later.h5";
+  CHECK(message([&] { h5::Writer(later, "metrics.v9", Json::object()).finish(); }) ==
+        "the file says that it is of kind 'metrics.v9', which this version does not know [" + later.string() +
+            ".tmp:/@schema] (use the version of Refrain that wrote it, or make it again)");
+}
+
+TEST_CASE("what is no HDF5 file of ours is refused in one line") {
+  Folder folder;
+  auto const path = folder.path / "x.h5";
+  auto const open = [&] { h5::Reader reader(path); };
+  CHECK(message(open) == "cannot read the file: No such file or directory [" + path.string() + "] (check the path)");
+  std::ofstream(path).close();
+  CHECK(message(open) == "the file is empty [" + path.string() + "] (make it again)");
+  std::ofstream(path) << "{\"a\": 1}";
+  CHECK(message(open) == "not an HDF5 file [" + path.string() + "] (give a file that Refrain wrote)");
+  CHECK(message([&] { h5::Reader reader(folder.path); }) == "this is a folder, not a file [" + folder.path.string() + "] (name a file in it)");
+  write_reference(path, std::vector<double>(1000, 1.5), std::vector<double>(1000, 2.5));
+  fs::resize_file(path, fs::file_size(path) - 100);
+  CHECK(message(open).find("cannot be opened as HDF5: truncated file") == 0);
+}
+
+TEST_CASE("bf16 and fp16 have their bits") {
+  Folder folder;
+  auto const path = folder.path / "w.h5";
+  std::vector<uint16_t> const bits{0x3f80, 0x0001, 0x7f80, 0xffff};
+  {
+    h5::Writer file(path, "weights.v1", Json::object());
+    for (auto dtype : {DType::bf16, DType::fp16}) {
+      file.create("/weights/" + to_string(dtype), dtype, {4});
+      file.write_box("/weights/" + to_string(dtype), {0}, {4}, std::as_bytes(std::span(bits)));
+    }
+    file.finish();
+  }
+  h5::Reader file(path);
+  for (auto dtype : {DType::bf16, DType::fp16}) {
+    std::vector<uint16_t> read(4);
+    CHECK(file.info("/weights/" + to_string(dtype)).dtype == dtype);
+    file.read_box("/weights/" + to_string(dtype), {0}, {4}, std::as_writable_bytes(std::span(read)));
+    CHECK(read == bits);
+  }
+}
+
+TEST_CASE("chunks are about 4 MiB in equal parts") {
+  CHECK(h5::chunk_shape({3, 5}, 4) == Shape{3, 5});
+  CHECK(h5::chunk_shape({0}, 4) == Shape{1});
+  CHECK(h5::chunk_shape({2'000'000}, 4) == Shape{1'000'000});
+  CHECK(h5::chunk_shape({128256, 4096}, 2) == Shape{511, 4096});
+  CHECK(h5::chunk_shape({7, 3'000'000}, 2) == Shape{1, 1'500'000});
+}
+
+TEST_CASE("no flipped bit changes what is read unseen") {
+  Folder folder;
+  std::mt19937_64 random(11);
+  auto const path = folder.path / "m.h5";
+  {
+    h5::Writer file(path, "metrics.v1", Json{{"long", std::string(100'000, 'x')}, {"host", "node1"}});
+    file.write("/steps", std::vector<int64_t>{1, 2, 3, 4});
+    std::vector<double> column(3000);
+    for (auto& value : column) value = static_cast<double>(random());
+    file.write("/metrics/loss", column);
+    file.write_text("/metrics_names", {"eins", "zwei"});
+    file.finish();
+  }
+  auto const view = [&] {
+    h5::Reader file(path, "metrics.v1");
+    std::string all = file.provenance().dump();
+    for (auto const& [name, info] : file.datasets()) {
+      std::vector<std::byte> values(static_cast<std::size_t>(element_count(info.shape)) * size_of(info.dtype));
+      file.read_box(name, Shape(info.shape.size(), 0), info.shape, values);
+      all += name + to_string(info.dtype) + to_string(info.shape) + std::string(reinterpret_cast<char const*>(values.data()), values.size());
+    }
+    return all;
+  };
+  auto const before = view();
+  std::string bytes(fs::file_size(path), '\0');
+  std::ifstream(path, std::ios::binary).read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  int found = 0;
+  for (int i = 0; i < 400; ++i) {
+    auto flipped = bytes;
+    auto const bit = random() % (bytes.size() * 8);
+    flipped[bit / 8] ^= static_cast<char>(1 << (bit % 8));
+    std::ofstream(path, std::ios::binary).write(flipped.data(), static_cast<std::streamsize>(flipped.size()));
+    try {
+      auto const after = view();
+      INFO("byte " << bit / 8 << " bit " << bit % 8);
+      bool const same = after == before;
+      CHECK(same);
+    } catch (Error const&) {
+      ++found;
+    }
+  }
+  CHECK(found > 100);
+}
