@@ -4,21 +4,20 @@
 #include <refrain/comm/communicator.hpp>
 
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
 namespace refrain::checkpoint {
 
-enum class VerifyWrites { first, all, off };  // whether a finished checkpoint is read back from disk
-
 /// One rank's slice to be written: `object` is "/weights/NAME" or "/optimizer/master/NAME", .... Its bytes are asked for
 /// piece by piece, in order, when their turn comes, so that a rank need not hold them all: `fill` gives the slice's
-/// row-major bytes from `first_byte` on.
+/// row-major bytes from `first_byte` on (at most 16 MiB at once).
 struct SliceToWrite {
   std::string object;
   DType dtype;
   Shape global_shape;
-  Slice slice;
+  Slice slice;  ///< an empty one is left out
   std::function<void(int64_t first_byte, std::span<std::byte> out)> fill;
 };
 
@@ -27,15 +26,34 @@ struct CheckpointMeta {
   std::filesystem::path small_files_from;  ///< config.json, tokenizer and template files are copied from here
   Json training_state;                     ///< null where there is none
   Json provenance;
+  /// Texts that replace, or are added to, the copied small files, by name ("config.json").
+  std::map<std::string, std::string> small_files = {};
 };
 
-/// Writes a checkpoint folder by all ranks together, each its own files, as DESIGN 1 says: temporary folder, digests from
-/// memory, fsync, read back if asked, manifest last, rename. Nothing is left under `folder` if any rank fails.
+/// One weights file to be written.
+struct FilePlan {
+  int file = 0;   ///< which, from 0 on
+  int files = 1;  ///< of how many, on all ranks together
+  std::vector<SliceToWrite> slices;
+};
+
+/// Which checkpoints of a run are read back: `first` means the first one and final/.
+enum class VerifyWrites { first, all, off };
+
+/// Whether a finished checkpoint is read back from disk (its page cache dropped) before it gets its name.
+enum class ReadBack { no, yes };
+
+/// Writes a checkpoint folder by all ranks together, each its own files (weights-00001-of-00002.h5 is rank 0's), as DESIGN 1
+/// says: into `folder`.tmp, digests from memory, fsync, read back if asked, manifest last, rename, fsync of the parent. The
+/// slices of all ranks must cover every tensor exactly once. NaN and Inf are refused, naming the tensor. Free space is asked
+/// for first. Nothing is left under `folder` or `folder`.tmp if any rank fails.
 /// @collective over `world`. @throws the same Error on every rank
 void write_checkpoint(comm::Communicator const& world, std::filesystem::path const& folder,
-                      std::vector<SliceToWrite> const& mine, CheckpointMeta const& meta, bool read_back);
+                      std::vector<SliceToWrite> const& mine, CheckpointMeta const& meta, ReadBack read_back);
 
-/// The resumable checkpoints of a run: `run_dir/checkpoints/step-00000123`, `latest`, pruning.
-class CheckpointFolder { /* designed by its owner */ };
+/// The same for files whose number and contents do not depend on the ranks: this rank writes `mine`, each of them one
+/// weights file. @collective over `world`
+void write_checkpoint_files(comm::Communicator const& world, std::filesystem::path const& folder,
+                            std::vector<FilePlan> const& mine, CheckpointMeta const& meta, ReadBack read_back);
 
 }  // namespace refrain::checkpoint
