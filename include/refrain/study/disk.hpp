@@ -1,0 +1,23 @@
+#pragma once
+
+#include <refrain/study/slurm.hpp>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+namespace refrain::study {
+
+/// Bytes that one member writes at most: two resumable checkpoints side by side for a moment (fp32 master values and
+/// two moments, 12 bytes a parameter each) and final/ (2 bytes), estimated from the model's bf16 weight files.
+double peak_disk_bytes(std::filesystem::path const& model);
+
+/// Compares what the members of an array that run at once need with REFRAIN_DISK_TB. Nothing without it.
+/// @throws Error with the sbatch line that throttles the array enough
+void check_disk(Settings const& settings, std::optional<Allocation> const& allocation, Environment const& environment,
+                std::string const& script);
+
+/// N of `--array=0-11%N` in what `scontrol show job ARRAY` prints, 0 where the array is not throttled.
+int array_throttle(std::string const& records);
+
+}  // namespace refrain::study

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <refrain/study/configuration.hpp>
+#include <refrain/study/settings.hpp>
+
+#include <filesystem>
+
+namespace refrain::study {
+
+/// The refrain-shard line of a configuration. `program` is the binary.
+Words shard_line(std::filesystem::path const& program, Configuration const& configuration, Settings const& settings,
+                 std::filesystem::path const& out);
+
+/// Makes `folder`/pairs.h5, once for all members: who comes first does it under a lock, the others wait for the file.
+/// What it was made from (the line, digests of preference files and tokenizer) stands in pairs.json beside it. If that
+/// has changed it is made anew, unless a member has begun to train on the old one.
+/// @returns the file. @throws Error if refrain-shard fails, or if members have begun with other pairs
+std::filesystem::path prepare_pairs(Words const& line, Settings const& settings, std::filesystem::path const& folder);
+
+}  // namespace refrain::study

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+namespace refrain::study {
+
+/// How one start of training ended.
+enum class Ending { finished, stopped_early, failed };
+
+/// What the study reads and keeps of one member: the run folder's status.json, which refrain-train writes, and beside
+/// the folder NAME.starts.jsonl, a line for every start.
+class RunFolder {
+public:
+  explicit RunFolder(std::filesystem::path path) : path_(std::move(path)) {}
+
+  std::filesystem::path const& path() const noexcept { return path_; }
+
+  /// "running", "stopped", "finished", "failed" as refrain-train says it; empty before the first start.
+  std::string state() const;
+  /// Optimizer steps done, 0 before the first.
+  int64_t step() const;
+  /// Whether training has finished and its final/ stands.
+  bool finished() const;
+
+  /// From the exit code of the launcher. With --kill-on-bad-exit the ranks that are last to exit with 85 may be killed,
+  /// so a run that says itself that it stopped has stopped.
+  Ending classify(int exit_code) const;
+
+  /// Says in status.json that the run failed, where the ranks could not say so themselves. `error` is one line.
+  void mark_failed(std::string const& error) const;
+
+  /// Appends a line to the record of starts. `job` is Slurm's id or empty, `command` the line that was started.
+  void record_start(std::string const& job, std::string const& command, int exit_code, Ending ending) const;
+
+  /// Whether the last two starts both stopped early at the same step: a third would do no better.
+  bool stands_still() const;
+
+private:
+  std::filesystem::path starts() const { return path_.string() + ".starts.jsonl"; }
+
+  std::filesystem::path path_;
+};
+
+}  // namespace refrain::study

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace refrain::study {
+
+/// A command line: program and arguments.
+using Words = std::vector<std::string>;
+
+/// Splits as a POSIX shell does: white space parts words; single quotes, double quotes and backslashes keep it. Nothing
+/// is expanded. `what` names the text in messages, e.g. "REFRAIN_TRAIN_ARGS".
+/// @throws Error for a quote that is not closed
+Words split_words(std::string_view text, std::string const& what);
+
+/// The inverse: a line that can be pasted into a shell.
+std::string join_words(Words const& words);
+
+/// Paths from a variable: the text itself where it names something that exists (spaces allowed), else its words, with
+/// patterns such as *.parquet expanded. @throws Error if a word names nothing
+Words split_paths(std::string const& text, std::string const& what);
+
+/// Adds `extra` to `options` (both `--name value...` or `--name=value`); an option given in `extra` replaces the one
+/// of the same name. @throws Error if `extra` sets one of `reserved`, which `what` may not set, or begins with a bare word
+Words merge_options(Words const& options, Words const& extra, Words const& reserved, std::string const& what);
+
+}  // namespace refrain::study

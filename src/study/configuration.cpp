@@ -1,0 +1,57 @@
+#include <refrain/base/error.hpp>
+#include <refrain/base/json_file.hpp>
+#include <refrain/study/configuration.hpp>
+
+#include <functional>
+
+namespace refrain::study {
+
+namespace {
+
+/// Calls `visit` with the name and the three parts of every configuration.
+void for_each(Json const& table, std::filesystem::path const& path,
+              std::function<void(std::string const&, Json const&, Json const&, Json const&)> const& visit) {
+  for (auto const* part : {"methods", "sizes", "pairs"})
+    if (!table.is_object() || !table.contains(part) || !table[part].is_object())
+      throw Error("the table of configurations has no object '" + std::string(part) + "'", "restore the file from the release",
+                  {.file = path});
+  for (auto const& [method, method_entry] : table["methods"].items())
+    for (auto const& [size, size_entry] : table["sizes"].items())
+      for (auto const& [pairs, pairs_entry] : table["pairs"].items())
+        visit(method + "_" + size + "_" + pairs, method_entry, size_entry, pairs_entry);
+}
+
+std::string list_keys(Json const& object) {
+  std::string text;
+  for (auto const& [key, value] : object.items()) text += (text.empty() ? "" : "|") + key;
+  return text;
+}
+
+}  // namespace
+
+Words configuration_names(std::filesystem::path const& path) {
+  Words names;
+  for_each(read_json(path), path, [&](auto const& name, auto const&...) { names.push_back(name); });
+  return names;
+}
+
+Configuration find_configuration(std::string const& name, std::filesystem::path const& path) {
+  Json const table = read_json(path);
+  Configuration found;
+  for_each(table, path, [&](std::string const& each, Json const& method, Json const& size, Json const& pairs) {
+    if (each != name) return;
+    found.name = each;
+    found.pairs = pairs.get<std::string>();
+    found.nodes = json_get<int>(size, "nodes", path);
+    found.tasks_per_node = json_get<int>(size, "tasks_per_node", path);
+    found.tensor_parallel = json_get<int>(size, "tensor_parallel", path);
+    for (auto const* part : {&method, &size})
+      for (auto const& word : part->at("train")) found.train_options.push_back(word.get<std::string>());
+  });
+  if (found.name.empty())
+    throw UsageError("there is no configuration '" + name + "'",
+                     "names are " + list_keys(table["methods"]) + "_" + list_keys(table["sizes"]) + "_" + list_keys(table["pairs"]));
+  return found;
+}
+
+}  // namespace refrain::study

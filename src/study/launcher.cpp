@@ -1,0 +1,87 @@
+#include <refrain/base/error.hpp>
+#include <refrain/study/launcher.hpp>
+
+#include <algorithm>
+#include <sstream>
+
+namespace refrain::study {
+
+namespace {
+
+/// The line of a failed start that says most: ours, if there is one, else the first.
+std::string telling_line(std::string const& text) {
+  std::istringstream lines(text);
+  std::string line, first;
+  while (std::getline(lines, line)) {
+    if (line.find("refrain-") != std::string::npos) return line;
+    if (first.empty() && line.find_first_not_of("- \t") != std::string::npos) first = line;
+  }
+  return first;
+}
+
+Words choose_srun(Allocation const& allocation, std::filesystem::path const& probe) {
+  auto const listing = run_captured({"srun", "--mpi=list"}, Stderr::capture);
+  auto const types = mpi_types(listing.text);
+  if (types.empty())
+    throw Error("srun --mpi=list has none of pmix, pspmix, pmi2", "set REFRAIN_LAUNCHER=mpirun, or to a whole command that starts " +
+                                                                      std::to_string(allocation.tasks) + " ranks");
+  std::string said;
+  for (auto const& type : types) {
+    auto line = srun_line(type, allocation);
+    if (allocation.tasks == 1) return line;
+    auto trial = line;
+    trial.insert(trial.end(), {"--time=5", probe.string()});
+    auto const answer = run_captured(trial, Stderr::capture, {{"REFRAIN_CHECK_WORLD", std::to_string(allocation.tasks)}});
+    if (answer.code == 0) return line;
+    said += (said.empty() ? "" : "; ") + type + ": " + telling_line(answer.text);
+  }
+  throw Error("no MPI type of srun starts a world of " + std::to_string(allocation.tasks) + " ranks (" + said + ")",
+              "load the MPI module that the project was built with in env/site.sh, or set REFRAIN_LAUNCHER=mpirun");
+}
+
+}  // namespace
+
+Words mpi_types(std::string const& listing) {
+  // The listing goes on with versions ("specific pmix plugin versions available: pmix_v4"), which are not types.
+  std::istringstream words(listing.substr(0, listing.find("specific")));
+  Words listed;
+  for (std::string word; words >> word;) listed.push_back(word);
+  Words usable;
+  for (auto const* type : {"pmix", "pspmix", "pmi2"})
+    if (std::find(listed.begin(), listed.end(), type) != listed.end()) usable.emplace_back(type);
+  return usable;
+}
+
+Words srun_line(std::string const& mpi, Allocation const& allocation) {
+  // --export=ALL: after `sbatch --export=NONE` srun would start the ranks with an empty environment.
+  return {"srun",
+          "--mpi=" + mpi,
+          "--kill-on-bad-exit=1",
+          "--export=ALL",
+          "--nodes=" + std::to_string(allocation.nodes),
+          "--ntasks=" + std::to_string(allocation.tasks),
+          "--ntasks-per-node=" + std::to_string(allocation.tasks_per_node.front()),
+          "--cpus-per-task=" + std::to_string(allocation.cpus_per_task)};
+}
+
+Launcher choose_launcher(std::string const& wanted, std::optional<Allocation> const& allocation, int tensor_parallel,
+                         std::filesystem::path const& probe) {
+  Launcher launcher;
+  int const ranks = allocation ? allocation->tasks : tensor_parallel;
+  if (allocation && current_environment().count("OMP_NUM_THREADS") == 0)
+    launcher.variables["OMP_NUM_THREADS"] = std::to_string(allocation->cpus_per_task);
+
+  if (wanted == "srun" && !allocation)
+    throw Error("the launcher is srun, but this is no Slurm job", "start it by sbatch, or give --launcher \"mpirun -n 2\"");
+  if (wanted == "srun" || (wanted.empty() && allocation))
+    launcher.words = choose_srun(*allocation, probe);
+  else if (wanted == "mpirun" || (wanted.empty() && ranks > 1))
+    launcher.words = {"mpirun", "-n", std::to_string(ranks)};
+  else
+    launcher.words = split_words(wanted, "the launcher");
+  if (!launcher.words.empty() && launcher.words.front().find('/') == std::string::npos && !in_path(launcher.words.front()))
+    throw Error("the launcher '" + launcher.words.front() + "' is not in PATH", "load the MPI module in env/site.sh, or set REFRAIN_LAUNCHER");
+  return launcher;
+}
+
+}  // namespace refrain::study

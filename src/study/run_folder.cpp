@@ -1,0 +1,97 @@
+#include <refrain/base/error.hpp>
+#include <refrain/base/files.hpp>
+#include <refrain/base/json_file.hpp>
+#include <refrain/base/signals.hpp>
+#include <refrain/study/run_folder.hpp>
+
+#include <csignal>
+#include <ctime>
+#include <fstream>
+#include <sstream>
+#include <vector>
+
+#include <unistd.h>
+
+namespace refrain::study {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr int usr1_code = 128 + SIGUSR1;
+
+char const* name_of(Ending ending) {
+  switch (ending) {
+    case Ending::finished: return "finished";
+    case Ending::stopped_early: return "stopped";
+    case Ending::failed: return "failed";
+  }
+  return "?";
+}
+
+std::string host_name() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 ? name : "?";
+}
+
+std::string utc_now() {
+  std::time_t const now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  char text[32] = {};
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
+}
+
+}  // namespace
+
+std::string RunFolder::state() const {
+  auto const file = path_ / "status.json";
+  return fs::exists(file) ? json_get_or<std::string>(read_json(file), "state", "", file) : std::string{};
+}
+
+int64_t RunFolder::step() const {
+  auto const file = path_ / "status.json";
+  return fs::exists(file) ? json_get_or<int64_t>(read_json(file), "step", 0, file) : 0;
+}
+
+bool RunFolder::finished() const { return state() == "finished" && fs::exists(path_ / "final" / "manifest.json"); }
+
+Ending RunFolder::classify(int exit_code) const {
+  if (exit_code == 0) return Ending::finished;
+  if (exit_code == static_cast<int>(Exit::stopped_early) || state() == "stopped") return Ending::stopped_early;
+  // SIGUSR1 met ranks that had not yet come to their handlers.
+  if (stop_requested() && exit_code == usr1_code) return Ending::stopped_early;
+  return Ending::failed;
+}
+
+void RunFolder::mark_failed(std::string const& error) const {
+  auto const file = path_ / "status.json";
+  if (!fs::exists(file)) return;
+  auto status = read_json(file);
+  if (status.value("state", "") == "failed") return;
+  status["state"] = "failed";
+  status["error"] = error;
+  write_json(file, status);
+}
+
+void RunFolder::record_start(std::string const& job, std::string const& command, int exit_code, Ending ending) const {
+  Json const line{{"time", utc_now()}, {"job", job},           {"host", host_name()}, {"command", command},
+                  {"exit", exit_code}, {"ending", name_of(ending)}, {"step", step()}};
+  std::ofstream out(starts(), std::ios::app);
+  out << line.dump() << "\n";
+  if (!out.flush()) throw Error("cannot write the record of starts", "check space and permissions", {.file = starts()});
+}
+
+bool RunFolder::stands_still() const {
+  if (!fs::exists(starts())) return false;
+  std::istringstream text(read_file(starts()));
+  std::vector<Json> lines;
+  for (std::string line; std::getline(text, line);) lines.push_back(parse_json(line, starts()));
+  if (lines.size() < 2) return false;
+  auto const& last = lines[lines.size() - 1];
+  auto const& before = lines[lines.size() - 2];
+  return last["ending"] == name_of(Ending::stopped_early) && before["ending"] == last["ending"] && before["step"] == last["step"];
+}
+
+}  // namespace refrain::study

@@ -1,0 +1,70 @@
+#include <refrain/base/error.hpp>
+#include <refrain/study/settings.hpp>
+
+#include <array>
+#include <charconv>
+
+#include <unistd.h>
+
+namespace refrain::study {
+
+namespace {
+
+std::string get(Environment const& environment, std::string const& name) {
+  auto const found = environment.find(name);
+  return found == environment.end() ? std::string{} : found->second;
+}
+
+/// A number above 0, or nothing where the variable is empty.
+template <class T>
+std::optional<T> get_number(Environment const& environment, std::string const& name, std::string const& example) {
+  auto const text = get(environment, name);
+  if (text.empty()) return {};
+  T value{};
+  auto const [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (problem != std::errc{} || end != text.data() + text.size() || !(value > 0))
+    throw UsageError(name + " is '" + text + "', not a number above 0", "set it to a number such as " + example);
+  return value;
+}
+
+}  // namespace
+
+Environment current_environment() {
+  Environment environment;
+  for (char** entry = environ; *entry; ++entry) {
+    std::string const text = *entry;
+    if (auto const equals = text.find('='); equals != std::string::npos) environment[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+  return environment;
+}
+
+Settings read_settings(Environment const& environment) {
+  struct Needed {
+    char const *name, *meaning;
+  };
+  std::string missing, meanings;
+  for (auto const& [name, meaning] : std::array{Needed{"REFRAIN_MODEL", "the Hugging Face folder or checkpoint to start from"},
+                                                Needed{"REFRAIN_PAIRS", "the preference files"},
+                                                Needed{"REFRAIN_RUNS", "the folder for run folders"}}) {
+    if (!get(environment, name).empty()) continue;
+    missing += (missing.empty() ? "" : ", ") + std::string(name);
+    meanings += (meanings.empty() ? "" : ", ") + std::string(name) + "=" + meaning;
+  }
+  if (!missing.empty()) throw UsageError("not set: " + missing, "export in env/site.sh or the submitting shell: " + meanings);
+
+  Settings settings;
+  settings.model = std::filesystem::absolute(get(environment, "REFRAIN_MODEL"));
+  settings.runs = std::filesystem::absolute(get(environment, "REFRAIN_RUNS"));
+  settings.pairs = split_paths(get(environment, "REFRAIN_PAIRS"), "REFRAIN_PAIRS");
+  settings.tensor_parallel = get_number<int>(environment, "REFRAIN_TENSOR_PARALLEL", "4");
+  settings.train_args = split_words(get(environment, "REFRAIN_TRAIN_ARGS"), "REFRAIN_TRAIN_ARGS");
+  settings.shard_args = split_words(get(environment, "REFRAIN_SHARD_ARGS"), "REFRAIN_SHARD_ARGS");
+  settings.launcher = get(environment, "REFRAIN_LAUNCHER");
+  if (auto const sweep = get(environment, "REFRAIN_SWEEP"); !sweep.empty()) settings.sweep = sweep;
+  settings.disk_tb = get_number<double>(environment, "REFRAIN_DISK_TB", "12.5");
+  if (!std::filesystem::is_directory(settings.model))
+    throw UsageError("REFRAIN_MODEL names no folder", "set it to a Hugging Face folder or a checkpoint", {.file = settings.model});
+  return settings;
+}
+
+}  // namespace refrain::study
