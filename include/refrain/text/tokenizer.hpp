@@ -19,6 +19,8 @@ public:
   /// Special tokens inside the text become their ids, as in tokenizers' encode. Does not add begin-of-text
   /// (add_special_tokens=False). Thread-safe. @throws Error if `text` is not UTF-8
   std::vector<int32_t> encode(std::string_view text) const;
+  /// `encode`, with what the file's post-processor puts around one text (add_special_tokens=True): begin-of-text for Llama.
+  std::vector<int32_t> encode_with_special(std::string_view text) const;
   /// Like Hugging Face's decode(skip_special_tokens); invalid bytes as U+FFFD.
   std::string decode(std::vector<int32_t> const& ids, bool skip_special) const;
 
