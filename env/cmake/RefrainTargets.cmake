@@ -8,13 +8,41 @@ function(refrain_module name)
   target_include_directories(refrain_${name} PUBLIC ${PROJECT_SOURCE_DIR}/include)
   target_link_libraries(refrain_${name} PUBLIC ${arg_LINK})
   target_compile_options(refrain_${name} PRIVATE -Wall -Wextra -Wno-missing-field-initializers)
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/src/${name}/ DESTINATION ${CMAKE_INSTALL_DATADIR}/refrain/${name}
+    FILES_MATCHING PATTERN *.json)
 endfunction()
 
-# refrain_job(NAME LINK targets...): build/bin/refrain-NAME from jobs/NAME.cpp.
+# All jobs, without tests.
+add_custom_target(programs)
+
+# refrain_job(NAME LINK targets...): build/bin/refrain-NAME from jobs/NAME.cpp. The installed program finds the libraries
+# that it was linked with, libtorch's among them.
 function(refrain_job name)
   cmake_parse_arguments(arg "" "" "LINK" ${ARGN})
   add_executable(refrain-${name} ${PROJECT_SOURCE_DIR}/jobs/${name}.cpp)
   target_link_libraries(refrain-${name} PRIVATE ${arg_LINK})
   set_target_properties(refrain-${name} PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
+  add_dependencies(programs refrain-${name})
   install(TARGETS refrain-${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endfunction()
+
+# refrain_build_facts(TARGET): gives TARGET build_facts.hpp, with the git revision (asked at every build) and the versions
+# of the libraries found.
+function(refrain_build_facts target)
+  if(REFRAIN_TORCH AND EXISTS ${REFRAIN_LIBTORCH}/version.py)
+    file(STRINGS ${REFRAIN_LIBTORCH}/version.py torch REGEX "^__version__")
+  elseif(REFRAIN_TORCH AND EXISTS ${REFRAIN_LIBTORCH}/build-version)
+    file(STRINGS ${REFRAIN_LIBTORCH}/build-version torch)
+  endif()
+  string(REGEX REPLACE "^.*= *'|'.*$" "" torch "${torch}")
+  set(libraries "libtorch=${torch}" "HDF5=${HDF5_VERSION}" "Boost=${Boost_VERSION_STRING}" "OpenSSL=${OPENSSL_VERSION}"
+    "xxHash=${XXHASH_VERSION}" "PCRE2=${PCRE2_VERSION}" "ICU=${ICU_VERSION}" "nlohmann_json=${nlohmann_json_VERSION}"
+    "spdlog=${spdlog_VERSION}" "compiler=${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}")
+  list(JOIN libraries "|" libraries)
+  set(header ${PROJECT_BINARY_DIR}/generated/build_facts.hpp)
+  add_custom_target(refrain_build_facts BYPRODUCTS ${header} COMMENT "" VERBATIM
+    COMMAND ${CMAKE_COMMAND} -DSOURCE=${PROJECT_SOURCE_DIR} -DOUT=${header} "-DLIBRARIES=${libraries}"
+      -P ${PROJECT_SOURCE_DIR}/env/cmake/BuildFacts.cmake)
+  add_dependencies(${target} refrain_build_facts)
+  target_include_directories(${target} PRIVATE ${PROJECT_BINARY_DIR}/generated)
 endfunction()

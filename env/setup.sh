@@ -1,0 +1,210 @@
+#!/usr/bin/env bash
+# Installs what the build needs, finds or installs libtorch, configures, and builds the programs into build/bin.
+# A second call only checks.
+#
+#   env/setup.sh [--fetch DIR | --offline DIR] [--jobs N]
+#     --fetch DIR     where there is internet: download what --offline needs into DIR, and build nothing
+#     --offline DIR   install from DIR, without internet
+#     --jobs N        compile so many files at once (default: as cores and memory allow)
+#
+#   REFRAIN_LIBTORCH     a torch folder or libtorch distribution that is there already (with include/ and lib/)
+#   REFRAIN_PYARROW      a pyarrow folder, for Parquet
+#   REFRAIN_PYTHON       the Python that makes the virtual environment for these two, where none is given
+#   REFRAIN_BUILD        the build folder (default build/)
+#   REFRAIN_CMAKE_ARGS   more arguments for CMake, separated by white space, e.g. "-DREFRAIN_PARQUET=OFF"
+set -euo pipefail
+# shellcheck source=env/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+wheels=(torch==2.13.0 pyarrow==26.0.1)
+fetch='' offline='' jobs=''
+while (( $# )); do
+  case $1 in
+    --fetch | --offline | --jobs)
+      (( $# > 1 )) || die "$1 needs a value (see env/setup.sh --help)"
+      case $1 in --fetch) fetch=$2 ;; --offline) offline=$2 ;; --jobs) jobs=$2 ;; esac
+      shift 2 ;;
+    -h | --help) sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) die "unknown argument $1 (see env/setup.sh --help)" ;;
+  esac
+done
+[[ -z $fetch || -z $offline ]] || die "--fetch and --offline exclude each other (fetch first, where there is internet)"
+[[ -z $jobs || $jobs =~ ^[1-9][0-9]*$ ]] || die "--jobs wants a number from 1, got $jobs"
+if [[ -n $offline ]]; then
+  [[ -d $offline/wheels ]] || die "$offline holds no wheels/ (make it with env/setup.sh --fetch $offline on a machine with internet)"
+  offline=$(cd "$offline" && pwd)
+fi
+SECONDS=0
+
+# --- Debian packages -------------------------------------------------------------------------------------------------
+
+# Everything that a bare Debian lacks, as a local package source, so that apt resolves it on the other side.
+fetch_packages() {
+  command -v apt-get > /dev/null || { say "no apt here: only wheels are fetched"; return 0; }
+  local out=$fetch/debs log=$fetch/apt.log
+  mkdir -p "$out/partial"
+  : > "$fetch/status"
+  # shellcheck disable=SC2046
+  run_logged "$log" apt-get install -y --no-install-recommends --download-only -o Debug::NoLocking=1 \
+    -o Dir::State::status="$fetch/status" -o Dir::Cache::archives="$out/" -o APT::Sandbox::User=root \
+    $(listed_packages "$home/env/packages.txt")
+  rm -rf "$fetch/status" "$out/partial" "$out/lock"
+  local deb
+  for deb in "$out"/*.deb; do
+    dpkg-deb -f "$deb"
+    printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' "$(basename "$deb")" "$(stat -c %s "$deb")" "$(sha256sum < "$deb" | cut -d' ' -f1)"
+  done > "$out/Packages"
+  say "packages: $(find "$out" -name '*.deb' | wc -l) fetched"
+}
+
+# install_packages NAME...: by root, from the configured sources or from DIR/debs.
+install_packages() {
+  export DEBIAN_FRONTEND=noninteractive
+  local from=()
+  if [[ -n $offline ]]; then
+    [[ -f $offline/debs/Packages ]] || die "these packages are missing and $offline holds none: $*"
+    mkdir -p "$deps/apt/lists/partial"
+    echo "deb [trusted=yes] file:${offline// /%20}/debs ./" > "$deps/apt/sources.list"
+    from=(-o Dir::Etc::SourceList="$deps/apt/sources.list" -o Dir::Etc::SourceParts=- -o Dir::State::Lists="$deps/apt/lists"
+          -o APT::Sandbox::User=root)
+  fi
+  run_logged "$deps/log/apt-update.log" apt-get "${from[@]}" update -q
+  run_logged "$deps/log/apt-install.log" apt-get "${from[@]}" install -y -q --no-install-recommends "$@"
+}
+
+check_packages() {
+  if ! command -v dpkg-query > /dev/null; then
+    say "packages: no dpkg here; CMake looks for what modules and CMAKE_PREFIX_PATH bring"
+    return
+  fi
+  local missing
+  mapfile -t missing < <(missing_packages "$home/env/packages.txt")
+  if (( ${#missing[@]} == 0 )); then
+    say "packages: all there"
+  elif (( EUID == 0 )); then
+    say "packages: installing ${missing[*]}"
+    install_packages "${missing[@]}"
+  else
+    say "packages: missing ${missing[*]} (as root: apt-get install ${missing[*]}; or load modules that bring them)"
+    command -v cmake > /dev/null || die "without cmake nothing can be built"
+  fi
+}
+
+# --- libtorch and Arrow ----------------------------------------------------------------------------------------------
+
+is_libtorch() { [[ -f $1/include/ATen/ATen.h && -f $1/lib/libtorch_cpu.so ]]; }
+
+# Whether all that the library stands on is found: wheels for CUDA need others beside them.
+is_complete() { ! ldd "$1/lib/libtorch_cpu.so" | grep -q 'not found'; }
+
+venv_package() { find "$deps/python/lib" -maxdepth 3 -path "*/site-packages/$1" 2> /dev/null | head -n 1; }
+
+pip_install() { run_logged "$deps/log/pip.log" "$deps/python/bin/python" -m pip install -q "${pip_from[@]}" "$@"; }
+
+make_venv() {
+  [[ -x $deps/python/bin/pip ]] && return
+  mkdir -p "$deps"
+  local python
+  python=$(find_python)
+  run_logged "$deps/log/venv.log" "$python" -m venv --clear "$deps/python"
+}
+
+fetch_wheels() {
+  make_venv
+  local get=("$deps/python/bin/python" -m pip download -q -d "$fetch/wheels")
+  run_logged "$fetch/pip.log" "${get[@]}" --no-deps "${wheels[@]}"
+  local needs_more
+  needs_more=$("$deps/python/bin/python" - "$fetch/wheels" << 'PY'
+import glob, sys, zipfile
+for wheel in glob.glob(sys.argv[1] + "/torch-*.whl"):
+    names = zipfile.ZipFile(wheel)
+    text = names.read(next(n for n in names.namelist() if n.endswith(".dist-info/METADATA"))).decode()
+    print(any(line.startswith(("Requires-Dist: nvidia", "Requires-Dist: cuda")) for line in text.splitlines()))
+PY
+)
+  if [[ $needs_more == *True* ]]; then
+    run_logged "$fetch/pip.log" "${get[@]}" "${wheels[0]}"
+  fi
+  say "wheels: $(find "$fetch/wheels" -name '*.whl' | wc -l) fetched"
+}
+
+find_wheels() {
+  pip_from=()
+  if [[ -n $offline ]]; then pip_from=(--no-index --find-links "$offline/wheels"); fi
+  libtorch=${REFRAIN_LIBTORCH:-}
+  if [[ -n $libtorch ]]; then
+    is_libtorch "$libtorch" || die "REFRAIN_LIBTORCH=$libtorch has no include/ATen/ATen.h and lib/libtorch_cpu.so (name the torch folder of a wheel, or an unpacked libtorch)"
+    say "libtorch: $libtorch, as REFRAIN_LIBTORCH says"
+  else
+    libtorch=$(venv_package torch)
+    if [[ -z $libtorch ]]; then
+      say "libtorch: installing ${wheels[0]} into $deps/python"
+      make_venv
+      pip_install --no-deps "${wheels[0]}"
+      libtorch=$(venv_package torch)
+    fi
+    is_complete "$libtorch" || pip_install "${wheels[0]}"
+    say "libtorch: $libtorch"
+  fi
+  is_complete "$libtorch" || die "$libtorch/lib/libtorch_cpu.so needs libraries that are not found: $(ldd "$libtorch/lib/libtorch_cpu.so" | awk '/not found/ {print $1}' | tr '\n' ' ')"
+
+  pyarrow=${REFRAIN_PYARROW:-$(venv_package pyarrow)}
+  if [[ -z $pyarrow ]]; then
+    make_venv
+    pip_install --no-deps "${wheels[1]}"
+    pyarrow=$(venv_package pyarrow)
+  fi
+  say "Arrow for Parquet: $pyarrow"
+}
+
+# --- configure and build ---------------------------------------------------------------------------------------------
+
+configure() {
+  local more=()
+  if [[ -n ${REFRAIN_CMAKE_ARGS:-} ]]; then read -ra more <<< "$REFRAIN_CMAKE_ARGS"; fi
+  local arguments=(-DREFRAIN_LIBTORCH="$libtorch" -DREFRAIN_PYARROW="$pyarrow" "${more[@]}")
+  if command -v ccache > /dev/null; then arguments+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
+  if [[ -f $build/build.ninja ]] && [[ $(cat "$build/setup-arguments" 2> /dev/null) == "${arguments[*]}" ]]; then
+    say "configured: $build"
+    return
+  fi
+  say "configuring $build"
+  run_logged "$deps/log/configure.log" cmake -S "$home" -B "$build" -G Ninja "${arguments[@]}"
+  printf '%s' "${arguments[*]}" > "$build/setup-arguments"
+}
+
+# Builds in a session of its own, whose processes' memory can be added up.
+build_programs() {
+  local log=$deps/log/build.log peak=0 now
+  jobs=${jobs:-$(jobs_allowed)}
+  mkdir -p "$deps/log"
+  setsid cmake --build "$build" --target programs -j "$jobs" > "$log" 2>&1 &
+  local builder=$!
+  trap 'pkill -s "$builder"; exit 130' INT TERM
+  while kill -0 "$builder" 2> /dev/null; do
+    now=$(ps -o rss= -s "$builder" 2> /dev/null | awk '{sum += $1} END {print int(sum / 1024)}')
+    if (( now > peak )); then peak=$now; fi
+    sleep 0.5
+  done
+  wait "$builder" || { grep -aE 'error|FAILED' "$log" | head -n 12 >&2; die "the build failed (the whole log: $log)"; }
+  trap - INT TERM
+  if grep -qE 'Building|Linking' "$log"; then
+    say "built: $build/bin, with $jobs at once; peak memory of the build $peak MiB"
+  else
+    say "built: nothing to do"
+  fi
+}
+
+if [[ -n $fetch ]]; then
+  mkdir -p "$fetch"
+  fetch=$(cd "$fetch" && pwd)
+  fetch_packages
+  fetch_wheels
+  say "Done in $(duration $SECONDS). Where there is no internet: env/setup.sh --offline $fetch"
+  exit 0
+fi
+check_packages
+find_wheels
+configure
+build_programs
+say "Done in $(duration $SECONDS)."
