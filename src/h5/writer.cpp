@@ -41,7 +41,10 @@ Writer::Writer(std::filesystem::path path, std::string const& schema, Json const
   // Locks are ours: HDF5's flock fails on some parallel file systems.
   check(H5Pset_file_locking(access.get(), false, true), "cannot switch HDF5's locks off", place());
 #endif
-  file_ = Handle(H5Fcreate(temporary_.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()), H5Fclose);
+  // No times anywhere: the same contents are the same bytes.
+  auto creation = own(H5Pcreate(H5P_FILE_CREATE), H5Pclose, "cannot make an HDF5 file", place());
+  check(H5Pset_obj_track_times(creation.get(), false), "cannot switch times off", place());
+  file_ = Handle(H5Fcreate(temporary_.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()), H5Fclose);
   if (!file_) throw hdf5_error("cannot create the file", "check that the folder exists, may be written and has space", place());
   try {
     attribute("/", "schema", schema_);
@@ -77,13 +80,23 @@ void Writer::create(std::string const& name, DType dtype, Shape const& shape) {
   check(H5Pset_fletcher32(creation.get()), "cannot set the checksum", place(name));
   check(H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER), "cannot switch fill values off", place(name));
   check(H5Pset_obj_track_times(creation.get(), false), "cannot switch times off", place(name));
-  auto links = own(H5Pcreate(H5P_LINK_CREATE), H5Pclose, "cannot make the dataset", place(name));
-  check(H5Pset_create_intermediate_group(links.get(), 1), "cannot make the dataset", place(name));
+  make_groups(name);
   auto type = file_type(dtype);
-  open_dataset_ = Handle(H5Dcreate2(file_.get(), name.c_str(), type.get(), space.get(), links.get(), creation.get(), H5P_DEFAULT), H5Dclose);
+  open_dataset_ = Handle(H5Dcreate2(file_.get(), name.c_str(), type.get(), space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT), H5Dclose);
   if (!open_dataset_) throw hdf5_error("cannot make the dataset", write_remedy, place(name));
   open_name_ = name;
   attribute(name, "dtype", to_string(dtype));
+}
+
+void Writer::make_groups(std::string const& name) {
+  for (auto slash = name.find('/', 1); slash != std::string::npos; slash = name.find('/', slash + 1)) {
+    auto const group = name.substr(0, slash);
+    if (!groups_.insert(group).second) continue;
+    auto creation = own(H5Pcreate(H5P_GROUP_CREATE), H5Pclose, "cannot make the group", place(group));
+    check(H5Pset_obj_track_times(creation.get(), false), "cannot switch times off", place(group));
+    if (!Handle(H5Gcreate2(file_.get(), group.c_str(), H5P_DEFAULT, creation.get(), H5P_DEFAULT), H5Gclose))
+      throw hdf5_error("cannot make the group", write_remedy, place(group));
+  }
 }
 
 Handle Writer::open_object(std::string const& object) const {

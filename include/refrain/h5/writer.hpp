@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -50,6 +51,7 @@ public:
   void finish();
 
 private:
+  void make_groups(std::string const& name);
   Handle open_object(std::string const& object) const;
   Place place(std::string const& object = {}) const;
   void discard() noexcept;
@@ -58,6 +60,7 @@ private:
   std::string schema_;
   Commit commit_;
   Handle file_;
+  std::set<std::string> groups_;
   std::string open_name_;  ///< the dataset that `open_dataset_` is, kept open between boxes
   Handle open_dataset_;
 };

@@ -1,3 +1,5 @@
+#include <refrain/base/digest.hpp>
+#include <refrain/base/files.hpp>
 #include <refrain/h5/reader.hpp>
 #include <refrain/h5/writer.hpp>
 
@@ -29,10 +31,15 @@ std::string message(std::function<void()> const& work) {
   return "nothing was thrown";
 }
 
-fs::path write_reference(fs::path const& path, std::vector<double> const& chosen, std::vector<double> const& rejected) {
-  h5::Writer file(path, "reference.v1", Json{{"program", "test"}});
-  file.write("/reference/chosen_logp", chosen);
-  file.write("/reference/rejected_logp", rejected);
+std::string xxh3_of(fs::path const& path) {
+  auto const bytes = read_file(path);
+  return xxh3(std::as_bytes(std::span(bytes)));
+}
+
+fs::path write_metrics(fs::path const& path, std::vector<int64_t> const& step, std::vector<double> const& loss) {
+  h5::Writer file(path, "metrics.v1", Json{{"program", "test"}});
+  file.write("/metrics/step", step);
+  file.write("/metrics/loss", loss);
   file.finish();
   return path;
 }
@@ -69,6 +76,27 @@ TEST_CASE("numbers and texts come back as they were written") {
   CHECK_FALSE(fs::exists(path.string() + ".tmp"));
 }
 
+TEST_CASE("the same contents are the same bytes, whenever they are written") {
+  Folder folder;
+  auto const write = [&](char const* name) {
+    h5::Writer file(folder.path / name, "weights.v1", Json::object());
+    // A prime number of rows that many chunks share unevenly, so that edge chunks have unused room.
+    Shape const shape{1000003, 3};
+    file.create("/weights/a", DType::fp32, shape);
+    std::vector<float> row(3 * 1000003);
+    for (std::size_t i = 0; i < row.size(); ++i) row[i] = static_cast<float>(i);
+    file.write_box("/weights/a", {0, 0}, shape, std::as_bytes(std::span(row)));
+    file.finish();
+    return xxh3_of(folder.path / name);
+  };
+  auto const first = write("a.h5");
+  ::sleep(2);
+  std::vector<std::vector<char>> litter;
+  for (int i = 0; i < 20; ++i) litter.emplace_back(1 << 20, static_cast<char>(i + 1));
+  litter.clear();
+  CHECK(write("b.h5") == first);
+}
+
 TEST_CASE("an unfinished file leaves nothing") {
   Folder folder;
   {
@@ -80,17 +108,17 @@ TEST_CASE("an unfinished file leaves nothing") {
 
 TEST_CASE("a file is finished only if it keeps to its schema") {
   Folder folder;
-  auto const path = folder.path / "reference.h5";
-  CHECK(message([&] { write_reference(path, {1, 2}, {1}); }) ==
-        "has 1 pairs, but /reference/chosen_logp has 2 [" + path.string() + ".tmp:/reference/rejected_logp] (make the file again with refrain-train)");
+  auto const path = folder.path / "metrics.h5";
+  CHECK(message([&] { write_metrics(path, {1, 2}, {1}); }) ==
+        "has 1 rows, but /metrics/step has 2 [" + path.string() + ".tmp:/metrics/loss] (make the file again with refrain-train)");
   CHECK(fs::is_empty(folder.path));
 }
 
 TEST_CASE("files of another kind are refused with their kind") {
   Folder folder;
-  auto const path = write_reference(folder.path / "r.h5", {1}, {2});
-  CHECK(message([&] { h5::Reader(path, "metrics.v1"); }) ==
-        "the file is of kind reference.v1, but metrics.v1 is needed here [" + path.string() + "] (give the right file)");
+  auto const path = write_metrics(folder.path / "m.h5", {1}, {2});
+  CHECK(message([&] { h5::Reader(path, "weights.v1"); }) ==
+        "the file is of kind metrics.v1, but weights.v1 is needed here [" + path.string() + "] (give the right file)");
   auto const later = folder.path / "later.h5";
   CHECK(message([&] { h5::Writer(later, "metrics.v9", Json::object()).finish(); }) ==
         "the file says that it is of kind 'metrics.v9', which this version does not know [" + later.string() +
@@ -107,7 +135,7 @@ TEST_CASE("what is no HDF5 file of ours is refused in one line") {
   std::ofstream(path) << "{\"a\": 1}";
   CHECK(message(open) == "not an HDF5 file [" + path.string() + "] (give a file that Refrain wrote)");
   CHECK(message([&] { h5::Reader reader(folder.path); }) == "this is a folder, not a file [" + folder.path.string() + "] (name a file in it)");
-  write_reference(path, std::vector<double>(1000, 1.5), std::vector<double>(1000, 2.5));
+  write_metrics(path, std::vector<int64_t>(1000, 1), std::vector<double>(1000, 2.5));
   fs::resize_file(path, fs::file_size(path) - 100);
   CHECK(message(open).find("cannot be opened as HDF5: truncated file") == 0);
 }
@@ -146,7 +174,7 @@ TEST_CASE("no flipped bit changes what is read unseen") {
   std::mt19937_64 random(11);
   auto const path = folder.path / "m.h5";
   {
-    h5::Writer file(path, "metrics.v1", Json{{"long", std::string(100'000, 'x')}, {"host", "node1"}});
+    h5::Writer file(path, "weights.v1", Json{{"long", std::string(100'000, 'x')}, {"host", "node1"}});
     file.write("/steps", std::vector<int64_t>{1, 2, 3, 4});
     std::vector<double> column(3000);
     for (auto& value : column) value = static_cast<double>(random());
@@ -155,7 +183,7 @@ TEST_CASE("no flipped bit changes what is read unseen") {
     file.finish();
   }
   auto const view = [&] {
-    h5::Reader file(path, "metrics.v1");
+    h5::Reader file(path, "weights.v1");
     std::string all = file.provenance().dump();
     for (auto const& [name, info] : file.datasets()) {
       std::vector<std::byte> values(static_cast<std::size_t>(element_count(info.shape)) * size_of(info.dtype));
