@@ -1,38 +1,54 @@
 #pragma once
 
+#include <refrain/model/head.hpp>
+#include <refrain/model/ops.hpp>
 #include <refrain/model/packed_batch.hpp>
 #include <refrain/model/parameter_store.hpp>
+#include <refrain/model/rotary.hpp>
+
+#include <vector>
 
 namespace refrain::model {
 
-/// Per completion position, on every tensor rank alike; all fp32 [N].
-struct HeadOut {
-  at::Tensor logp_N;         ///< log-softmax at the target; differentiable
-  at::Tensor mean_logit_N;   ///< mean of the logits over the vocabulary, padding left out; no gradient
-  at::Tensor entropy_N;      ///< of the softmax, in nats; no gradient
-  at::Tensor top1_N;         ///< int64: the likeliest token
-};
-
 /// The Llama decoder, a unit at a time: its caller owns the loop over units (gather, run, drop, recompute, reduce are lines
 /// of that loop), and autograd lives within one call. Weights are never seen by autograd: backward adds to main_grad.
+/// Hidden states have the weights' type; norms, rotary angles, softmax and log-probabilities are computed in fp32. Without
+/// gradients (at::NoGradGuard) nothing is kept.
+///
+/// Token ids must lie in [0, vocab_size), positions be >= 0; segments must not overlap.
 class Decoder {
 public:
   explicit Decoder(ParameterStore& store);
 
-  int blocks() const noexcept;
+  int blocks() const noexcept { return static_cast<int>(blocks_.size()); }
   /// Embedding rows, [T, D]. Not differentiable by autograd: pass the gradient to embed_backward. @collective over tensor
   at::Tensor embed(PackedBatch const& batch) const;
   void embed_backward(PackedBatch const& batch, at::Tensor const& grad_TD) const;
-  /// Block `i`, [T, D] -> [T, D]; differentiable in x. @collective over tensor, in backward too
+  /// Block `i`, [T, D] -> [T, D]; differentiable in x. Its backward may run once: it overwrites what it kept.
+  /// @collective over tensor, in backward too
   at::Tensor block(int i, at::Tensor const& x_TD, PackedBatch const& batch) const;
-  /// Last norm, then only the rows head_rows_N through the output matrix, in chunks of `chunk_rows` rows, vocabulary-parallel,
-  /// recomputed in backward: no logits of more than one chunk exist. Differentiable in x. @collective over tensor
+  /// Only the rows head_rows_N, through the last norm and the output matrix, in chunks of `chunk_rows` rows,
+  /// vocabulary-parallel, recomputed in backward: no logits of more than one chunk exist. Differentiable in x.
+  /// @collective over tensor, in backward too
   HeadOut head(at::Tensor const& x_TD, PackedBatch const& batch, int64_t chunk_rows) const;
-  /// All logits [N, V] of head_rows_N on every rank, for tests and for generation. @collective over tensor
+  /// All logits [N, V] of head_rows_N in fp32 on every rank, for tests and for generation. @collective over tensor
   at::Tensor logits(at::Tensor const& x_TD, PackedBatch const& batch) const;
 
 private:
+  // The first of each run of parameters that one product uses.
+  struct BlockIds {
+    ParamId norm1, qkv, o, norm2, gate_up, down;
+  };
+
+  RotaryTable const& rotary_for(PackedBatch const& batch) const;
+  at::Tensor last_norm(at::Tensor const& x_TD, PackedBatch const& batch) const;
+
   ParameterStore& store_;
+  HeadShape heads_;  // on this rank
+  std::vector<BlockIds> blocks_;
+  ParamId embedding_, norm_, output_;
+  at::Tensor frequencies_R_;
+  mutable RotaryTable rotary_;  // grows with the positions that come
 };
 
 }  // namespace refrain::model

@@ -1,0 +1,147 @@
+#include "vector_loops.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+// Distributions build for the oldest x86-64: a second copy of each loop is for CPUs with AVX2 and FMA, chosen when the program
+// starts.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define REFRAIN_VECTOR_LOOP __attribute__((target_clones("arch=x86-64-v3", "default")))
+#else
+#define REFRAIN_VECTOR_LOOP
+#endif
+
+namespace refrain::model::loops {
+namespace {
+
+// Sums over a vocabulary run in fp32 over this many columns, then in fp64: over 128k they would lose three digits.
+constexpr int64_t columns_per_sum = 1024;
+
+// exp(x) within 2 units in the last place; 0 below -86.9 (no denormal results), NaN for NaN. Cephes' expf: reduction by
+// multiples of ln 2 in two parts, then a polynomial of degree 5 for (exp(r) - 1 - r) / r^2.
+[[gnu::always_inline]] inline float exponential(float x) {
+  constexpr float lowest = -86.9F, highest = 88.72F, round_magic = 12582912.F;  // 1.5 * 2^23
+  float const bounded = x < lowest ? lowest : (x > highest ? highest : x);
+  float const shifted = bounded * 1.44269504088896341F + round_magic;
+  float const n = shifted - round_magic;
+  float const r = (bounded - n * 0.693359375F) - n * -2.12194440e-4F;
+  float p = 1.9875691500e-4F;
+  p = p * r + 1.3981999507e-3F;
+  p = p * r + 8.3334519073e-3F;
+  p = p * r + 4.1665795894e-2F;
+  p = p * r + 1.6666665459e-1F;
+  p = p * r + 5.0000001201e-1F;
+  p = p * (r * r) + r + 1.F;
+  // The lowest bits of `shifted` are n: moved into the exponent they multiply by 2^n. Halved and doubled, since 2^128 has no exponent.
+  uint32_t const exponent = (std::bit_cast<uint32_t>(shifted) + 126U) << 23;
+  float const result = p * std::bit_cast<float>(exponent) * 2.F;
+  return x < lowest ? 0.F : result;
+}
+
+}  // namespace
+
+REFRAIN_VECTOR_LOOP float norm_scale(float const* x, int64_t width, float eps) {
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t j = 0; j < width; ++j) {
+    sum += x[j] * x[j];
+  }
+  return 1.F / std::sqrt(sum / static_cast<float>(width) + eps);
+}
+
+REFRAIN_VECTOR_LOOP void norm_row(float const* x, float const* weight, float scale, float* y, int64_t width) {
+#pragma omp simd
+  for (int64_t j = 0; j < width; ++j) {
+    y[j] = x[j] * scale * weight[j];
+  }
+}
+
+REFRAIN_VECTOR_LOOP void norm_backward_row(float const* dy, float const* x, float const* weight, float scale, float* dx,
+                                           float* weight_grad, int64_t width) {
+  float dot = 0;
+#pragma omp simd reduction(+ : dot)
+  for (int64_t j = 0; j < width; ++j) {
+    dot += dy[j] * weight[j] * x[j];
+  }
+  float const mean = dot * scale / static_cast<float>(width);
+#pragma omp simd
+  for (int64_t j = 0; j < width; ++j) {
+    float const normed = x[j] * scale;
+    weight_grad[j] += dy[j] * normed;
+    dx[j] = scale * (dy[j] * weight[j] - normed * mean);
+  }
+}
+
+REFRAIN_VECTOR_LOOP void rotate_head(float* x, float const* cos, float const* sin, float direction, int64_t half) {
+#pragma omp simd
+  for (int64_t j = 0; j < half; ++j) {
+    float const first = x[j], second = x[j + half], sine = sin[j] * direction;
+    x[j] = first * cos[j] - second * sine;
+    x[j + half] = second * cos[j] + first * sine;
+  }
+}
+
+REFRAIN_VECTOR_LOOP void swiglu_row(float const* gate, float const* up, float* y, int64_t width) {
+#pragma omp simd
+  for (int64_t j = 0; j < width; ++j) {
+    y[j] = gate[j] / (1.F + exponential(-gate[j])) * up[j];
+  }
+}
+
+REFRAIN_VECTOR_LOOP void swiglu_backward_row(float const* dy, float* gate, float* up, int64_t width) {
+#pragma omp simd
+  for (int64_t j = 0; j < width; ++j) {
+    float const g = gate[j], sigmoid = 1.F / (1.F + exponential(-g));
+    gate[j] = dy[j] * up[j] * sigmoid * (1.F + g * (1.F - sigmoid));
+    up[j] = dy[j] * g * sigmoid;
+  }
+}
+
+REFRAIN_VECTOR_LOOP bool finite_range(float const* x, int64_t count) {
+  // 0 times anything finite is 0; times NaN or infinity it is NaN, which no sum loses.
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < count; ++i) {
+    sum += x[i] * 0.F;
+  }
+  return sum == 0.F;
+}
+
+REFRAIN_VECTOR_LOOP float row_max(float const* logits, int64_t count) {
+  float highest = lowest_logit;
+#pragma omp simd reduction(max : highest)
+  for (int64_t v = 0; v < count; ++v) {
+    highest = logits[v] > highest ? logits[v] : highest;
+  }
+  return highest;
+}
+
+REFRAIN_VECTOR_LOOP RowSums row_sums(float const* logits, int64_t count, float highest) {
+  RowSums sums;
+  for (int64_t begin = 0; begin < count; begin += columns_per_sum) {
+    int64_t const end = std::min(count, begin + columns_per_sum);
+    float exp_sum = 0, dot = 0, plain = 0;
+#pragma omp simd reduction(+ : exp_sum, dot, plain)
+    for (int64_t v = begin; v < end; ++v) {
+      float const below = logits[v] - highest;
+      float const power = exponential(below);
+      exp_sum += power;
+      dot += power * below;
+      plain += logits[v];
+    }
+    sums.exp += exp_sum;
+    sums.dot += dot;
+    sums.plain += plain;
+  }
+  return sums;
+}
+
+REFRAIN_VECTOR_LOOP void row_gradient(float* logits, int64_t count, float log_sum_exp, float slope) {
+#pragma omp simd
+  for (int64_t v = 0; v < count; ++v) {
+    logits[v] = -slope * exponential(logits[v] - log_sum_exp);
+  }
+}
+
+}  // namespace refrain::model::loops
