@@ -1,6 +1,7 @@
 # Every library that the project stands on, as imported targets. What a site has as modules is found through
 # CMAKE_PREFIX_PATH, MPI_HOME, HDF5_ROOT and the like.
 find_package(Threads REQUIRED)
+set(MPI_CXX_SKIP_MPICXX ON)  # MPI's old C++ interface is not used
 find_package(MPI 3.1 REQUIRED COMPONENTS CXX)
 find_package(HDF5 1.10 REQUIRED COMPONENTS C)
 find_package(Boost 1.66 REQUIRED COMPONENTS program_options)

@@ -8,9 +8,11 @@ namespace refrain {
 
 /// A lock on a folder or file that works where flock does not (it fails on some parallel file systems and is local to a
 /// node on others): `path` is created exclusively and holds host, process, job id and a heartbeat that a thread renews.
-/// A lock whose heartbeat is old, or whose process is gone from this host, is taken over by rename.
+/// A lock whose heartbeat stopped, or whose process is gone from this host, is taken over by rename.
 class FolderLock {
 public:
+  /// Refuses within milliseconds where the holder lives on this host. A holder on another host is watched until its
+  /// heartbeat shows (seconds) or has been missed for long (half a minute), since clocks of hosts differ.
   /// @throws Error naming the holder (host, process, Slurm job, since when) if somebody else holds it
   static FolderLock acquire(std::filesystem::path const& path);
   /// Waits while somebody else holds it. @throws Error after `seconds`
@@ -18,6 +20,11 @@ public:
   FolderLock(FolderLock&&) noexcept;
   FolderLock& operator=(FolderLock&&) noexcept;
   ~FolderLock();  ///< releases
+
+  /// Whether somebody else took it (this process was stopped for long) or removed it, as the heartbeat noticed.
+  bool lost() const noexcept;
+  /// Reads the lock file; for use before anything is committed. @throws Error if the lock is lost
+  void require_held() const;
 
 private:
   struct State;

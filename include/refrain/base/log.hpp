@@ -14,13 +14,14 @@ void enable_log(bool enabled);
 /// A bar with rate and ETA where stderr is a terminal, a timed line about every 30 s where it is not.
 class Progress {
 public:
-  Progress(std::string label, int64_t total, std::string unit);
+  /// `first` is where this process starts (a resumed run): what lies before it does not count for the rate.
+  Progress(std::string label, int64_t total, std::string unit, int64_t first = 0);
   ~Progress();
   void advance(int64_t done, std::string const& detail = {});
 
 private:
   std::string label_, unit_;
-  int64_t total_, done_ = 0;
+  int64_t total_, first_;
   double started_, last_printed_ = 0;
   bool terminal_;
 };

@@ -83,7 +83,7 @@ public:
         [&value] { return choice_name(value); });
   }
 
-  /// Words without a leading `--`; `most` counts them (-1: any number).
+  /// Words without a leading `--`, between `least` and `most` of them (-1: any number).
   OptionTable& positional(std::string meta, std::vector<std::string>& value, std::string help, int least, int most = -1);
   /// The option declared last must be given.
   OptionTable& required();
@@ -91,6 +91,8 @@ public:
   /// Sets the bound fields. Prints and returns false for `--help` and `--version`.
   /// @throws UsageError naming the option, the value and what would be right
   bool parse(int argc, char const* const* argv, std::ostream& out);
+
+  std::string const& program() const noexcept { return program_; }
 
   /// Whether the command line or the configuration file gave this option.
   bool given(std::string const& name) const;
@@ -122,9 +124,18 @@ private:
                           std::function<void(std::string const&)> assign, std::function<std::string()> value);
   Option& push(std::string name, std::string help, std::string meta);
   bool applies(int command) const { return command < 0 || command == chosen_; }
+  Option const* find(std::string const& name) const;     ///< of the chosen command if it has it, else of another
+  std::vector<std::string> names() const;                ///< of the chosen command's options
+  std::vector<Option const*> listed() const;             ///< the chosen command's options, group by group
+  std::string invocation() const;                        ///< "refrain-convert import"
+  std::string usage_line() const;
+  static std::string help_text(Option const& option);
   void print_help(std::ostream& out) const;
+  void print_version(std::ostream& out) const;
   void choose_command(int argc, char const* const* argv);
-  void assign_from(std::string const& name, std::vector<std::string> const& values, std::string const& where);
+  void assign_from(std::string const& name, std::vector<std::string> const& values, std::string const& file);
+  void assign_words(std::vector<std::string> const& words);
+  void read_config(std::filesystem::path const& path);
 
   std::string program_, summary_, group_ = "Options";
   std::vector<Option> options_;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <refrain/base/error.hpp>
+
 #include <mpi.h>
 
 #include <cstddef>
@@ -44,8 +46,22 @@ private:
   std::shared_ptr<State> state_;
 };
 
-/// Runs `work` on every rank; if it throws on any, every rank throws the same Error (that of the lowest rank, its rank
-/// in the Place). So a failure on one rank ends the job in order and not in a hang. @collective
+/// What `agree` throws: the failure of the lowest rank that failed, with that failure's exit code, on every rank. The
+/// rank stands in the Place where only some ranks failed (and not rank 0 alone, which works for all of them).
+class AgreedError : public Error {
+public:
+  AgreedError(std::string problem, std::string remedy, Place place, Exit exit, int ranks)
+      : Error(std::move(problem), std::move(remedy), std::move(place)), exit_(exit), ranks_(ranks) {}
+  Exit exit_code() const noexcept override { return exit_; }
+  int ranks() const noexcept { return ranks_; }  ///< that throw it together
+
+private:
+  Exit exit_;
+  int ranks_;
+};
+
+/// Runs `work` on every rank; if it throws on any, every rank throws the same AgreedError. So a failure on one rank ends
+/// the job in order and not in a hang. `work` must not contain a collective that one rank can leave early. @collective
 void agree(Communicator const& comm, std::function<void()> const& work);
 
 }  // namespace refrain::comm

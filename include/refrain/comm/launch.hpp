@@ -1,5 +1,6 @@
 #pragma once
 
+#include <refrain/base/launch.hpp>
 #include <refrain/base/options.hpp>
 #include <refrain/comm/communicator.hpp>
 
@@ -16,6 +17,7 @@ enum class MpiStart {
 /// What `launch` needs of a job.
 struct Job {
   std::function<OptionTable()> declare;             ///< binds the job's options struct
+  std::function<void(OptionTable const&)> parsed = {};  ///< keeps what it wants of the parsed table (its record)
   std::function<void()> validate;                   ///< what one option alone cannot know
   std::function<Exit(Communicator const&)> run;
   std::function<MpiStart()> mpi;                    ///< asked after parsing
@@ -26,11 +28,13 @@ struct Job {
 int launch(int argc, char** argv, Job const& job);
 
 /// Main of a job whose `Options` has `static OptionTable table(Options&)`, `void validate()` and `MpiStart mpi() const`.
+/// If it has a member `Json record`, that becomes the record of all options, for `Provenance`.
 template <class Options>
 int launch(int argc, char** argv, Exit (*run)(Options const&, Communicator const&)) {
   Options options;
   return launch(argc, argv,
                 Job{.declare = [&] { return Options::table(options); },
+                    .parsed = [&](OptionTable const& table) { keep_record(table, options); },
                     .validate = [&] { options.validate(); },
                     .run = [&](Communicator const& world) { return run(options, world); },
                     .mpi = [&] { return options.mpi(); }});

@@ -1,0 +1,88 @@
+#include <refrain/base/digest.hpp>
+#include <refrain/base/error.hpp>
+
+#include <openssl/evp.h>
+#include <xxhash.h>
+
+#include <fstream>
+#include <vector>
+
+namespace refrain {
+namespace {
+
+std::string hex_of(unsigned char const* bytes, std::size_t count) {
+  static constexpr char digits[] = "0123456789abcdef";
+  std::string text;
+  text.reserve(2 * count);
+  for (std::size_t i = 0; i < count; ++i) {
+    text += digits[bytes[i] >> 4];
+    text += digits[bytes[i] & 15];
+  }
+  return text;
+}
+
+std::string hex_of(XXH128_hash_t hash) {
+  XXH128_canonical_t canonical;
+  XXH128_canonicalFromHash(&canonical, hash);
+  return hex_of(canonical.digest, sizeof canonical.digest);
+}
+
+class Sha256 {
+public:
+  Sha256() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
+    if (!context_ || EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) != 1) throw failed();
+  }
+  void update(void const* data, std::size_t size) {
+    if (EVP_DigestUpdate(context_.get(), data, size) != 1) throw failed();
+  }
+  std::string hex() {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    if (EVP_DigestFinal_ex(context_.get(), digest, &size) != 1) throw failed();
+    return hex_of(digest, size);
+  }
+
+private:
+  static Error failed() { return Error("OpenSSL cannot compute SHA-256", "check the OpenSSL installation"); }
+  std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context_;
+};
+
+}  // namespace
+
+std::string sha256(std::string_view bytes) {
+  Sha256 digest;
+  digest.update(bytes.data(), bytes.size());
+  return digest.hex();
+}
+
+std::string sha256_file(std::filesystem::path const& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw system_error("read the file", {}, {.file = path});
+  Sha256 digest;
+  std::vector<char> block(1 << 20);
+  while (file.read(block.data(), static_cast<std::streamsize>(block.size())) || file.gcount() > 0)
+    digest.update(block.data(), static_cast<std::size_t>(file.gcount()));
+  if (!file.eof()) throw system_error("read the file", {}, {.file = path});
+  return digest.hex();
+}
+
+struct Xxh3::State {
+  State() : handle(XXH3_createState(), XXH3_freeState) {
+    if (!handle) throw std::bad_alloc();
+    XXH3_128bits_reset(handle.get());
+  }
+  std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> handle;
+};
+
+Xxh3::Xxh3() : state_(std::make_unique<State>()) {}
+Xxh3::~Xxh3() = default;
+Xxh3::Xxh3(Xxh3&&) noexcept = default;
+Xxh3& Xxh3::operator=(Xxh3&&) noexcept = default;
+
+void Xxh3::update(std::span<std::byte const> bytes) { XXH3_128bits_update(state_->handle.get(), bytes.data(), bytes.size()); }
+
+std::string Xxh3::hex() const { return hex_of(XXH3_128bits_digest(state_->handle.get())); }
+
+std::string xxh3(std::span<std::byte const> bytes) { return hex_of(XXH3_128bits(bytes.data(), bytes.size())); }
+
+}  // namespace refrain

@@ -1,0 +1,33 @@
+#include <refrain/base/error.hpp>
+#include <refrain/comm/parallel_layout.hpp>
+
+#include <string>
+
+namespace refrain::comm {
+namespace {
+
+std::string counted(int n, std::string const& word) { return std::to_string(n) + " " + word + (n == 1 ? "" : "s"); }
+
+void require_grid(int ranks, int tensor, int data) {
+  if (data > 0 && tensor * data == ranks) return;
+  if (data == 0 && ranks % tensor == 0) return;
+  std::string degrees;
+  for (int t = 1; t <= ranks; ++t)
+    if (ranks % t == 0) degrees += (degrees.empty() ? "" : ", ") + std::to_string(t) + " x " + std::to_string(ranks / t);
+  if (data == 0)
+    throw UsageError("--tensor-parallel " + std::to_string(tensor) + " does not divide " + counted(ranks, "rank"),
+                     "with " + counted(ranks, "rank") + ", tensor x data parallel can be " + degrees);
+  throw UsageError("--tensor-parallel " + std::to_string(tensor) + " x --data-parallel " + std::to_string(data) + " needs " +
+                       counted(tensor * data, "rank") + ", here run " + std::to_string(ranks),
+                   "start " + std::to_string(tensor * data) + " ranks, or with " + counted(ranks, "rank") +
+                       " tensor x data parallel can be " + degrees);
+}
+
+}  // namespace
+
+ParallelLayout::ParallelLayout(Communicator world, int tensor, int data)
+    : world_((require_grid(world.size(), tensor, data), world)),
+      tensor_(world.split(world.rank() / tensor, world.rank())),
+      data_(world.split(world.rank() % tensor, world.rank())) {}
+
+}  // namespace refrain::comm
