@@ -8,6 +8,7 @@
 #include "ending.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <iostream>
 #include <sstream>
 
@@ -53,6 +54,18 @@ int run_with_mpi(int argc, char** argv, std::string const& program, LaunchEnviro
   return static_cast<int>(end_together(world, program, outcome));
 }
 
+/// Answers whether the launcher works: exit 0 if the world has `ranks` ranks.
+int check_world(int argc, char** argv, std::string const& program, LaunchEnvironment const& environment, int ranks) {
+  enable_log(environment.rank == 0);
+  return run_guarded(program, [&] {
+    MpiSession const session(argc, argv);
+    int const size = Communicator::world().size();
+    require_same_world(environment, size);
+    if (size != ranks) throw Error("MPI has " + std::to_string(size) + " ranks instead of " + std::to_string(ranks));
+    return Exit::success;
+  });
+}
+
 }  // namespace
 
 int launch(int argc, char** argv, Job const& job) {
@@ -62,6 +75,7 @@ int launch(int argc, char** argv, Job const& job) {
   bool const speaks = environment.rank == 0;
   OptionTable table = job.declare();
   std::string const program = "refrain-" + table.program();
+  if (char const* ranks = std::getenv("REFRAIN_CHECK_WORLD")) return check_world(argc, argv, program, environment, std::atoi(ranks));
 
   // Every rank parses before MPI starts, so that a wrong command line is answered at once and before MPI's own messages.
   std::ostringstream unheard;

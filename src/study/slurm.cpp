@@ -131,11 +131,18 @@ Words resubmission(Allocation const& allocation, JobRecord const& record, std::s
   return line;
 }
 
+bool was_cancelled(JobRecord const& record) {
+  auto const state = record.get("JobState"), reason = record.get("Reason");
+  // A job that is being ended shows COMPLETING for whatever ended it; time limits and preemption leave a reason.
+  return state.find("CANCELLED") != std::string::npos ||
+         (state == "COMPLETING" && reason != "TimeLimit" && reason.find("Preempt") == std::string::npos);
+}
+
 std::string put_back(Allocation const& allocation, std::string const& script) {
   auto const record = ask_job(allocation);
-  auto const state = record.get("JobState");
-  if (state == "CANCELLED") return "job " + allocation.id() + " was cancelled and is not requeued; the same sbatch goes on from its checkpoint";
-  if (state == "PENDING" || state == "REQUEUED") return "Slurm has requeued job " + allocation.id() + " itself";
+  if (was_cancelled(record)) return "job " + allocation.id() + " was cancelled and is not requeued; the same sbatch goes on from its checkpoint";
+  if (auto const state = record.get("JobState"); state == "PENDING" || state == "REQUEUED")
+    return "Slurm has requeued job " + allocation.id() + " itself";
 
   if (run_captured({"scontrol", "requeue", allocation.id()}, Stderr::capture).code == 0) return "requeued job " + allocation.id();
   auto const line = resubmission(allocation, record, script);

@@ -60,7 +60,7 @@ Words split_words(std::string_view text, std::string const& what) {
       in_word = true;
     }
   }
-  if (quote) throw Error(what + " has a " + quote + " that is not closed", "close it, or write \\" + quote);
+  if (quote) throw Error(what + " has a " + quote + " that is not closed", std::string("close it, or write \\") + quote);
   if (in_word) words.push_back(std::move(word));
   return words;
 }

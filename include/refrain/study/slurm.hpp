@@ -51,6 +51,9 @@ JobRecord ask_job(Allocation const& allocation);
 /// The line that submits one index of the array again, as this job was submitted, after it has ended.
 Words resubmission(Allocation const& allocation, JobRecord const& record, std::string const& script);
 
+/// Whether a user ended the job by scancel, so that nobody may bring it back.
+bool was_cancelled(JobRecord const& record);
+
 /// Puts this job back into the queue: by requeue, or, where that is refused, by submitting its index again. A job that
 /// was cancelled by its user stays so. `script` is a fallback for a record without a command.
 /// @returns what was done, for the log. @throws Error if neither worked, with the line to type

@@ -1,0 +1,98 @@
+#include <catch2/catch.hpp>
+
+#include <refrain/base/error.hpp>
+#include <refrain/base/files.hpp>
+#include <refrain/study/configuration.hpp>
+#include <refrain/study/sweep.hpp>
+
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include <unistd.h>
+
+using namespace refrain;
+using namespace refrain::study;
+
+namespace {
+
+/// A table in a file that goes with the scope.
+struct Table {
+  std::filesystem::path path = std::filesystem::temp_directory_path() / ("refrain-sweep-" + std::to_string(getpid()) + ".json");
+  explicit Table(std::string const& text) { std::ofstream(path) << text; }
+  ~Table() { std::filesystem::remove(path); }
+};
+
+std::vector<std::string> folders(std::string const& text) {
+  Table const table(text);
+  std::vector<std::string> names;
+  for (auto const& member : read_sweep(table.path)) names.push_back(member.folder());
+  return names;
+}
+
+std::string error_of(std::string const& text) {
+  Table const table(text);
+  try {
+    read_sweep(table.path);
+  } catch (Error const& error) {
+    return error.problem();
+  }
+  return "no error";
+}
+
+}  // namespace
+
+TEST_CASE("numbers are written as the field writes them") {
+  CHECK(format_number(0.1) == "0.1");
+  CHECK(format_number(1e-6) == "1e-6");
+  CHECK(format_number(5e-7) == "5e-7");
+  CHECK(format_number(1.25e-10) == "1.25e-10");
+  CHECK(format_number(3) == "3");
+  CHECK(format_number(1e22) == "1e22");
+  for (double const value : {0.1, 1e-6, 2.5e-5, 1.0 / 3, 7e-300, 123456.789}) CHECK(std::stod(format_number(value)) == value);
+}
+
+TEST_CASE("a sweep is a list or a grid") {
+  CHECK(folders(R"({"members": [{}, {"beta": 0.3, "learning_rate": 5e-7, "seed": 1}]})") ==
+        std::vector<std::string>{"beta=0.1,lr=1e-6,seed=42", "beta=0.3,lr=5e-7,seed=1"});
+  CHECK(folders(R"({"grid": {"beta": [0.1, 0.3], "learning_rate": [1e-6, 1e-5]}})") ==
+        std::vector<std::string>{"beta=0.1,lr=1e-6,seed=42", "beta=0.1,lr=1e-5,seed=42", "beta=0.3,lr=1e-6,seed=42",
+                                 "beta=0.3,lr=1e-5,seed=42"});
+}
+
+TEST_CASE("a table that is wrong says where") {
+  CHECK(error_of(R"({"members": []})") == "the sweep has no members");
+  CHECK(error_of(R"({"members": [{"beta": 0}]})") == "beta is 0, not a number above 0");
+  CHECK(error_of(R"({"members": [{"seed": -1}]})") == "seed is -1, not a whole number from 0");
+  CHECK(error_of(R"({"members": [{"lr": 1}]})") == "'lr' is nothing that a sweep varies");
+  CHECK(error_of(R"({"members": [3]})") == "a member is 3, not an object");
+  CHECK(error_of(R"({"grid": {"beta": 0.1}})") == "grid.beta is not a list of values");
+  CHECK(error_of(R"({"grid": {"beta": [0.1]}, "members": [{}]})") ==
+        "the sweep has neither a list 'members' nor an object 'grid', or both");
+  CHECK(error_of(R"({"members": [{}, {"beta": 0.1}]})") ==
+        "two members of the sweep are beta=0.1,lr=1e-6,seed=42 and would share a folder");
+}
+
+TEST_CASE("the tables that come with the project") {
+  auto const folder = data_file("slurm/sweeps/default.json").parent_path();
+  for (auto const& entry : std::filesystem::directory_iterator(folder)) {
+    auto const members = read_sweep(entry.path());
+    CHECK(members.size() >= 2);
+    CHECK(members.front().folder() == "beta=0.1,lr=1e-6,seed=42");  // the paper's setting
+    CHECK(find_sweep(entry.path().stem().string(), folder) == entry.path());
+  }
+  CHECK_THROWS_WITH(find_sweep("nothing", folder), Catch::Contains("set REFRAIN_SWEEP to a path or one of: beta_by_learning_rate, default"));
+}
+
+TEST_CASE("names of configurations are made of parts") {
+  auto const table = data_file("study/configurations.json");
+  auto const names = configuration_names(table);
+  CHECK(names.size() == 36);
+  CHECK(std::set<std::string>(names.begin(), names.end()).size() == names.size());
+
+  auto const large = find_configuration("dpo_70b_english_only_long", table);
+  CHECK(large.pairs == "english-only-long");
+  CHECK(large.tensor_parallel == 4);
+  CHECK(large.nodes * large.tasks_per_node % large.tensor_parallel == 0);
+  CHECK_THROWS_WITH(find_configuration("dpo_9b_balanced", table), Catch::StartsWith("there is no configuration 'dpo_9b_balanced'"));
+}

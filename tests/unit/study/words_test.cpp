@@ -1,0 +1,62 @@
+#include <catch2/catch.hpp>
+
+#include <refrain/base/error.hpp>
+#include <refrain/study/words.hpp>
+
+#include <filesystem>
+#include <fstream>
+
+#include <unistd.h>
+
+using namespace refrain;
+using namespace refrain::study;
+
+namespace {
+
+std::string error_of(std::string const& text) {
+  try {
+    split_words(text, "REFRAIN_TRAIN_ARGS");
+  } catch (Error const& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+}  // namespace
+
+TEST_CASE("words are split as a shell splits them") {
+  CHECK(split_words("--epochs 3 --lora-rank=8", "x") == Words{"--epochs", "3", "--lora-rank=8"});
+  CHECK(split_words("  --a\t'b c'  \"d 'e'\" f\\ g \n", "x") == Words{"--a", "b c", "d 'e'", "f g"});
+  CHECK(split_words(R"(--a="b c" '' "\$x \n")", "x") == Words{"--a=b c", "", "$x \\n"});
+  CHECK(split_words("", "x").empty());
+  CHECK(error_of("--a 'b") == "REFRAIN_TRAIN_ARGS has a ' that is not closed (close it, or write \\')");
+}
+
+TEST_CASE("a joined line splits into the same words") {
+  Words const words{"srun", "--out=/a b/c", "it's", "", "$HOME", "beta=0.1,lr=1e-6", "*"};
+  CHECK(split_words(join_words(words), "x") == words);
+  CHECK(join_words({"beta=0.1,lr=1e-6", "a b"}) == "beta=0.1,lr=1e-6 'a b'");
+}
+
+TEST_CASE("options of the user replace those of the configuration") {
+  Words const options{"--loss", "sigmoid", "--epochs", "3"};
+  CHECK(merge_options(options, {"--epochs=1", "--shuffle", "off"}, {}, "X") ==
+        Words{"--loss", "sigmoid", "--epochs=1", "--shuffle", "off"});
+  CHECK(merge_options(options, {}, {}, "X") == options);
+  CHECK_THROWS_WITH(merge_options(options, {"--beta=1"}, {"--beta"}, "REFRAIN_TRAIN_ARGS"),
+                    Catch::StartsWith("REFRAIN_TRAIN_ARGS sets --beta, which the study sets itself"));
+  CHECK_THROWS_WITH(merge_options(options, {"3"}, {}, "X"), Catch::StartsWith("'3' in X is no option"));
+}
+
+TEST_CASE("paths are one file with spaces, or words and patterns") {
+  auto const folder = std::filesystem::temp_directory_path() / ("refrain words " + std::to_string(getpid()));
+  std::filesystem::create_directories(folder);
+  for (auto const* name : {"a.jsonl", "b.jsonl", "c d.jsonl"}) std::ofstream(folder / name) << "{}";
+  auto const path = [&](std::string const& name) { return (folder / name).string(); };
+
+  CHECK(split_paths(path("c d.jsonl"), "X") == Words{path("c d.jsonl")});
+  CHECK(split_paths("'" + path("c d.jsonl") + "' '" + path("a.jsonl") + "'", "X") == Words{path("c d.jsonl"), path("a.jsonl")});
+  CHECK(split_paths("'" + path("?.jsonl") + "'", "X") == Words{path("a.jsonl"), path("b.jsonl")});
+  CHECK_THROWS_WITH(split_paths("/nowhere/a.jsonl", "REFRAIN_PAIRS"), Catch::Contains("REFRAIN_PAIRS names a file that does not exist [/nowhere/a.jsonl]"));
+  std::filesystem::remove_all(folder);
+}
