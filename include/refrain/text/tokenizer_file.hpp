@@ -1,0 +1,28 @@
+#pragma once
+
+#include <refrain/base/json_file.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace refrain::text {
+
+/// tokenizer.json, with the two large parts of its model apart: hundreds of thousands of entries would be slow as a JSON tree.
+struct TokenizerFile {
+  std::filesystem::path path;
+  Json rest;  ///< everything else; `model` lacks `vocab` and `merges`
+  std::vector<std::pair<std::string, int32_t>> vocab;
+  std::vector<std::pair<std::string, std::string>> merges;
+
+  /// @throws Error naming file, line and column of broken JSON, or the key of a wrong type
+  static TokenizerFile read(std::filesystem::path const& path);
+};
+
+/// An Error for a component of tokenizer.json that this program does not understand: "pre_tokenizer Digits".
+[[noreturn]] void refuse_component(std::filesystem::path const& path, std::string const& component, std::string const& what);
+
+}  // namespace refrain::text

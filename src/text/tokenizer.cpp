@@ -1,0 +1,173 @@
+#include <refrain/base/error.hpp>
+#include <refrain/text/added_tokens.hpp>
+#include <refrain/text/bpe.hpp>
+#include <refrain/text/pipeline.hpp>
+#include <refrain/text/special_tokens.hpp>
+#include <refrain/text/tokenizer.hpp>
+#include <refrain/text/tokenizer_file.hpp>
+#include <refrain/text/unicode.hpp>
+
+#include <algorithm>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+
+namespace refrain::text {
+namespace {
+
+Json part(TokenizerFile const& file, char const* name) { return file.rest.contains(name) ? file.rest[name] : Json(); }
+
+/// What one call of encode needs to itself.
+struct Workspace {
+  Bpe::Workspace bpe;
+  RegexSplitter::Scratch regex;
+};
+
+/// Workspaces of the threads that encode at the same time, kept for their caches.
+class Workspaces {
+public:
+  std::unique_ptr<Workspace> take() {
+    {
+      std::lock_guard const lock(mutex_);
+      if (!idle_.empty()) {
+        std::unique_ptr<Workspace> workspace = std::move(idle_.back());
+        idle_.pop_back();
+        return workspace;
+      }
+    }
+    return std::make_unique<Workspace>();
+  }
+  void give_back(std::unique_ptr<Workspace> workspace) {
+    std::lock_guard const lock(mutex_);
+    idle_.push_back(std::move(workspace));
+  }
+
+private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Workspace>> idle_;
+};
+
+}  // namespace
+
+struct Tokenizer::State {
+  explicit State(TokenizerFile const& file)
+      : normalizer(part(file, "normalizer"), file.path),
+        pre_tokenizer(part(file, "pre_tokenizer"), file.path),
+        decoder(part(file, "decoder"), file.path),
+        model(file, pre_tokenizer.byte_level() ? Alphabet::byte_level : Alphabet::text) {}
+
+  Normalizer normalizer;
+  PreTokenizer pre_tokenizer;
+  Decoder decoder;
+  Bpe model;
+  std::unordered_map<int32_t, AddedToken> added;
+  TokenFinder in_text, in_normalized;
+  std::string bos, eos;
+  int32_t bos_id = -1, eos_id = -1;
+  int64_t vocab_size = 0;
+  mutable Workspaces workspaces;
+
+  int32_t id_of(std::string const& token) const;
+  std::string token_of(int32_t id) const;
+  void add(AddedToken token);
+  void find_added_tokens(bool split_special_tokens);
+};
+
+int32_t Tokenizer::State::id_of(std::string const& token) const {
+  for (auto const& [id, other] : added)
+    if (other.content == token) return id;
+  return model.find(token);
+}
+
+std::string Tokenizer::State::token_of(int32_t id) const {
+  auto const found = added.find(id);
+  return found != added.end() ? found->second.content : std::string(model.token(id));
+}
+
+/// As `tokenizers`: the id of a token that the model has is the model's, a new one comes behind all others.
+void Tokenizer::State::add(AddedToken token) {
+  if (token.content.empty()) return;
+  if (int32_t const known = id_of(token.content); known >= 0) token.id = known;
+  if (token.id < 0) token.id = static_cast<int32_t>(vocab_size);
+  vocab_size = std::max<int64_t>(vocab_size, token.id + 1);
+  added[token.id] = std::move(token);
+}
+
+void Tokenizer::State::find_added_tokens(bool split_special_tokens) {
+  for (auto const& [id, token] : added) {
+    bool const passed_over = split_special_tokens && token.special;
+    if (token.normalized) in_normalized.add(normalizer.apply(token.content), token, passed_over);
+    else in_text.add(token.content, token, passed_over);
+  }
+}
+
+Tokenizer::Tokenizer(std::shared_ptr<State const> state) : state_(std::move(state)) {}
+Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
+Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
+Tokenizer::~Tokenizer() = default;
+
+Tokenizer Tokenizer::load(std::filesystem::path const& folder) {
+  TokenizerFile const file = TokenizerFile::read(folder / "tokenizer.json");
+  auto state = std::make_shared<State>(file);
+  state->vocab_size = state->model.end_id();
+  std::vector<AddedToken> own;
+  if (Json const tokens = part(file, "added_tokens"); tokens.is_array())
+    for (Json const& token : tokens) own.push_back(AddedToken::from_json(token, file.path));
+  for (AddedToken const& token : own) state->add(token);
+
+  SpecialTokens const special = SpecialTokens::read(folder, own, [&](int32_t id) { return state->token_of(id); });
+  for (AddedToken const& token : special.added) state->add(token);
+  state->find_added_tokens(special.split_special_tokens);
+  state->bos = special.bos;
+  state->eos = special.eos;
+  if (!state->bos.empty()) state->bos_id = state->id_of(state->bos);
+  if (!state->eos.empty()) state->eos_id = state->id_of(state->eos);
+  return Tokenizer(std::move(state));
+}
+
+std::vector<int32_t> Tokenizer::encode(std::string_view text) const {
+  if (std::size_t const bad = find_invalid_utf8(text); bad != text.npos)
+    throw Error("the text is not UTF-8 at byte " + std::to_string(bad), "convert it to UTF-8");
+  State const& state = *state_;
+  std::vector<int32_t> ids;
+  ids.reserve(text.size() / 3 + 4);
+  std::unique_ptr<Workspace> workspace = state.workspaces.take();
+  PreTokenizer::Sink const encode_piece = [&](std::string_view piece) { state.model.encode(piece, workspace->bpe, ids); };
+
+  auto const encode_text = [&](std::string_view piece, bool at_start) {
+    state.pre_tokenizer.cut(piece, at_start, workspace->regex, encode_piece);
+  };
+  auto const encode_normalized = [&](std::string_view normalized, bool at_start) {
+    if (state.in_normalized.empty()) return encode_text(normalized, at_start);
+    state.in_normalized.cut(normalized, [&](TokenFinder::Piece piece) {
+      if (piece.id >= 0) ids.push_back(piece.id);
+      else encode_text(piece.text, at_start && piece.text.data() == normalized.data());
+    });
+  };
+  state.in_text.cut(text, [&](TokenFinder::Piece piece) {
+    bool const at_start = piece.text.data() == text.data();
+    if (piece.id >= 0) ids.push_back(piece.id);
+    else if (state.normalizer.empty()) encode_normalized(piece.text, at_start);
+    else encode_normalized(state.normalizer.apply(piece.text), at_start);
+  });
+  state.workspaces.give_back(std::move(workspace));
+  return ids;
+}
+
+std::string Tokenizer::decode(std::vector<int32_t> const& ids, bool skip_special) const {
+  std::vector<std::string> tokens;
+  for (int32_t const id : ids) {
+    auto const added = state_->added.find(id);
+    if (added == state_->added.end() ? !state_->model.has(id) : skip_special && added->second.special) continue;
+    tokens.push_back(state_->token_of(id));
+  }
+  return state_->decoder.apply(std::move(tokens));
+}
+
+int64_t Tokenizer::vocab_size() const noexcept { return state_->vocab_size; }
+std::string const& Tokenizer::bos_token() const noexcept { return state_->bos; }
+std::string const& Tokenizer::eos_token() const noexcept { return state_->eos; }
+int32_t Tokenizer::bos_id() const noexcept { return state_->bos_id; }
+int32_t Tokenizer::eos_id() const noexcept { return state_->eos_id; }
+
+}  // namespace refrain::text
