@@ -103,8 +103,6 @@ Exit run_member(Options const& options) {
   auto const pairs = plan.folder / "pairs.h5";
   auto const shard = shard_line(program("shard"), plan.configuration, plan.settings, pairs);
   auto const train = train_line(plan, pairs);
-  if (!options.dry_run) prepare_pairs(shard, plan.settings, plan.folder);
-
   auto const launcher =
       choose_launcher(plan.settings.launcher, plan.allocation, plan.configuration.tensor_parallel, program("shard"));
   Words line = launcher.words;
@@ -114,14 +112,16 @@ Exit run_member(Options const& options) {
     return Exit::success;
   }
 
+  prepare_pairs(shard, plan.settings, plan.folder);
   std::string const job = plan.allocation ? plan.allocation->id() : std::string{};
   if (stop_requested()) {
     plan.run.record_start(job, "", static_cast<int>(Exit::stopped_early), Ending::stopped_early);
     return go_on_later(plan);
   }
   log_line(show(launcher, line));
+  auto const before = plan.run.status_text();
   int const code = run_forwarding(line, launcher.variables);
-  auto const ending = plan.run.classify(code);
+  auto const ending = plan.run.classify(code, before);
   plan.run.record_start(job, join_words(line), code, ending);
   switch (ending) {
     case Ending::finished: return Exit::success;

@@ -1,7 +1,10 @@
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
+#include <refrain/base/folder_lock.hpp>
 #include <refrain/base/json_file.hpp>
+#include <refrain/base/log.hpp>
 #include <refrain/base/signals.hpp>
+#include <refrain/checkpoint/run_files.hpp>
 #include <refrain/study/run_folder.hpp>
 
 #include <csignal>
@@ -57,22 +60,30 @@ int64_t RunFolder::step() const {
 
 bool RunFolder::finished() const { return state() == "finished" && fs::exists(path_ / "final" / "manifest.json"); }
 
-Ending RunFolder::classify(int exit_code) const {
+std::string RunFolder::status_text() const {
+  auto const file = path_ / "status.json";
+  return fs::exists(file) ? read_file(file) : std::string{};
+}
+
+Ending RunFolder::classify(int exit_code, std::string const& status_before) const {
   if (exit_code == 0) return Ending::finished;
-  if (exit_code == static_cast<int>(Exit::stopped_early) || state() == "stopped") return Ending::stopped_early;
+  if (exit_code == static_cast<int>(Exit::stopped_early)) return Ending::stopped_early;
+  if (state() == "stopped" && status_text() != status_before) return Ending::stopped_early;
   // SIGUSR1 met ranks that had not yet come to their handlers.
   if (stop_requested() && exit_code == usr1_code) return Ending::stopped_early;
   return Ending::failed;
 }
 
-void RunFolder::mark_failed(std::string const& error) const {
+void RunFolder::mark_failed(std::string const& error) const try {
   auto const file = path_ / "status.json";
-  if (!fs::exists(file)) return;
-  auto status = read_json(file);
-  if (status.value("state", "") == "failed") return;
+  if (!fs::exists(file) || state() == "failed") return;
+  auto const lock = FolderLock::acquire(path_ / "lock");
+  auto status = checkpoint::read_sealed_json(file);
   status["state"] = "failed";
   status["error"] = error;
-  write_json(file, status);
+  checkpoint::write_sealed_json(file, status);
+} catch (Error const& problem) {
+  log_warning("status.json does not say that the run failed: " + std::string(problem.what()));
 }
 
 void RunFolder::record_start(std::string const& job, std::string const& command, int exit_code, Ending ending) const {

@@ -24,11 +24,15 @@ public:
   /// Whether training has finished and its final/ stands.
   bool finished() const;
 
-  /// From the exit code of the launcher. With --kill-on-bad-exit the ranks that are last to exit with 85 may be killed,
-  /// so a run that says itself that it stopped has stopped.
-  Ending classify(int exit_code) const;
+  /// The text of status.json, or nothing: to see whether a start has changed it.
+  std::string status_text() const;
 
-  /// Says in status.json that the run failed, where the ranks could not say so themselves. `error` is one line.
+  /// From the exit code of the launcher. With --kill-on-bad-exit the ranks that are last to exit with 85 may be killed,
+  /// so a run that says itself, since `status_before`, that it stopped has stopped.
+  Ending classify(int exit_code, std::string const& status_before) const;
+
+  /// Says in status.json that the run failed, where the ranks could not say so themselves. `error` is one line. Leaves
+  /// the file alone if another job works in the folder.
   void mark_failed(std::string const& error) const;
 
   /// Appends a line to the record of starts. `job` is Slurm's id or empty, `command` the line that was started.

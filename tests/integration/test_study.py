@@ -1,0 +1,323 @@
+"""refrain-study member away from Slurm and MPI: small stand-ins for refrain-shard and refrain-train beside it."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import refrain
+
+SHARD = """#!/bin/sh
+while [ $# -gt 0 ]; do [ "$1" = --out ] && out=$2; shift; done
+echo shard >> "$CALLS"
+sleep 0.3
+[ "$FAKE" = shard-fails ] && exit 3
+echo pairs > "$out"
+"""
+
+# Writes status.json as refrain-train does, sealed by its own digest.
+TRAIN = f"""#!{sys.executable}
+import hashlib, json, os, pathlib, signal, sys, time
+words = sys.argv[1:]
+run = pathlib.Path(words[words.index("--run-dir") + 1])
+run.mkdir(parents=True, exist_ok=True)
+(run / "run.json").write_text("{{}}")
+open(os.environ["CALLS"], "a").write("train " + json.dumps(words) + "\\n")
+status = run / "status.json"
+def say(state, step):
+    text = json.dumps({{"state": state, "step": step, "error": None}}, indent=2)[:-2] + ",\\n  "
+    text += '"sha256": "' + hashlib.sha256(text.encode()).hexdigest() + '"\\n}}\\n'
+    status.write_text(text)
+def stop(*_):
+    say("stopped", step)
+    os._exit(int(os.environ.get("STOP_CODE", 85)))
+signal.signal(signal.SIGUSR1, stop)
+step = json.loads(status.read_text())["step"] if status.exists() else 0
+fake = os.environ.get("FAKE", "")
+if fake == "fail": sys.exit(1)
+say("running", step)
+if fake == "killed": os.kill(os.getpid(), signal.SIGKILL)
+if fake == "wait":
+    if os.environ.get("PROGRESS") == "1": step += 1
+    open(os.environ["CALLS"], "a").write("waiting\\n")
+    time.sleep(60)
+say("finished", 9)
+(run / "final").mkdir(exist_ok=True)
+(run / "final" / "manifest.json").write_text("{{}}")
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A folder with a space in its name that holds everything one member needs."""
+    root = tmp_path / "a project"
+    (root / "bin").mkdir(parents=True)
+    (root / "model").mkdir()
+    shutil.copy(refrain.BIN / "refrain-study", root / "bin")
+    for name, text in {"shard": SHARD, "train": TRAIN}.items():
+        file = root / "bin" / f"refrain-{name}"
+        file.write_text(text)
+        file.chmod(0o755)
+    (root / "pairs 1.jsonl").write_text("{}\n")
+    return root
+
+
+def environment(root, **extra):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "REFRAIN_"))}
+    return {**kept, "REFRAIN_HOME": str(refrain.SOURCE), "REFRAIN_MODEL": str(root / "model"),
+            "REFRAIN_PAIRS": str(root / "pairs 1.jsonl"), "REFRAIN_RUNS": str(root / "runs"), "CALLS": str(root / "calls"),
+            "REFRAIN_LAUNCHER": "env", **extra}
+
+
+def start(root, *words, name="dpo_8b_balanced", **extra):
+    return subprocess.Popen([root / "bin/refrain-study", "member", name, *map(str, words)], env=environment(root, **extra),
+                            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=root)
+
+
+def member(root, *words, exit_code=0, **keywords):
+    process = start(root, *words, **keywords)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == exit_code, err
+    return out, err
+
+
+def calls(root):
+    file = root / "calls"
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def run_dir(root, name="dpo_8b_balanced", member="beta=0.1,lr=1e-6,seed=42"):
+    return root / "runs" / name / member
+
+
+def last_line(text):
+    """The one line that tells the error."""
+    lines = [line for line in text.splitlines() if line.startswith("refrain-study: ")]
+    assert len(lines) == 1, text
+    return lines[0].removeprefix("refrain-study: ")
+
+
+def test_a_member_is_sharded_trained_and_not_trained_again(project):
+    _, err = member(project, REFRAIN_TRAIN_ARGS="--epochs 1 --checkpoint-minutes '5'", REFRAIN_TENSOR_PARALLEL="2")
+    lines = calls(project)
+    assert lines[0] == "shard" and len(lines) == 2
+    words = json.loads(lines[1].removeprefix("train "))
+    assert words == ["--pairs", f"{project}/runs/dpo_8b_balanced/pairs.h5", "--init", f"{project}/model",
+                     "--run-dir", str(run_dir(project)), "--tensor-parallel", "2", "--beta", "0.1", "--learning-rate", "1e-6",
+                     "--seed", "42", "--loss", "sigmoid", "--epochs", "1", "--checkpoint-minutes", "5"]
+    assert f"env '{project}/bin/refrain-train' --pairs" in err  # the exact line
+
+    _, err = member(project)
+    assert "this member has finished already" in err
+    assert len(calls(project)) == 2
+
+
+def test_members_take_their_row_of_the_table(project):
+    sweep = project / "my sweep.json"
+    sweep.write_text('{"grid": {"beta": [0.1, 0.5], "learning_rate": [1e-6], "seed": [1, 2]}}')
+    member(project, "--index", 2, REFRAIN_SWEEP=str(sweep))
+    assert run_dir(project, member="beta=0.5,lr=1e-6,seed=1").is_dir()
+    member(project, SLURM_ARRAY_TASK_ID="0", REFRAIN_SWEEP=str(sweep))  # without SLURM_JOB_ID this is no job
+    assert run_dir(project, member="beta=0.1,lr=1e-6,seed=1").is_dir()
+    _, err = member(project, "--index", 4, exit_code=2, REFRAIN_SWEEP=str(sweep))
+    assert last_line(err) == (f"the sweep has no member 4, only 4 [{sweep}] "
+                              "(sbatch --array=0-3 slurm/dpo_8b_balanced.sh)")
+
+
+def test_a_dry_run_prints_two_lines_and_starts_nothing(project):
+    out, _ = member(project, "--dry-run", "--launcher", "mpirun -n 2")
+    shard, train = out.splitlines()
+    assert shard.endswith(f"refrain-shard' --pairs '{project}/pairs 1.jsonl' --tokenizer '{project}/model' --configuration balanced "
+                          f"--out '{project}/runs/dpo_8b_balanced/pairs.h5'")
+    assert train.startswith(f"mpirun -n 2 '{project}/bin/refrain-train' --pairs ")
+    assert not calls(project) and not (project / "runs").exists()
+
+
+def test_members_that_start_together_shard_once(project):
+    started = [start(project, "--index", index) for index in (0, 1)]
+    for process in started:
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+    assert calls(project).count("shard") == 1
+    assert sum(line.startswith("train") for line in calls(project)) == 2
+
+
+def test_other_pairs_are_sharded_anew_until_a_member_has_begun(project):
+    member(project, exit_code=1, FAKE="shard-fails")
+    member(project, "--index", 1, exit_code=1, FAKE="fail")  # sharded; the stand-in leaves run.json
+    shutil.rmtree(run_dir(project, member="beta=0.1,lr=5e-7,seed=42"))
+    (project / "pairs 1.jsonl").write_text('{"other": 1}\n')
+    member(project)
+    assert calls(project).count("shard") == 3
+    _, err = member(project, "--index", 1, exit_code=1, REFRAIN_SHARD_ARGS="--max-length 64")
+    assert last_line(err) == (
+        "pairs.h5 was made from other files or options than REFRAIN_PAIRS and REFRAIN_SHARD_ARGS name now, and beta=0.1,lr=1e-6,seed=42 has "
+        f"begun to train on it [{project}/runs/dpo_8b_balanced] (set REFRAIN_RUNS to another folder, or remove this one)")
+
+
+@pytest.mark.parametrize("sent", [signal.SIGUSR1, signal.SIGTERM])
+@pytest.mark.parametrize("stop_code", [85, 137])  # srun may kill the last ranks that stop
+def test_a_signal_reaches_the_step_and_85_the_caller(project, sent, stop_code):
+    process = start(project, FAKE="wait", STOP_CODE=str(stop_code))
+    wait_for(project, "waiting")
+    process.send_signal(sent)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 85, err
+    assert json.loads((run_dir(project) / "status.json").read_text())["state"] == "stopped"
+    member(project)  # goes on
+    starts = [json.loads(line) for line in pathlib.Path(f"{run_dir(project)}.starts.jsonl").read_text().splitlines()]
+    assert [line["ending"] for line in starts] == ["stopped", "finished"]
+
+
+def wait_for(project, line):
+    for _ in range(200):
+        if line in calls(project):
+            return
+        time.sleep(0.05)
+    pytest.fail(f"no {line!r} in {calls(project)}")
+
+
+def test_a_step_that_dies_is_told_in_status_json(project):
+    _, err = member(project, exit_code=1, FAKE="killed")
+    assert last_line(err) == (f"training ended with exit code 137 (signal 9) [{run_dir(project)}] "
+                              "(its lines are above; the same command goes on from the last checkpoint)")
+    status = json.loads((run_dir(project) / "status.json").read_text())
+    assert (status["state"], status["error"]) == ("failed", "training ended with exit code 137 (signal 9)")
+
+
+def test_an_old_stop_does_not_excuse_a_new_failure(project):
+    process = start(project, FAKE="wait")
+    wait_for(project, "waiting")
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait(timeout=20) == 85
+    member(project, exit_code=1, FAKE="fail")
+
+
+FAKE_SLURM = {
+    "scontrol": """#!/bin/sh
+echo "scontrol $*" >> "$CALLS"
+[ "$1" = show ] && printf 'JobId=7 JobName=x\\n   JobState=%s Reason=None\\n   Command=/home/a b/slurm/x.sh\\n' "${JOB_STATE:-RUNNING}"
+[ "$1" != requeue ] || [ -z "$NO_REQUEUE" ]
+""",
+    "sbatch": """#!/bin/sh
+echo "sbatch $*" >> "$CALLS"
+env | grep '^SLURM_' >> "$CALLS"
+echo 99
+""",
+}
+
+
+@pytest.fixture
+def slurm(project):
+    """Stand-ins of Slurm's commands, and the variables of an array's member."""
+    for name, text in FAKE_SLURM.items():
+        file = project / name
+        file.write_text(text)
+        file.chmod(0o755)
+    return {"PATH": f"{project}:{os.environ['PATH']}", "SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "6", "SLURM_ARRAY_TASK_ID": "1",
+            "SLURM_TASKS_PER_NODE": "4", "SLURM_JOB_CPUS_PER_NODE": "8", "SLURM_CONF": "/etc/slurm.conf"}
+
+
+def stop(project, **variables):
+    process = start(project, FAKE="wait", **variables)
+    count = calls(project).count("waiting")
+    for _ in range(200):
+        if calls(project).count("waiting") > count:
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGUSR1)
+    _, err = process.communicate(timeout=20)
+    return process.returncode, err
+
+
+def test_a_stopped_member_is_requeued_alone(project, slurm):
+    code, err = stop(project, **slurm)
+    assert code == 85
+    assert "scontrol requeue 6_1" in calls(project)
+    assert "requeued job 6_1" in err and "OMP_NUM_THREADS=2 env" in err
+
+
+def test_where_requeue_is_refused_the_index_is_submitted_again(project, slurm):
+    code, err = stop(project, NO_REQUEUE="1", **slurm)
+    assert code == 85
+    assert ("sbatch --parsable --dependency=afterany:6_1 --array=1 --nodes=1 --ntasks-per-node=4 --job-name=x /home/a b/slurm/x.sh"
+            in calls(project))
+    assert [line for line in calls(project) if line.startswith("SLURM_")] == ["SLURM_CONF=/etc/slurm.conf"]
+    assert "requeue is refused here; submitted again as job 99" in err
+
+
+def test_a_cancelled_job_stays_cancelled(project, slurm):
+    code, err = stop(project, JOB_STATE="CANCELLED", **slurm)
+    assert code == 85 and "job 6_1 was cancelled and is not requeued" in err
+    assert "scontrol requeue 6_1" not in calls(project)
+
+
+def test_a_job_that_makes_no_step_is_not_requeued_for_ever(project, slurm):
+    stop(project, PROGRESS="1", **slurm)
+    stop(project, PROGRESS="1", **slurm)
+    code, err = stop(project, **slurm)
+    assert code == 1
+    assert last_line(err).startswith("two starts in a row have ended at step 2, so the job is not requeued")
+    assert calls(project).count("scontrol requeue 6_1") == 2
+
+
+def test_an_allocation_that_does_not_suit_starts_nothing(project, slurm):
+    _, err = member(project, exit_code=1, **{**slurm, "SLURM_TASKS_PER_NODE": "3"})
+    assert last_line(err).endswith("(sbatch --array=1 --nodes=1 --ntasks-per-node=4 slurm/dpo_8b_balanced.sh)")
+    assert not calls(project)
+
+
+def test_an_array_that_fills_the_disk_is_throttled(project, slurm):
+    (project / "model/model.safetensors").write_bytes(bytes(10**6))
+    # 13 times the bf16 weights a member: two checkpoints of 12 bytes a parameter, and final/.
+    variables = {**slurm, "SLURM_ARRAY_TASK_COUNT": "3", "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_MAX": "2"}
+    _, err = member(project, exit_code=1, REFRAIN_DISK_TB="0.00003", **variables)
+    assert last_line(err).endswith("(sbatch --array=0-2%2 slurm/dpo_8b_balanced.sh)")
+    member(project, REFRAIN_DISK_TB="0.00004", **variables)
+
+
+@pytest.mark.parametrize("words, variables, line", [
+    (["--index", "-1"], {}, "--index: -1 is out of range (give a whole number of at least 0)"),
+    ([], {"REFRAIN_MODEL": "", "REFRAIN_PAIRS": ""}, "not set: REFRAIN_MODEL, REFRAIN_PAIRS (export in env/site.sh or the submitting shell: "),
+    ([], {"REFRAIN_SWEEP": "mine"}, "there is no sweep 'mine'"),
+    ([], {"REFRAIN_TRAIN_ARGS": "--beta 1"}, "REFRAIN_TRAIN_ARGS sets --beta, which the study sets itself"),
+    ([], {"REFRAIN_LAUNCHER": "srun"}, "the launcher is srun, but this is no Slurm job"),
+    ([], {"REFRAIN_LAUNCHER": "no-such-launcher -n 2"}, "the launcher 'no-such-launcher' is not in PATH"),
+])
+def test_bad_settings_are_one_line(project, words, variables, line):
+    process = start(project, *words, **variables)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode in (1, 2)
+    assert last_line(err).startswith(line), err
+    assert not calls(project)
+
+
+def test_the_world_of_a_launcher_is_checked():
+    words = refrain.command("shard", ranks=2)
+    for ranks, code in ((2, 0), (3, 1)):
+        done = subprocess.run(words, env=refrain.environment(REFRAIN_CHECK_WORLD=ranks), capture_output=True, text=True, timeout=60)
+        assert done.returncode == code, done.stderr
+    assert "refrain-shard: MPI has 2 ranks instead of 3" in done.stderr
+
+
+def test_scripts_differ_in_what_their_names_say():
+    table = json.loads((refrain.SOURCE / "src/study/configurations.json").read_text())
+    names = [f"{method}_{size}_{pairs}" for method in table["methods"] for size in table["sizes"] for pairs in table["pairs"]]
+    scripts = {path.stem: path.read_text() for path in (refrain.SOURCE / "slurm").glob("dpo_*.sh")}
+    assert sorted(scripts) == sorted(names)
+    model = scripts["dpo_70b_balanced"]
+    for name, text in scripts.items():
+        size = table["sizes"][name.split("_")[1]]
+        expected = model.replace("dpo_70b_balanced", name)
+        for directive, value in {"nodes": size["nodes"], "ntasks-per-node": size["tasks_per_node"]}.items():
+            expected = re.sub(rf"--{directive}=\d+", f"--{directive}={value}", expected)
+        assert text == expected, name
+        directives = re.findall(r"^#SBATCH --([a-z-]+)", text, re.MULTILINE)
+        assert directives == ["job-name", "nodes", "ntasks-per-node", "array", "requeue", "signal", "open-mode", "output"]
+        assert os.access(refrain.SOURCE / f"slurm/{name}.sh", os.X_OK)
