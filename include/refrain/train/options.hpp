@@ -1,0 +1,93 @@
+#pragma once
+
+#include <refrain/base/options.hpp>
+#include <refrain/checkpoint/writer.hpp>
+#include <refrain/comm/launch.hpp>
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+namespace refrain::train {
+
+enum class Loss { sigmoid, ipo, hinge, robust, sft };
+enum class Schedule { linear, cosine, constant };
+enum class Precision { automatic, bf16, fp32 };
+enum class DeviceChoice { automatic, cpu, cuda };
+
+/// Options of refrain-train. Constant once validated, and written into everything that the run leaves behind.
+struct Options {
+  std::filesystem::path pairs, init, run_dir;
+
+  int tensor_parallel = 1, data_parallel = 0;
+  Precision dtype = Precision::automatic;
+  DeviceChoice device = DeviceChoice::automatic;
+
+  Loss loss = Loss::sigmoid;
+  double beta = 0.1, label_smoothing = 0, sft_weight = 0;
+
+  double learning_rate = 1e-6, warmup_ratio = 0, max_grad_norm = 1, weight_decay = 0;
+  Schedule lr_schedule = Schedule::linear;
+  double epochs = 3;
+  std::optional<int64_t> max_steps;
+  int64_t global_batch_pairs = 64, micro_batch_tokens = 8192;
+  std::optional<int64_t> logits_chunk_rows;  ///< else what 64 MiB of logits hold
+  int64_t seed = 42;
+  bool shuffle = true;
+
+  std::filesystem::path eval_pairs;
+  std::optional<int64_t> eval_every;
+
+  std::optional<int64_t> checkpoint_every;
+  std::optional<double> checkpoint_minutes;  ///< 30 where neither of the two is given
+  int64_t keep_checkpoints = 1;
+  std::string resume = "auto";
+  checkpoint::VerifyWrites verify_writes = checkpoint::VerifyWrites::first;
+  std::optional<double> max_seconds;
+  double timeout = 1800;
+
+  Json record;  ///< every option with its value, as parsed
+
+  static OptionTable table(Options& options);
+  /// @throws UsageError for options that contradict each other
+  void validate() const;
+  comm::MpiStart mpi() const { return comm::MpiStart::when_launched; }
+  /// Whether the loss compares with the reference model.
+  bool needs_reference() const { return loss != Loss::sft; }
+};
+
+}  // namespace refrain::train
+
+namespace refrain {
+
+template <>
+struct EnumChoices<train::Loss> {
+  using enum train::Loss;
+  static constexpr std::array<Choice<train::Loss>, 5> choices{
+      {{sigmoid, "sigmoid"}, {ipo, "ipo"}, {hinge, "hinge"}, {robust, "robust"}, {sft, "sft"}}};
+};
+template <>
+struct EnumChoices<train::Schedule> {
+  using enum train::Schedule;
+  static constexpr std::array<Choice<train::Schedule>, 3> choices{
+      {{linear, "linear"}, {cosine, "cosine"}, {constant, "constant"}}};
+};
+template <>
+struct EnumChoices<train::Precision> {
+  using enum train::Precision;
+  static constexpr std::array<Choice<train::Precision>, 3> choices{{{automatic, "auto"}, {bf16, "bf16"}, {fp32, "fp32"}}};
+};
+template <>
+struct EnumChoices<train::DeviceChoice> {
+  using enum train::DeviceChoice;
+  static constexpr std::array<Choice<train::DeviceChoice>, 3> choices{{{automatic, "auto"}, {cpu, "cpu"}, {cuda, "cuda"}}};
+};
+template <>
+struct EnumChoices<checkpoint::VerifyWrites> {
+  using enum checkpoint::VerifyWrites;
+  static constexpr std::array<Choice<checkpoint::VerifyWrites>, 3> choices{{{first, "first"}, {all, "all"}, {off, "off"}}};
+};
+
+}  // namespace refrain

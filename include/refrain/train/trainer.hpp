@@ -1,0 +1,72 @@
+#pragma once
+
+#include <refrain/comm/watchdog.hpp>
+#include <refrain/train/evaluation.hpp>
+#include <refrain/train/optimizer.hpp>
+#include <refrain/train/pair_set.hpp>
+#include <refrain/train/run_folder.hpp>
+#include <refrain/train/training_state.hpp>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+
+namespace refrain::train {
+
+/// What a run consists of, made by `run` and used by the trainer.
+struct RunParts {
+  Options const& options;
+  comm::ParallelLayout const& layout;
+  model::ParameterStore& store;
+  Optimizer& optimizer;
+  StepEngine& engine;
+  comm::Watchdog& watchdog;
+  RunFolder* folder;              ///< on rank 0; null on the others
+  PairSet& train;
+  PairSet* eval;                  ///< null without --eval-pairs
+  BatchOptions batches;
+  int64_t steps;                  ///< of the whole run
+  CheckpointContext checkpoints;
+  DType final_dtype;
+};
+
+/// The loop over optimizer steps, with evaluation, metrics, checkpoints and stopping. All functions are @collective.
+class Trainer {
+public:
+  explicit Trainer(RunParts parts);
+
+  /// Reference log-probabilities of all pairs that the run meets, from reference.h5 or else from the initial model.
+  /// @param load_initial puts the initial weights into the optimizer
+  void prepare_reference(Json const& key, std::function<void()> const& load_initial);
+
+  /// From `state` to the end. @returns success, or stopped_early after a checkpoint
+  Exit run(TrainingState state);
+
+  Progressed progressed() const { return {state_.step, parts_.steps, rate_}; }
+
+private:
+  using Clock = std::chrono::steady_clock;
+
+  void one_step();
+  void check_loss(Sums const& sums) const;
+  void check_first_loss(Sums const& sums) const;
+  Json step_row(Sums const& sums, double learning_rate, double grad_norm, double seconds);
+  Json evaluate_now(std::string const& key);
+  bool must_stop();
+  bool checkpoint_due() const;
+  void write_checkpoint();
+  void finish();
+  void on_rank_0(std::function<void(RunFolder&)> const& work) const;
+  std::function<void()> alive(std::string doing) const;
+  void say_language_table(Json const& after) const;
+
+  RunParts parts_;
+  PairPass pass_;
+  TrainingState state_;
+  Clock::time_point started_ = Clock::now(), last_checkpoint_ = Clock::now();
+  double checkpoint_seconds_, rate_ = 0, last_step_seconds_ = 0, product_rate_;
+  int64_t saved_step_ = -1;
+  bool wrote_checkpoint_ = false;
+};
+
+}  // namespace refrain::train

@@ -1,0 +1,78 @@
+#include <refrain/train/estimate.hpp>
+
+#include <refrain/base/files.hpp>
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <chrono>
+
+namespace refrain::train {
+namespace {
+
+int64_t tree_bytes(std::filesystem::path const& folder) {
+  int64_t bytes = 0;
+  std::error_code problem;
+  for (auto const& entry : std::filesystem::recursive_directory_iterator(folder, problem))
+    if (entry.is_regular_file(problem)) bytes += static_cast<int64_t>(entry.file_size(problem));
+  return bytes;
+}
+
+}  // namespace
+
+int64_t parameter_count(model::ParameterStore const& store) {
+  int64_t count = 0;
+  for (auto const& spec : store.specs()) count += element_count(spec.info.shape);
+  return count;
+}
+
+int64_t rank_memory(model::ParameterStore const& store, int64_t tokens, int64_t logits_chunk_rows) {
+  auto const& config = store.config();
+  int64_t const tensor = store.backend().tensor().size();
+  int64_t elements = 0, largest = 0;
+  for (int unit = 0; unit < store.units(); ++unit) {
+    elements += store.flat_weights(unit).numel();
+    if (unit > 0) largest = std::max(largest, store.flat_weights(unit).numel());
+  }
+  int64_t const width = static_cast<int64_t>(store.flat_weights(0).element_size());
+  int64_t bytes = elements * (width + static_cast<int64_t>(store.flat_grads(0).element_size()) + 8 + (width == 4 ? 0 : 4));
+  if (store.backend().data().size() > 1) bytes += (store.flat_weights(0).numel() + largest) * 4;
+
+  // A token's saved values in a block: its input and the sum in the middle, q|k|v, the attention's output, gate|up.
+  int64_t const heads = (2 * config.num_attention_heads + 2 * config.num_key_value_heads) * config.head_dim;
+  int64_t const per_block = 2 * config.hidden_size + (heads + 2 * config.intermediate_size) / tensor;
+  // A block's backward holds the gradients of its widest values, and inputs made again, on top.
+  int64_t const passing = 3 * config.hidden_size + 3 * config.intermediate_size / tensor;
+  bytes += tokens * (config.num_hidden_layers * per_block + passing) * width;
+  bytes += logits_chunk_rows * ((config.vocab_size + tensor - 1) / tensor) * 4;
+  return bytes;
+}
+
+int64_t run_disk(model::ParameterStore const& store, int64_t keep, DType final_dtype) {
+  int64_t const parameters = parameter_count(store);
+  return (keep + 1) * parameters * 12 + parameters * static_cast<int64_t>(size_of(final_dtype));
+}
+
+void require_free_space(std::filesystem::path const& run_dir, int64_t needed) {
+  int64_t const here = tree_bytes(run_dir), free = free_bytes(run_dir);
+  if (needed <= free + here) return;
+  throw Error("checkpoints of this run take up to " + format_bytes(static_cast<double>(needed)) + ", and " +
+                  format_bytes(static_cast<double>(free + here)) + " are free",
+              "make room, lower --keep-checkpoints, or put --run-dir on another file system", {.file = run_dir});
+}
+
+double step_flops(model::ParameterStore const& store, double tokens) {
+  return 6 * static_cast<double>(parameter_count(store)) * tokens;
+}
+
+double product_rate() {
+  constexpr int64_t size = 768;
+  at::Tensor const a = at::ones({size, size}), b = at::ones({size, size});
+  at::mm(a, b);
+  auto const begin = std::chrono::steady_clock::now();
+  at::mm(a, b);
+  double const seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return 2.0 * size * size * size / std::max(seconds, 1e-9);
+}
+
+}  // namespace refrain::train

@@ -1,0 +1,222 @@
+#include <refrain/train/job.hpp>
+
+#include <refrain/base/files.hpp>
+#include <refrain/base/launch.hpp>
+#include <refrain/base/log.hpp>
+#include <refrain/base/provenance.hpp>
+#include <refrain/base/signals.hpp>
+#include <refrain/base/table.hpp>
+#include <refrain/checkpoint/step_folders.hpp>
+#include <refrain/comm/agree.hpp>
+#include <refrain/model/head.hpp>
+#include <refrain/train/estimate.hpp>
+#include <refrain/train/identity.hpp>
+#include <refrain/train/trainer.hpp>
+
+#include <ATen/Parallel.h>
+#include <spdlog/fmt/fmt.h>
+
+#include <cmath>
+
+namespace refrain::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Everything that lives as long as the run does, in the order in which it is made.
+class Run {
+public:
+  Run(Options const& options, comm::Communicator const& world) : options_(options), world_(world), layout_(world, options.tensor_parallel, options.data_parallel) {}
+
+  Exit go();
+
+private:
+  void open_folder();
+  bool already_finished();
+  void load_inputs();
+  void make_model();
+  void announce(int64_t first_step) const;
+  std::optional<fs::path> resume_from() const;
+  void record_start(int64_t first_step);
+  Exit train();
+  void note_failure(std::exception const& failure) noexcept;
+
+  Options const& options_;
+  comm::Communicator world_;
+  comm::ParallelLayout layout_;
+  std::unique_ptr<RunFolder> folder_;  // on rank 0
+  std::unique_ptr<comm::Watchdog> watchdog_;
+  std::unique_ptr<model::Backend> backend_;
+  checkpoint::ModelConfig config_{};
+  DType weights_ = DType::fp32;
+  Json identity_, provenance_;
+  std::optional<model::ParameterStore> store_;
+  std::optional<Optimizer> optimizer_;
+  PairSet pairs_, eval_;
+  BatchOptions batches_;
+  int64_t steps_ = 0, chunk_rows_ = 0;
+  std::unique_ptr<Trainer> trainer_;
+};
+
+void require_device(Options const& options) {
+  if (options.device == DeviceChoice::cuda)
+    throw UsageError("--device cuda: this build trains on CPUs alone", "leave --device out, or give --device cpu");
+}
+
+void Run::open_folder() {
+  comm::agree(world_, [&] {
+    if (world_.rank() == 0) folder_ = std::make_unique<RunFolder>(options_.run_dir);
+  });
+}
+
+bool Run::already_finished() {
+  int64_t finished = 0;
+  comm::agree(world_, [&] {
+    if (world_.rank() != 0) return;
+    Json const before = folder_->identity();
+    if (before.is_null()) return;
+    if (std::string const difference = describe_difference(before, identity_); !difference.empty())
+      throw UsageError("the run was started with other options: " + difference,
+                       "give the same options to go on, or another --run-dir for a new run", {.file = options_.run_dir / "run.json"});
+    checkpoint::StepFolders const folders(options_.run_dir);
+    if (!folders.finished()) return;
+    finished = 1;
+    folders.committed_final();  // a run killed behind its last checkpoint may have left this undone
+  });
+  if (world_.max(finished) == 0) return false;
+  log_line("this run is finished; its model is in " + (options_.run_dir / "final").string());
+  return true;
+}
+
+void Run::load_inputs() {
+  comm::agree(world_, [&] {
+    config_ = checkpoint::ModelConfig::load(options_.init);
+    model::check_tensor_degree(config_, layout_.tensor().size());
+    pairs_ = PairSet::load(options_.pairs, config_.vocab_size);
+    if (!options_.eval_pairs.empty()) eval_ = PairSet::load(options_.eval_pairs, config_.vocab_size);
+    if (world_.rank() == 0) identity_ = run_identity(options_, weights_);
+  });
+  identity_ = Json::parse(world_.broadcast(identity_.dump(), 0));
+  batches_ = {.global_batch_pairs = options_.global_batch_pairs, .micro_batch_tokens = options_.micro_batch_tokens,
+              .shuffle = options_.shuffle, .answers = options_.needs_reference() ? Answers::both : Answers::chosen};
+  double const passes = options_.epochs * static_cast<double>(steps_per_epoch(pairs_.pairs.size(), batches_));
+  steps_ = options_.max_steps.value_or(static_cast<int64_t>(std::ceil(passes)));
+}
+
+void Run::make_model() {
+  backend_ = model::cpu_backend(layout_);
+  store_.emplace(config_, *backend_, weights_, DType::fp32);
+  optimizer_.emplace(*store_);
+  chunk_rows_ = options_.logits_chunk_rows.value_or(model::default_chunk_rows(*store_));
+  comm::agree(world_, [&] {
+    if (world_.rank() != 0) return;
+    Provenance provenance("refrain-train", options_.record);
+    for (auto const& input : {options_.pairs, options_.init, options_.eval_pairs})
+      if (!input.empty()) provenance.add_input(input);
+    provenance.set("layout", Json{{"tensor_parallel", layout_.tensor().size()}, {"data_parallel", layout_.data().size()},
+                                  {"threads", at::get_num_threads()}});
+    provenance_ = provenance.json();
+  });
+  provenance_ = Json::parse(world_.broadcast(provenance_.dump(), 0));
+}
+
+std::optional<fs::path> Run::resume_from() const {
+  if (options_.resume != "auto" && options_.resume != "never") return fs::path(options_.resume);
+  checkpoint::StepFolders const folders(options_.run_dir);
+  // -1 where there is none: rank 0 looks for all, since a folder's contents may reach other nodes late.
+  int64_t newest = -1;
+  comm::agree(world_, [&] {
+    if (world_.rank() == 0) newest = folders.newest_sound().value_or(-1);
+  });
+  newest = world_.max(newest);
+  if (newest < 0) return std::nullopt;
+  if (options_.resume == "never")
+    throw UsageError("the run folder holds a run at step " + std::to_string(newest),
+                     "go on from it with --resume auto, or name another --run-dir", {.file = options_.run_dir});
+  return folders.folder(newest);
+}
+
+void Run::announce(int64_t first_step) const {
+  int64_t tokens = 0;
+  for (int64_t pair = 0; pair < pairs_.pairs.size(); ++pair) tokens += pair_tokens(pairs_.lengths, pair, batches_.answers);
+  int64_t const disk = run_disk(*store_, options_.keep_checkpoints, config_.dtype);
+  comm::agree(world_, [&] {
+    if (world_.rank() == 0) require_free_space(options_.run_dir, disk);
+  });
+  int64_t const memory = rank_memory(*store_, std::min(options_.micro_batch_tokens, tokens), chunk_rows_);
+  log_line(fmt::format("{}: {} parameters in {}, {} ranks (tensor {} x data {}) of {} threads, {} pairs, {} steps of {} pairs, {} tokens a pass, "
+                       "about {} of memory a rank, up to {} on disk",
+                       options_.init.filename().string(), format_count(parameter_count(*store_)), to_string(weights_), world_.size(),
+                       layout_.tensor().size(), layout_.data().size(), at::get_num_threads(), format_count(pairs_.pairs.size()), format_count(steps_),
+                       options_.global_batch_pairs, format_count(tokens), format_bytes(static_cast<double>(memory)),
+                       format_bytes(static_cast<double>(disk))));
+  if (first_step > 0) log_line(fmt::format("going on after step {}", first_step));
+}
+
+void Run::record_start(int64_t first_step) {
+  comm::agree(world_, [&] {
+    if (world_.rank() != 0) return;
+    checkpoint::StepFolders const folders(options_.run_dir);
+    folders.prepare();
+    folders.remove_after(first_step);
+    folder_->record_start(identity_, options_.record, provenance_, first_step);
+  });
+}
+
+Exit Run::train() {
+  StepEngine engine(*store_, chunk_rows_);
+  trainer_ = std::make_unique<Trainer>(RunParts{
+      .options = options_, .layout = layout_, .store = *store_, .optimizer = *optimizer_, .engine = engine, .watchdog = *watchdog_,
+      .folder = folder_.get(), .train = pairs_, .eval = options_.eval_pairs.empty() ? nullptr : &eval_, .batches = batches_, .steps = steps_,
+      .checkpoints = {.layout = layout_, .small_files_from = options_.init, .provenance = provenance_, .identity = identity_},
+      .final_dtype = config_.dtype});
+
+  bool initial_loaded = false;
+  auto const load_initial = [&] {
+    comm::agree(world_, [&] { optimizer_->load_master(*checkpoint::open_model(options_.init)); });
+    initial_loaded = true;
+  };
+  watchdog_->progress("loading the model");
+  trainer_->prepare_reference(reference_key(identity_), load_initial);
+  TrainingState state;
+  if (auto const from = resume_from()) {
+    comm::agree(world_, [&] { state = load_state(*from, *optimizer_, identity_); });
+  } else if (!initial_loaded) {
+    load_initial();
+  }
+  record_start(state.step);
+  announce(state.step);
+  return trainer_->run(state);
+}
+
+void Run::note_failure(std::exception const& failure) noexcept {
+  if (!folder_) return;
+  try {
+    folder_->write_status("failed", trainer_ ? trainer_->progressed() : Progressed{.steps = steps_}, error_text(failure));
+  } catch (std::exception const&) {
+    // What failed first is the line that is printed.
+  }
+}
+
+Exit Run::go() {
+  require_device(options_);
+  install_stop_handlers();
+  if (options_.dtype == Precision::bf16) weights_ = DType::bf16;
+  load_inputs();
+  open_folder();
+  try {
+    if (already_finished()) return Exit::success;
+    watchdog_ = std::make_unique<comm::Watchdog>(world_, options_.run_dir, options_.timeout);
+    make_model();
+    return train();
+  } catch (std::exception const& failure) {
+    note_failure(failure);
+    throw;
+  }
+}
+
+}  // namespace
+
+Exit run(Options const& options, comm::Communicator const& world) { return Run(options, world).go(); }
+
+}  // namespace refrain::train

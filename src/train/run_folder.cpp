@@ -1,0 +1,115 @@
+#include <refrain/train/run_folder.hpp>
+
+#include <refrain/base/files.hpp>
+#include <refrain/base/provenance.hpp>
+#include <refrain/h5/writer.hpp>
+
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <map>
+
+namespace refrain::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path made(fs::path const& path) {
+  std::error_code problem;
+  fs::create_directories(path, problem);
+  if (problem || !fs::is_directory(path))
+    throw Error("the run folder cannot be made: " + (problem ? problem.message() : "a file is in its place"),
+                "name another with --run-dir", {.file = path});
+  return path;
+}
+
+}  // namespace
+
+RunFolder::RunFolder(fs::path path) : path_(made(path)), lock_(FolderLock::acquire(path_ / "lock")) {}
+
+Json RunFolder::identity() const {
+  fs::path const file = path_ / "run.json";
+  if (!fs::exists(file)) return nullptr;
+  Json const run = checkpoint::read_sealed_json(file);
+  if (!run.contains("identity")) throw Error("the key identity is missing", "this is no run's folder", {.file = file});
+  return run.at("identity");
+}
+
+void RunFolder::record_start(Json const& identity, Json const& options, Json const& provenance, int64_t first_step) {
+  fs::path const file = path_ / "run.json";
+  Json const start{{"time", utc_now()}, {"first_step", first_step}, {"options", options}, {"provenance", provenance}};
+  Json run;
+  if (fs::exists(file)) {
+    run = checkpoint::read_sealed_json(file);
+  } else {
+    run = Json{{"identity", identity}, {"options", options}, {"provenance", provenance}, {"starts", Json::array()}};
+  }
+  run["starts"].push_back(start);
+  checkpoint::write_sealed_json(file, run);
+}
+
+void RunFolder::open_metrics(Progressed const& progress) {
+  int64_t const step = progress.step;
+  metrics_.emplace(path_ / "metrics.jsonl", [step](Json const& row) { return step > 0 && row.value("step", int64_t{0}) <= step; });
+  write_status("running", progress);
+  metrics_->cut();
+}
+
+void RunFolder::append_metrics(Json const& row, Progressed const& progress) {
+  metrics_->append(row);
+  write_status("running", progress);
+}
+
+void RunFolder::write_metrics_columns(Json const& provenance) {
+  metrics_->sync();
+  std::vector<Json> rows;
+  std::map<std::string, std::vector<double>> columns;
+  std::vector<int64_t> steps;
+  std::ifstream file(path_ / "metrics.jsonl");
+  for (std::string line; std::getline(file, line);) rows.push_back(parse_json(line, path_ / "metrics.jsonl"));
+  for (auto const& row : rows)
+    for (auto const& [key, value] : row.items())
+      if (key != "step" && value.is_number()) columns.try_emplace(key, rows.size(), std::numeric_limits<double>::quiet_NaN());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    steps.push_back(rows[i].value("step", int64_t{0}));
+    for (auto& [key, values] : columns)
+      if (auto const found = rows[i].find(key); found != rows[i].end() && found->is_number()) values[i] = found->get<double>();
+  }
+  h5::Writer out(path_ / "metrics.h5", "metrics.v1", provenance);
+  out.write("/metrics/step", steps);
+  for (auto const& [key, values] : columns) out.write("/metrics/" + key, values);
+  out.finish();
+}
+
+void RunFolder::write_status(std::string const& state, Progressed const& progress, std::string const& error) {
+  Json status{{"state", state},
+              {"step", progress.step},
+              {"steps", progress.steps},
+              {"pairs_per_second", progress.pairs_per_second},
+              {"updated", utc_now()},
+              {"error", error.empty() ? Json(nullptr) : Json(error)}};
+  if (metrics_) status["metrics"] = metrics_->position();
+  checkpoint::write_sealed_json(path_ / "status.json", status);
+}
+
+void RunFolder::write_evaluation(std::string const& key, Json const& value) {
+  fs::path const file = path_ / "eval.json";
+  Json all = fs::exists(file) ? read_json(file) : Json::object();
+  all[key] = value;
+  write_json(file, all);
+}
+
+std::string describe_difference(Json const& before, Json const& now) {
+  std::string text;
+  auto const add = [&](std::string const& key, Json const& old_value, Json const& new_value) {
+    text += (text.empty() ? "" : ", ") + key + " " + old_value.dump() + " -> " + new_value.dump();
+  };
+  for (auto const& [key, value] : now.items())
+    if (!before.contains(key)) add(key, nullptr, value);
+    else if (before.at(key) != value) add(key, before.at(key), value);
+  for (auto const& [key, value] : before.items())
+    if (!now.contains(key)) add(key, value, nullptr);
+  return text;
+}
+
+}  // namespace refrain::train

@@ -1,0 +1,239 @@
+#include <refrain/train/trainer.hpp>
+
+#include <refrain/base/files.hpp>
+#include <refrain/base/log.hpp>
+#include <refrain/base/signals.hpp>
+#include <refrain/checkpoint/step_folders.hpp>
+#include <refrain/comm/agree.hpp>
+#include <refrain/train/estimate.hpp>
+#include <refrain/train/schedule.hpp>
+
+#include <spdlog/fmt/fmt.h>
+
+#include <cmath>
+#include <csignal>
+#include <cstring>
+
+namespace refrain::train {
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+}  // namespace
+
+Trainer::Trainer(RunParts parts)
+    : parts_(std::move(parts)),
+      pass_(parts_.options, parts_.engine, parts_.layout),
+      // Until one was written: 12 bytes a parameter at 1 GiB/s.
+      checkpoint_seconds_(12.0 * static_cast<double>(parameter_count(parts_.store)) / (1 << 30)),
+      product_rate_(product_rate()) {}
+
+void Trainer::on_rank_0(std::function<void(RunFolder&)> const& work) const {
+  comm::agree(parts_.layout.world(), [&] {
+    if (parts_.folder != nullptr) work(*parts_.folder);
+  });
+}
+
+std::function<void()> Trainer::alive(std::string doing) const {
+  parts_.watchdog.progress(doing);
+  return [this, doing = std::move(doing)] { parts_.watchdog.progress(doing); };
+}
+
+void Trainer::prepare_reference(Json const& key, std::function<void()> const& load_initial) {
+  if (!parts_.options.needs_reference()) return;
+  auto const path = parts_.options.run_dir / "reference.h5";
+  auto const fits = [](ReferenceLogps const& logps, PairSet const& set) { return logps.chosen.size() == set.reference.chosen.size(); };
+  bool found = false;
+  comm::agree(parts_.layout.world(), [&] {
+    auto known = read_reference(path, key);
+    found = known && fits(known->train, parts_.train) && (parts_.eval == nullptr || fits(known->eval, *parts_.eval));
+    if (!found) return;
+    parts_.train.reference = std::move(known->train);
+    if (parts_.eval != nullptr) parts_.eval->reference = std::move(known->eval);
+  });
+  if (parts_.layout.world().min(found ? 1 : 0) == 1) return;
+
+  load_initial();
+  int const data_size = parts_.layout.data().size();
+  // The steps' own batches, so that the first step meets the very numbers that it is compared with.
+  int64_t const steps = std::min(parts_.steps, steps_per_epoch(parts_.train.pairs.size(), parts_.batches));
+  Progress progress("reference", steps, "batches");
+  for (int64_t step = 0; step < steps; ++step) {
+    auto const plan = plan_step(parts_.train.lengths, static_cast<uint64_t>(parts_.options.seed), step, parts_.batches, data_size);
+    pass_.fill_reference(parts_.train, plan, alive(fmt::format("reference log-probabilities, batch {} of {}", step + 1, steps)));
+    progress.advance(step + 1);
+  }
+  if (parts_.eval != nullptr) {
+    std::vector<int64_t> all(static_cast<std::size_t>(parts_.eval->pairs.size()));
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int64_t>(i);
+    pass_.fill_reference(*parts_.eval, plan_pairs(parts_.eval->lengths, all, parts_.batches, data_size),
+                         alive("reference log-probabilities of the held-out pairs"));
+  }
+  on_rank_0([&](RunFolder&) {
+    Reference reference{.train = parts_.train.reference, .eval = {}};
+    if (parts_.eval != nullptr) reference.eval = parts_.eval->reference;
+    write_reference(path, reference, key, parts_.checkpoints.provenance);
+  });
+}
+
+Exit Trainer::run(TrainingState state) {
+  state_ = state;
+  saved_step_ = state.step;
+  on_rank_0([&](RunFolder& folder) { folder.open_metrics(progressed()); });
+  if (parts_.eval != nullptr && state_.step == 0) evaluate_now("before");
+
+  Progress progress("train", parts_.steps, "steps", state_.step);
+  while (state_.step < parts_.steps) {
+    if (must_stop()) return Exit::stopped_early;
+    one_step();
+    progress.advance(state_.step, fmt::format("{:.3g} pairs/s", rate_));
+    bool const last = state_.step == parts_.steps;
+    if (!last && parts_.eval != nullptr && parts_.options.eval_every && state_.step % *parts_.options.eval_every == 0) evaluate_now("");
+    if (!last && checkpoint_due()) write_checkpoint();
+  }
+  finish();
+  return Exit::success;
+}
+
+void Trainer::one_step() {
+  auto const begin = Clock::now();
+  auto const& options = parts_.options;
+  int64_t const step = state_.step;
+  auto const plan = plan_step(parts_.train.lengths, static_cast<uint64_t>(options.seed), step, parts_.batches, parts_.layout.data().size());
+  parts_.store.zero_grads();
+  Sums const sums = pass_.train(parts_.train, plan, alive(fmt::format("step {}: forward and backward", step + 1)));
+  check_loss(sums);
+  if (step == 0) check_first_loss(sums);
+
+  double const norm = parts_.optimizer.grad_norm();
+  if (!std::isfinite(norm))
+    throw Error(fmt::format("the gradient's norm is {} at step {}", norm, step + 1),
+                "look at metrics.jsonl for where it began; a lower --learning-rate often helps", {.file = options.run_dir});
+  double const learning_rate = learning_rate_at(options, step, parts_.steps);
+  parts_.optimizer.step({.number = step + 1, .learning_rate = learning_rate, .weight_decay = options.weight_decay,
+                         .grad_scale = clip_factor(norm, options.max_grad_norm)});
+  state_.step = step + 1;
+  state_.epoch = plan.epoch;
+  state_.num_tokens += sums.sequence_tokens;
+
+  last_step_seconds_ = seconds_since(begin);
+  rate_ = sums.pairs / last_step_seconds_;
+  double const peak = parts_.layout.world().max(static_cast<double>(parts_.store.backend().peak_memory()));
+  Json row = step_row(sums, learning_rate, norm, last_step_seconds_);
+  row["peak_memory_bytes"] = static_cast<int64_t>(peak);
+  row["mfu"] = step_flops(parts_.store, sums.sequence_tokens) / (last_step_seconds_ * product_rate_ * parts_.layout.world().size());
+  on_rank_0([&](RunFolder& folder) { folder.append_metrics(row, progressed()); });
+}
+
+void Trainer::check_loss(Sums const& sums) const {
+  if (std::isfinite(sums.loss)) return;
+  throw Error(fmt::format("the loss is {} at step {}", sums.loss, state_.step + 1),
+              "look at metrics.jsonl for where it began; a lower --learning-rate often helps", {.file = parts_.options.run_dir});
+}
+
+void Trainer::check_first_loss(Sums const& sums) const {
+  auto const& options = parts_.options;
+  if (!options.needs_reference()) return;
+  bool const bf16 = parts_.store.flat_weights(0).scalar_type() == at::kBFloat16;
+  double const allowed = bf16 ? 0.02 : 1e-4;
+  double const wanted = initial_loss(options, -sums.logp_chosen / std::max(1.0, sums.tokens_chosen));
+  if (std::abs(sums.loss - wanted) <= allowed * std::max(1.0, wanted)) return;
+  throw Error(fmt::format("the first step's loss is {:.6f}, and {:.6f} where policy and reference are the same model", sums.loss, wanted),
+              "remove reference.h5, which belongs to another model, or take the model that it was made with",
+              {.file = options.run_dir / "reference.h5"});
+}
+
+Json Trainer::step_row(Sums const& sums, double learning_rate, double grad_norm, double seconds) {
+  Json row{{"step", state_.step}, {"epoch", state_.epoch}, {"loss", sums.loss}, {"learning_rate", learning_rate}, {"grad_norm", grad_norm}};
+  append_means(row, sums, parts_.options, "");
+  row["num_tokens"] = static_cast<int64_t>(state_.num_tokens);
+  row["pairs_per_second"] = sums.pairs / seconds;
+  row["tokens_per_second"] = sums.sequence_tokens / seconds;
+  row["step_seconds"] = seconds;
+  return row;
+}
+
+Json Trainer::evaluate_now(std::string const& key) {
+  auto const begin = Clock::now();
+  Evaluation const evaluation = evaluate(pass_, *parts_.eval, parts_.batches, parts_.layout, alive(fmt::format("evaluation after step {}", state_.step)));
+  Json const record = evaluation_record(evaluation, state_.step, parts_.options);
+  Json row{{"step", state_.step}, {"epoch", state_.epoch}, {"eval_loss", record.at("all").at("loss")}};
+  append_means(row, evaluation.all, parts_.options, "eval_");
+  row["eval_seconds"] = seconds_since(begin);
+  on_rank_0([&](RunFolder& folder) {
+    folder.append_metrics(row, progressed());
+    if (!key.empty()) folder.write_evaluation(key, record);
+  });
+  return record;
+}
+
+bool Trainer::must_stop() {
+  auto const& options = parts_.options;
+  bool const late = options.max_seconds && seconds_since(started_) + 2 * checkpoint_seconds_ + last_step_seconds_ >= *options.max_seconds;
+  // The highest signal number that any rank received, or 1 << 8 for time: all ranks decide alike.
+  int64_t const reason = parts_.layout.world().max(late ? int64_t{1} << 8 : static_cast<int64_t>(stop_signal()));
+  if (reason == 0) return false;
+  if (state_.step > saved_step_) write_checkpoint();
+  log_line(fmt::format("stopped after step {} of {} by {}; the same command goes on from there", state_.step, parts_.steps,
+                       reason == 1 << 8 ? "--max-seconds" : reason == SIGUSR1 ? "SIGUSR1" : strsignal(static_cast<int>(reason))));
+  on_rank_0([&](RunFolder& folder) { folder.write_status("stopped", progressed()); });
+  return true;
+}
+
+bool Trainer::checkpoint_due() const {
+  auto const& options = parts_.options;
+  if (options.checkpoint_every) return state_.step % *options.checkpoint_every == 0;
+  double const due = seconds_since(last_checkpoint_) >= 60 * options.checkpoint_minutes.value_or(30) ? 1 : 0;
+  return parts_.layout.world().max(due) > 0;
+}
+
+void Trainer::write_checkpoint() {
+  auto const& options = parts_.options;
+  auto const begin = Clock::now();
+  parts_.watchdog.progress(fmt::format("checkpoint of step {}", state_.step));
+  checkpoint::StepFolders const folders(options.run_dir);
+  on_rank_0([&](RunFolder& folder) {
+    folder.require_lock();
+    folder.write_metrics_columns(parts_.checkpoints.provenance);
+  });
+  bool const read_back = options.verify_writes == checkpoint::VerifyWrites::all ||
+                         (options.verify_writes == checkpoint::VerifyWrites::first && !wrote_checkpoint_);
+  save_state(folders.folder(state_.step), state_, parts_.optimizer, parts_.checkpoints,
+             read_back ? checkpoint::ReadBack::yes : checkpoint::ReadBack::no);
+  on_rank_0([&](RunFolder&) { folders.committed(state_.step, static_cast<int>(options.keep_checkpoints)); });
+  wrote_checkpoint_ = true;
+  saved_step_ = state_.step;
+  last_checkpoint_ = Clock::now();
+  checkpoint_seconds_ = parts_.layout.world().max(seconds_since(begin));
+  parts_.watchdog.progress(fmt::format("after the checkpoint of step {}", state_.step));
+}
+
+void Trainer::finish() {
+  auto const& options = parts_.options;
+  Json after;
+  if (parts_.eval != nullptr) after = evaluate_now("after");
+  parts_.watchdog.progress("final checkpoint");
+  checkpoint::StepFolders const folders(options.run_dir);
+  on_rank_0([&](RunFolder& folder) {
+    folder.require_lock();
+    folder.write_metrics_columns(parts_.checkpoints.provenance);
+  });
+  save_final(folders.final_folder(), parts_.optimizer, parts_.checkpoints, parts_.final_dtype,
+             options.verify_writes == checkpoint::VerifyWrites::off ? checkpoint::ReadBack::no : checkpoint::ReadBack::yes);
+  on_rank_0([&](RunFolder& folder) {
+    folders.committed_final();
+    folder.write_status("finished", progressed());
+  });
+  if (parts_.eval != nullptr) say_language_table(after);
+  log_line(fmt::format("finished {} steps; the model is in {}", parts_.steps, folders.final_folder().string()));
+}
+
+void Trainer::say_language_table(Json const& after) const {
+  if (parts_.folder == nullptr) return;
+  Json const before = read_json(parts_.options.run_dir / "eval.json").at("before");
+  log_line("held-out pairs\n" + language_table(before, after));
+}
+
+}  // namespace refrain::train

@@ -1,0 +1,79 @@
+#include <refrain/train/training_state.hpp>
+
+#include <refrain/checkpoint/checkpoint.hpp>
+#include <refrain/train/run_folder.hpp>
+#include <refrain/train/slices.hpp>
+
+namespace refrain::train {
+namespace {
+
+constexpr char const* weights_prefix = "/weights/";
+constexpr char const* master_prefix = "/optimizer/master/";
+constexpr char const* exp_avg_prefix = "/optimizer/exp_avg/";
+constexpr char const* exp_avg_sq_prefix = "/optimizer/exp_avg_sq/";
+
+std::vector<at::Tensor> units_of(Optimizer const& optimizer, at::Tensor (Optimizer::*buffer)(int) const) {
+  std::vector<at::Tensor> units;
+  for (int unit = 0; unit < optimizer.store().units(); ++unit) units.push_back((optimizer.*buffer)(unit));
+  return units;
+}
+
+/// This rank's share of one kind of values.
+void append(std::vector<checkpoint::SliceToWrite>& slices, Optimizer const& optimizer, at::Tensor (Optimizer::*buffer)(int) const,
+            std::string const& prefix, DType dtype, CheckpointContext const& context) {
+  append_slices(slices, optimizer.store(), units_of(optimizer, buffer), prefix, dtype, context.layout.data().rank(),
+                context.layout.data().size());
+}
+
+}  // namespace
+
+void save_state(std::filesystem::path const& folder, TrainingState const& state, Optimizer const& optimizer,
+                CheckpointContext const& context, checkpoint::ReadBack read_back) {
+  std::vector<checkpoint::SliceToWrite> slices;
+  append(slices, optimizer, &Optimizer::master, master_prefix, DType::fp32, context);
+  append(slices, optimizer, &Optimizer::exp_avg, exp_avg_prefix, DType::fp32, context);
+  append(slices, optimizer, &Optimizer::exp_avg_sq, exp_avg_sq_prefix, DType::fp32, context);
+  Json const training{{"step", state.step},
+                      {"epoch", state.epoch},
+                      {"num_tokens", state.num_tokens},
+                      {"tensor_parallel", context.layout.tensor().size()},
+                      {"data_parallel", context.layout.data().size()},
+                      {"identity", context.identity}};
+  checkpoint::write_checkpoint(context.layout.world(), folder, slices,
+                               {.small_files_from = context.small_files_from, .training_state = training, .provenance = context.provenance},
+                               read_back);
+}
+
+void save_final(std::filesystem::path const& folder, Optimizer const& optimizer, CheckpointContext const& context, DType dtype,
+                checkpoint::ReadBack read_back) {
+  std::vector<checkpoint::SliceToWrite> slices;
+  append(slices, optimizer, &Optimizer::master, weights_prefix, dtype, context);
+  checkpoint::write_checkpoint(context.layout.world(), folder, slices,
+                               {.small_files_from = context.small_files_from, .training_state = nullptr, .provenance = context.provenance},
+                               read_back);
+}
+
+TrainingState load_state(std::filesystem::path const& folder, Optimizer& optimizer, Json const& identity) {
+  checkpoint::Checkpoint const source(folder);
+  checkpoint::Manifest const& manifest = source.manifest();
+  if (!manifest.resumable() || !manifest.training_state.is_object())
+    throw Error("the checkpoint holds no optimizer state, so that training cannot go on from it",
+                "start from it with --init, or resume from a folder step-...", {.file = folder});
+  Json const& training = manifest.training_state;
+  std::filesystem::path const file = folder / "manifest.json";
+  if (std::string const difference = describe_difference(training.value("identity", Json::object()), identity); !difference.empty())
+    throw UsageError("the checkpoint was made with other options: " + difference,
+                     "give the options that it was made with, or start a new run in another --run-dir", {.file = folder});
+  auto const read = [&](at::Tensor (Optimizer::*buffer)(int) const, std::string const& prefix) {
+    read_slices(optimizer.store(), units_of(optimizer, buffer), source, prefix);
+  };
+  read(&Optimizer::master, master_prefix);
+  read(&Optimizer::exp_avg, exp_avg_prefix);
+  read(&Optimizer::exp_avg_sq, exp_avg_sq_prefix);
+  optimizer.publish();
+  return {.step = json_get<int64_t>(training, "step", file),
+          .epoch = json_get<double>(training, "epoch", file),
+          .num_tokens = json_get<double>(training, "num_tokens", file)};
+}
+
+}  // namespace refrain::train
