@@ -55,9 +55,9 @@ shard() {
   "$bin/refrain-shard" --pairs "$work/inputs/$1.jsonl" --tokenizer "$work/base/final" --configuration "$2" --out "$work/data/$3.h5"
 }
 shard_all() {
-  shard pairs english-only english-only
-  shard pairs balanced balanced
-  shard held_out balanced held-out
+  shard pairs english-only english-only &&
+    shard pairs balanced balanced &&
+    shard held_out balanced held-out
 }
 step "Sharding pairs: English only, balanced, held out" shard.log shard_all
 for configuration in english-only balanced; do
