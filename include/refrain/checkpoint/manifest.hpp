@@ -1,5 +1,6 @@
 #pragma once
 
+#include <refrain/base/json_file.hpp>
 #include <refrain/checkpoint/tensor_source.hpp>
 
 #include <cstdint>

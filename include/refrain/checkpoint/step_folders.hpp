@@ -17,8 +17,8 @@ public:
   std::filesystem::path final_folder() const;
   /// Finished steps, ascending.
   std::vector<int64_t> steps() const;
-  /// The newest step whose manifest and small files are sound; folders that are not are passed over with a warning. (Digests
-  /// of tensors are checked when they are read.)
+  /// The newest step whose manifest, files and small files' digests are sound; folders that are not are passed over with a
+  /// warning. (Digests of tensors are checked when they are read.)
   std::optional<int64_t> newest_sound() const;
   /// Whether final/ is a sound checkpoint.
   bool finished() const;
@@ -27,10 +27,9 @@ public:
   void prepare() const;
   /// Removes step folders after `step`: a run that resumes from an older one writes them again.
   void remove_after(int64_t step) const;
-  /// After step N was written: `latest` points to it, then older folders go, `keep` stay; the newest that verifies
-  /// (all digests read, if `step` itself was not read back) never goes.
+  /// After step N was written: `latest` points to it, then older folders go, `keep` stay; the newest sound one never goes.
   void committed(int64_t step, int keep) const;
-  /// After final/ was written and read back: step folders go, `latest` points to ../final.
+  /// After final/ was written: if all its digests match, `latest` points to ../final and the step folders go. @throws Error
   void committed_final() const;
 
 private:
