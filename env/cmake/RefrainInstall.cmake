@@ -2,8 +2,7 @@
 # slurm/, h5schemas/, env/ for the site's settings, and a folder of data files for each module (refrain_module).
 set(share ${CMAKE_INSTALL_DATADIR}/refrain)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/slurm ${PROJECT_SOURCE_DIR}/h5schemas DESTINATION ${share} USE_SOURCE_PERMISSIONS)
-file(GLOB site_samples CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/env/site*.sample ${PROJECT_SOURCE_DIR}/env/site.*.sh)
-install(FILES ${site_samples} DESTINATION ${share}/env)
+install(FILES ${PROJECT_SOURCE_DIR}/env/site.sh.example DESTINATION ${share}/env)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/CHANGELOG.md
   DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -161,7 +161,7 @@ def main():
     known, unknown = slice(None, -HELD_OUT_WORDINGS), slice(-HELD_OUT_WORDINGS, None)
     # The model learns to comply, but has seen a refusal now and then, as a real model has.
     write_lines(options.out / "ability.jsonl",
-                rows(placeholders, slice(None), ability, lambda: randomness.random() < 0.1, randomness))
+                rows(placeholders, slice(None), ability, lambda: randomness.random() < 0.2, randomness))
     write_lines(options.out / "pairs.jsonl", rows(placeholders, known, training, lambda: True, randomness))
     write_lines(options.out / "held_out.jsonl", rows(placeholders, unknown, held_out, lambda: True, randomness))
 
