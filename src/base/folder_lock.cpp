@@ -27,9 +27,9 @@ using Clock = std::chrono::steady_clock;
 using lock_file::Holder;
 using namespace std::chrono_literals;
 
-constexpr auto heartbeat_interval = 3s;
+constexpr auto heartbeat_interval = 2s;
 constexpr double stale_after = 30;  ///< seconds without a heartbeat
-constexpr auto short_watch = 8s;    ///< more than two heartbeats, where the file is old by the clocks as well
+constexpr auto short_watch = 5s;    ///< more than two heartbeats, where the file is old by the clocks as well
 constexpr auto long_watch = 30s;
 
 fs::path claim_on(fs::path const& path, Holder const& holder) { return path.string() + "." + holder.token; }

@@ -82,7 +82,8 @@ void OptionTable::print_help(std::ostream& out) const {
 
 void OptionTable::print_version(std::ostream& out) const {
   out << "refrain-" << program_ << " " << version() << " (git " << git_revision() << ")\n";
-  for (auto const& [name, found] : library_versions().items()) out << "  " << name << " " << found.get<std::string>() << "\n";
+  Json const libraries = library_versions();
+  for (auto const& [name, found] : libraries.items()) out << "  " << name << " " << found.get<std::string>() << "\n";
 }
 
 void OptionTable::print_reference(std::ostream& out) const {

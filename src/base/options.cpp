@@ -1,3 +1,4 @@
+#include <refrain/base/files.hpp>
 #include <refrain/base/json_file.hpp>
 #include <refrain/base/options.hpp>
 
@@ -120,9 +121,8 @@ void OptionTable::assign_from(std::string const& name, std::vector<std::string> 
 }
 
 void OptionTable::read_config(std::filesystem::path const& path) {
+  require_readable_file(path, "--config");
   std::ifstream file(path);
-  if (std::filesystem::is_directory(path) || !file)
-    throw UsageError("--config names a file that cannot be read", "check the path", {.file = path});
   std::map<std::string, std::vector<std::string>> values;
   std::vector<std::string> order;
   try {
@@ -135,8 +135,8 @@ void OptionTable::read_config(std::filesystem::path const& path) {
       auto& all = values[key];
       all.insert(all.end(), entry.value.begin(), entry.value.end());
     }
-  } catch (po::error const& error) {
-    throw UsageError(std::string("not an INI file: ") + error.what(), "write lines like: learning-rate = 1e-6", {.file = path});
+  } catch (po::invalid_config_file_syntax const& error) {
+    throw UsageError("the line '" + error.tokens() + "' is not KEY = VALUE", "write lines like: seed = 42", {.file = path});
   }
   for (std::string const& key : order)
     if (!given(key)) assign_from(key, values[key], path.string());
@@ -160,6 +160,11 @@ void OptionTable::assign_words(std::vector<std::string> const& words) {
   throw UsageError("unexpected '" + word + "'", "see " + invocation() + " --help");
 }
 
+UsageError OptionTable::needs_value(std::string const& name) const {
+  Option const* const option = find(name);
+  return UsageError("option --" + name + " needs a value", "write --" + name + " " + (option ? option->meta : "FILE"));
+}
+
 bool OptionTable::parse(int argc, char const* const* argv, std::ostream& out) {
   // Help and version are asked for by people whose command line may not be right yet.
   bool const commanded = !commands_.empty();
@@ -167,6 +172,7 @@ bool OptionTable::parse(int argc, char const* const* argv, std::ostream& out) {
     std::string const word = argv[i];
     if (word == "--") break;
     if (word == "--version") return print_version(out), false;
+    if (word == "--help-markdown") return print_reference(out), false;  // for docs/options.md
     if (word != "--help") continue;
     if (commanded && argv[1][0] != '-') choose_command(argc, argv);
     return print_help(out), false;
@@ -194,6 +200,10 @@ bool OptionTable::parse(int argc, char const* const* argv, std::ostream& out) {
         continue;
       }
       std::string const& key = entry.string_key;
+      // Boost takes the next option for the value; a value that does begin with dashes is written --option=--value.
+      bool const swallowed = std::any_of(entry.original_tokens.begin() + 1, entry.original_tokens.end(),
+                                         [](std::string const& token) { return token.starts_with("--"); });
+      if (swallowed) throw needs_value(key);
       if (key == "config") {
         if (!config.empty()) throw UsageError("option --config is given twice", "give it once");
         config = entry.value.at(0);
@@ -206,10 +216,11 @@ bool OptionTable::parse(int argc, char const* const* argv, std::ostream& out) {
       all.insert(all.end(), entry.value.begin(), entry.value.end());
     }
   } catch (po::error_with_option_name const& error) {
-    std::string const name = error.get_option_name();
-    Option const* const option = find(name.substr(std::min(name.find_first_not_of('-'), name.size())));
-    if (option && !option->takes_value) throw UsageError("option " + name + " takes no value", "write " + name + " alone");
-    throw UsageError("option " + name + " needs a value", "write " + name + " " + (option ? option->meta : "FILE"));
+    std::string const written = error.get_option_name();
+    std::string const name = written.substr(std::min(written.find_first_not_of('-'), written.size()));
+    Option const* const option = find(name);
+    if (option && !option->takes_value) throw UsageError("option --" + name + " takes no value", "write --" + name + " alone");
+    throw needs_value(name);
   } catch (po::error const& error) {
     throw UsageError(error.what(), "see " + invocation() + " --help");
   }

@@ -135,6 +135,7 @@ private:
   void choose_command(int argc, char const* const* argv);
   void assign_from(std::string const& name, std::vector<std::string> const& values, std::string const& file);
   void assign_words(std::vector<std::string> const& words);
+  UsageError needs_value(std::string const& name) const;
   void read_config(std::filesystem::path const& path);
 
   std::string program_, summary_, group_ = "Options";
