@@ -28,7 +28,7 @@ private:
 
 at::Tensor differentiable(at::Tensor const& x, at::Tensor y, std::function<Backward()> const& make_backward) {
   if (at::GradMode::is_enabled() && x.requires_grad()) {
-    auto node = std::make_shared<HandWritten>(make_backward());
+    auto node = c10::make_intrusive<HandWritten>(make_backward());
     node->set_next_edges(torch::autograd::collect_next_edges(x));
     torch::autograd::set_history(y, node);
   }
