@@ -19,7 +19,10 @@ int main(int argc, char** argv) {
   std::ostringstream quiet;
   std::streambuf* const screen = std::cout.rdbuf();
   if (world.rank() != 0) std::cout.rdbuf(quiet.rdbuf());
-  int const failed = Catch::Session().run(argc, argv);
+  Catch::Session session;
+  session.configData().useColour = Catch::UseColour::No;  // mpirun gives rank 0 a terminal that is none
+  int failed = session.applyCommandLine(argc, argv);
+  if (failed == 0) failed = session.run();
   std::cout.rdbuf(screen);
   if (failed != 0 && world.rank() != 0) std::fprintf(stderr, "on rank %d:\n%s", world.rank(), quiet.str().c_str());
   return world.max(int64_t{failed}) == 0 ? 0 : 1;

@@ -2,6 +2,7 @@
 
 #include "mpi_check.hpp"
 #include "ordered_reduce.hpp"
+#include "waiting.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -24,6 +25,7 @@ public:
   int size() const noexcept override { return comm_.size(); }
 
   Ticket all_reduce(Buffer inout, ReduceOp op, Lane) override {
+    Waiting const waiting;
     if (size() == 1 || inout.count == 0) return {};
     std::size_t const width = size_of(inout.type);
     auto* const data = static_cast<std::byte*>(inout.data);
@@ -49,6 +51,7 @@ public:
   }
 
   Ticket reduce_scatter(Buffer out, Buffer in, Lane) override {
+    Waiting const waiting;
     std::size_t const width = size_of(in.type);
     auto* const to = static_cast<std::byte*>(out.data);
     auto const* const from = static_cast<std::byte const*>(in.data);
@@ -66,6 +69,7 @@ public:
   }
 
   Ticket all_gather(Buffer out, Buffer in, Lane) override {
+    Waiting const waiting;
     std::size_t const bytes = in.count * size_of(in.type);
     auto* const to = static_cast<std::byte*>(out.data);
     auto const* const from = static_cast<std::byte const*>(in.data);

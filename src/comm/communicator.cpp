@@ -2,6 +2,7 @@
 #include <refrain/comm/communicator.hpp>
 
 #include "mpi_check.hpp"
+#include "waiting.hpp"
 
 #include <algorithm>
 #include <numeric>
@@ -21,12 +22,14 @@ bool mpi_runs() {
 
 template <class T>
 T reduced(MPI_Comm comm, T value, MPI_Datatype type, MPI_Op op) {
+  Waiting const waiting;
   T result{};
   check(MPI_Allreduce(&value, &result, 1, type, op, comm), "MPI_Allreduce");
   return result;
 }
 
 void broadcast_bytes(MPI_Comm comm, char* data, std::size_t size, int root) {
+  Waiting const waiting;
   for (std::size_t at = 0; at < size; at += largest_message)
     check(MPI_Bcast(data + at, static_cast<int>(std::min(largest_message, size - at)), MPI_BYTE, root, comm), "MPI_Bcast");
 }
@@ -59,6 +62,7 @@ Communicator Communicator::world() {
 Communicator Communicator::single() { return Communicator(std::make_shared<State>()); }
 
 Communicator Communicator::split(int color, int key) const {
+  Waiting const waiting;
   if (native() == MPI_COMM_NULL) return *this;
   MPI_Comm part = MPI_COMM_NULL;
   check(MPI_Comm_split(native(), color, key, &part), "MPI_Comm_split");
@@ -66,6 +70,7 @@ Communicator Communicator::split(int color, int key) const {
 }
 
 Communicator Communicator::split_by_node() const {
+  Waiting const waiting;
   if (native() == MPI_COMM_NULL) return *this;
   MPI_Comm part = MPI_COMM_NULL;
   check(MPI_Comm_split_type(native(), MPI_COMM_TYPE_SHARED, rank(), MPI_INFO_NULL, &part), "MPI_Comm_split_type");
@@ -77,6 +82,7 @@ int Communicator::size() const noexcept { return state_->size; }
 MPI_Comm Communicator::native() const noexcept { return state_->handle; }
 
 void Communicator::barrier() const {
+  Waiting const waiting;
   if (size() > 1) check(MPI_Barrier(native()), "MPI_Barrier");
 }
 
@@ -85,6 +91,7 @@ void Communicator::broadcast(std::span<std::byte> bytes, int root) const {
 }
 
 std::string Communicator::broadcast(std::string const& text, int root) const {
+  Waiting const waiting;
   if (size() == 1) return text;
   auto length = static_cast<int64_t>(text.size());
   check(MPI_Bcast(&length, 1, MPI_INT64_T, root, native()), "MPI_Bcast");
@@ -94,6 +101,7 @@ std::string Communicator::broadcast(std::string const& text, int root) const {
 }
 
 std::vector<std::string> Communicator::gather(std::string const& text, int root) const {
+  Waiting const waiting;
   if (size() == 1) return {text};
   std::vector<int64_t> const lengths = all_gather(static_cast<int64_t>(text.size()));
   std::vector<std::string> all;
@@ -117,6 +125,7 @@ std::vector<std::string> Communicator::gather(std::string const& text, int root)
 }
 
 std::vector<std::string> Communicator::all_gather(std::string const& text) const {
+  Waiting const waiting;
   if (size() == 1) return {text};
   std::vector<int64_t> const lengths = all_gather(static_cast<int64_t>(text.size()));
   int64_t const total = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
@@ -142,6 +151,7 @@ int64_t Communicator::min(int64_t value) const { return size() == 1 ? value : re
 double Communicator::max(double value) const { return size() == 1 ? value : reduced(native(), value, MPI_DOUBLE, MPI_MAX); }
 
 std::vector<int64_t> Communicator::all_gather(int64_t value) const {
+  Waiting const waiting;
   std::vector<int64_t> all(static_cast<std::size_t>(size()), value);
   if (size() > 1) check(MPI_Allgather(&value, 1, MPI_INT64_T, all.data(), 1, MPI_INT64_T, native()), "MPI_Allgather");
   return all;

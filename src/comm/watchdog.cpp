@@ -3,6 +3,8 @@
 #include <refrain/base/process.hpp>
 #include <refrain/comm/watchdog.hpp>
 
+#include "waiting.hpp"
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -29,11 +31,12 @@ void sleep_seconds(double seconds) { std::this_thread::sleep_for(std::chrono::du
 /// What a rank wrote last, and when this rank saw it change. Times are taken here, since clocks of hosts differ.
 struct Sight {
   bool present = false;
-  int64_t beats = -1, steps = -1;
+  int64_t beats = -1;
   double quiet = 0;      ///< seconds without progress, by the rank itself when it wrote
+  bool waiting = false;  ///< in MPI for the others
   std::string doing;
   ProcessId process;
-  Clock::time_point beat_changed = Clock::now(), step_changed = Clock::now();
+  Clock::time_point beat_changed = Clock::now();
 };
 
 }  // namespace
@@ -47,7 +50,6 @@ struct Watchdog::State {
   std::mutex mutex;
   std::condition_variable wake;
   bool ending = false;
-  int64_t steps = 0;
   std::string doing = "starting";
   Clock::time_point last_step = Clock::now();
 
@@ -71,10 +73,10 @@ struct Watchdog::State {
     Json json = me.json();
     {
       std::lock_guard const guard(mutex);
-      json["steps"] = steps;
       json["doing"] = doing;
       json["quiet"] = seconds_since(last_step);
     }
+    json["waiting"] = Waiting::now();
     json["beats"] = ++beats;
     // No fsync: a heartbeat need not survive anything. The rename keeps readers from half a file.
     fs::path const temporary = file_of(world.rank()).string() + ".tmp";
@@ -89,18 +91,17 @@ struct Watchdog::State {
     Json const json = file ? Json::parse(file, nullptr, false) : Json();
     sight.present = json.is_object();
     if (!sight.present) return;
-    auto const beat = json.value("beats", int64_t{0}), step = json.value("steps", int64_t{0});
+    auto const beat = json.value("beats", int64_t{0});
     if (beat != sight.beats) sight.beat_changed = Clock::now();
-    if (step != sight.steps) sight.step_changed = Clock::now();
     sight.beats = beat;
-    sight.steps = step;
+    sight.waiting = json.value("waiting", false);
     sight.quiet = json.value("quiet", 0.0);
     sight.doing = json.value("doing", std::string());
     sight.process = ProcessId::from_json(json);
   }
 
   /// The rank that holds up the others, or nothing while any rank gets somewhere. A rank that does not even beat was
-  /// stopped or lost its node; among those that beat it is the one whose progress lies back furthest.
+  /// stopped or lost its node; then comes one that does not wait for others; then whose progress lies back furthest.
   std::optional<int> culprit() const {
     std::optional<int> worst;
     double worst_score = 0;
@@ -111,7 +112,7 @@ struct Watchdog::State {
       bool const stopped = silent > 3 * interval;
       double const quiet = sight.quiet + silent;
       if (!stopped && quiet < timeout) return std::nullopt;
-      double const score = quiet + (stopped ? 1e9 : 0);
+      double const score = quiet + (stopped ? 2e9 : sight.waiting ? 0 : 1e9);
       if (!worst || score > worst_score) worst = r, worst_score = score;
     }
     return worst;
@@ -129,13 +130,13 @@ struct Watchdog::State {
     Sight const& sight = sights[static_cast<std::size_t>(rank)];
     bool const stopped = seconds_since(sight.beat_changed) > 3 * interval;
     if (claim_voice()) {
-      char waited[32];
-      std::snprintf(waited, sizeof waited, "%.0f s", timeout);
-      print_error("refrain", Error(std::string(stopped ? "stopped answering" : "got no further for ") + (stopped ? "" : waited) + " in: " + sight.doing +
-                                       " (host " + sight.process.host + ", process " + std::to_string(sight.process.pid) + "); all ranks end now",
-                                   stopped ? "look at that node; start again to go on from the last checkpoint"
-                                           : "look at that rank, or give --timeout more seconds",
-                                   {.rank = rank}));
+      std::string const person = " (host " + sight.process.host + ", process " + std::to_string(sight.process.pid) + ")";
+      std::string const what = stopped ? "stopped answering" : "got no further for " + std::to_string(std::lround(timeout)) + " s";
+      print_error(program_invocation_short_name,
+                  Error(what + " in: " + sight.doing + person + "; all ranks end now",
+                        stopped ? "look at that node; start again to go on from the last checkpoint"
+                                : "look at that rank, or give --timeout more seconds",
+                        {.rank = rank}));
       sleep_seconds(0.3);
       int started = 0;
       MPI_Initialized(&started);
@@ -217,7 +218,6 @@ Watchdog::~Watchdog() {
 void Watchdog::progress(std::string const& doing) {
   if (!state_) return;
   std::lock_guard const guard(state_->mutex);
-  ++state_->steps;
   state_->doing = doing;
   state_->last_step = Clock::now();
 }
