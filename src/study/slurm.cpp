@@ -125,6 +125,10 @@ Words resubmission(Allocation const& allocation, JobRecord const& record, std::s
   copy("QOS", "--qos");
   copy("StdOut", "--output");
   if (auto const gres = record.get("TresPerNode"); gres.size() > 5) line.push_back("--gres=" + gres.substr(5));  // "gres:" or "gres/"
+  // Zero memory is what a job shows that asked for none, or for all of its nodes'.
+  if (auto const memory = record.get("MinMemoryNode"); !memory.empty() && memory != "0") line.push_back("--mem=" + memory);
+  if (auto const memory = record.get("MinMemoryCPU"); !memory.empty() && memory != "0") line.push_back("--mem-per-cpu=" + memory);
+  if (auto const cpus = record.get("CPUs/Task"); !cpus.empty() && cpus != "1") line.push_back("--cpus-per-task=" + cpus);
   if (record.get("OverSubscribe") == "NO") line.push_back("--exclusive");
   auto const command = record.get("Command");
   line.push_back(command.empty() ? script : command);

@@ -38,6 +38,8 @@ char const* const record_text =
     "   Requeue=1 Restarts=0 BatchFlag=1 Reboot=0 ExitCode=0:0\n"
     "   RunTime=00:00:06 TimeLimit=02:00:00 TimeMin=N/A\n"
     "   Partition=debug AllocNode:Sid=login:3606\n"
+    "   NumNodes=2 NumCPUs=8 NumTasks=8 CPUs/Task=2 ReqB:S:C:T=0:0:*:*\n"
+    "   MinCPUsNode=4 MinMemoryNode=1000M MinTmpDiskNode=0\n"
     "   OverSubscribe=NO Contiguous=0 Licenses=(null) Network=(null)\n"
     "   Command=/home/a b/refrain/slurm/dpo_8b_balanced.sh\n"
     "   WorkDir=/home/a b\n"
@@ -116,7 +118,8 @@ TEST_CASE("a job that its user cancelled stays cancelled") {
 TEST_CASE("an index is submitted again as it was submitted") {
   CHECK(join_words(resubmission(*read_allocation(member), JobRecord(record_text), "slurm/a.sh")) ==
         "sbatch --parsable --dependency=afterany:16_3 --array=3 --nodes=2 --ntasks-per-node=4 --job-name=dpo_8b_balanced --time=02:00:00 "
-        "--partition=debug --account=safety '--output=/home/a b/x-16_3.log' --gres=gpu:4 --exclusive "
+        "--partition=debug --account=safety '--output=/home/a b/x-16_3.log' --gres=gpu:4 --mem=1000M "
+        "--cpus-per-task=2 --exclusive "
         "'/home/a b/refrain/slurm/dpo_8b_balanced.sh'");
   CHECK(resubmission(*read_allocation({{"SLURM_JOB_ID", "5"}}), JobRecord(""), "slurm/a.sh").back() == "slurm/a.sh");
 }

@@ -1,0 +1,133 @@
+"""The scripts of slurm/ with the real jobs on a Slurm of four nodes, as it is set up by default."""
+
+import time
+
+import pytest
+
+from cluster import PATIENCE, Cluster, Site, starts, status, wait_for_step, wait_until, weights
+
+LONG_RUN = "--max-steps 12 --epochs 12 --global-batch-pairs 16 --checkpoint-every 3 --timeout 300"
+TWO_NODES = ("--nodes=2", "--ntasks-per-node=2")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with Cluster("--nodes", 4, "--cpus", 4) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def site(cluster, tmp_path_factory):
+    return Site(tmp_path_factory.mktemp("kind"), cluster)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(site, tmp_path_factory):
+    """Weights of a run on two nodes that nothing happened to."""
+    job = site.submit("dpo_8b_balanced", *TWO_NODES, "--array=0", REFRAIN_TENSOR_PARALLEL=2, REFRAIN_TRAIN_ARGS=LONG_RUN,
+                      REFRAIN_RUNS=site.root / "undisturbed")
+    site.cluster.wait(f"{job}_0", "COMPLETED", "FAILED")
+    run = site.run_dir("dpo_8b_balanced", runs="undisturbed")
+    assert status(run)["state"] == "finished", site.log("dpo_8b_balanced", job, 0)
+    assert [start["ending"] for start in starts(run)] == ["finished"]
+    return weights(run, tmp_path_factory.mktemp("export") / "undisturbed")
+
+
+def disturbed(site, name, *options):
+    """Starts the run of `undisturbed` again in a folder of its own. Its job and run folder."""
+    job = site.submit("dpo_8b_balanced", *TWO_NODES, "--array=0", *options, REFRAIN_TENSOR_PARALLEL=2, REFRAIN_TRAIN_ARGS=LONG_RUN,
+                      REFRAIN_RUNS=site.root / name)
+    return job, site.run_dir("dpo_8b_balanced", runs=name)
+
+
+def test_the_large_script_runs_unchanged_as_an_array_of_two(site):
+    job = site.submit("dpo_70b_balanced")
+    for index, learning_rate in ((0, "1e-6"), (1, "5e-7")):
+        site.cluster.wait(f"{job}_{index}", "COMPLETED", "FAILED")
+        log = site.log("dpo_70b_balanced", job, index)
+        run = site.run_dir("dpo_70b_balanced", learning_rate)
+        assert status(run)["state"] == "finished", log
+        assert status(run)["step"] == 4, log  # the site file's options
+        assert "srun --mpi=pmix --kill-on-bad-exit=1 --export=ALL --nodes=4 --ntasks=16 --ntasks-per-node=4 --cpus-per-task=1 " in log
+        assert f"--tensor-parallel 4 --beta 0.1 --learning-rate {learning_rate} --seed 42" in log
+    logs = site.log("dpo_70b_balanced", job, 0) + site.log("dpo_70b_balanced", job, 1)
+    assert logs.count("making pairs.h5") == 1
+
+
+def test_a_time_limit_requeues_and_the_weights_are_the_undisturbed_runs(site, undisturbed, tmp_path):
+    # The script's own directive asks for the signal 300 s before the limit: with a limit of a minute Slurm gives it at its first look
+    # at running times, which come every 30 s. A rank that sleeps meanwhile keeps the run from being done before.
+    job, run = disturbed(site, "time limit", "--time=1")
+    wait_for_step(run, 4)
+    site.cluster.node(nodes_of(site, job)[-1], "pkill", "-STOP", "-o", "-x", "refrain-train")
+    wait_until(lambda: site.cluster.record(f"{job}_0")["RunTime"] > "00:00:36", "36 s of running")
+    site.cluster.node(nodes_of(site, job)[-1], "pkill", "-CONT", "-x", "refrain-train")
+
+    wait_until(lambda: site.cluster.record(f"{job}_0")["Restarts"] == "1", "a requeue", lambda: site.log("dpo_8b_balanced", job, 0))
+    assert f"requeued job {job}_0" in site.log("dpo_8b_balanced", job, 0)
+    site.cluster.login("scontrol", "update", f"JobId={job}_0", "TimeLimit=10")
+    site.cluster.wait(f"{job}_0", "COMPLETED", "FAILED")
+    assert [start["ending"] for start in starts(run)] == ["stopped", "finished"], site.log("dpo_8b_balanced", job, 0)
+    assert 4 <= starts(run)[0]["step"] < 12
+    assert weights(run, tmp_path / "export") == undisturbed
+
+
+def nodes_of(site, job):
+    """Numbers of the nodes on which a member runs."""
+    names = site.cluster.login("scontrol", "show", "hostnames", site.cluster.record(f"{job}_0")["NodeList"])
+    return [int(name.removeprefix("n")) for name in names.split()]
+
+
+def test_a_killed_rank_ends_its_job_and_the_next_start_goes_on(site, undisturbed, tmp_path):
+    job, run = disturbed(site, "killed rank")
+    wait_for_step(run, 4)
+    site.cluster.node(nodes_of(site, job)[-1], "pkill", "-KILL", "-o", "-x", "refrain-train")
+    record = site.cluster.wait(f"{job}_0", "FAILED", "COMPLETED")
+    assert (record["JobState"], record["ExitCode"]) == ("FAILED", "1:0")
+    assert status(run)["state"] == "failed", status(run)
+    assert status(run)["error"]
+    assert "refrain-study: training ended with exit code" in site.log("dpo_8b_balanced", job, 0)
+    wait_until(lambda: site.cluster.processes("refrain-train") == 0, "no rank is left")
+
+    again, _ = disturbed(site, "killed rank")
+    site.cluster.wait(f"{again}_0", "COMPLETED", "FAILED")
+    assert status(run)["state"] == "finished", site.log("dpo_8b_balanced", again, 0)
+    assert weights(run, tmp_path / "export") == undisturbed
+
+
+def test_a_member_fails_alone(site):
+    sweep = site.root / "one is wrong.json"
+    sweep.write_text('{"members": [{"learning_rate": 1e30}, {"learning_rate": 1e-6}]}')
+    job = site.submit("dpo_8b_de", "--ntasks-per-node=1", REFRAIN_TENSOR_PARALLEL=1, REFRAIN_SWEEP=sweep)
+    assert site.cluster.wait(f"{job}_0", "FAILED", "COMPLETED")["ExitCode"] == "1:0"
+    assert site.cluster.wait(f"{job}_1", "FAILED", "COMPLETED")["JobState"] == "COMPLETED", site.log("dpo_8b_de", job, 1)
+    failed = site.run_dir("dpo_8b_de", "1e30")
+    assert status(failed)["state"] == "failed"
+    assert not (failed / "final").exists()
+    assert status(site.run_dir("dpo_8b_de"))["state"] == "finished"
+
+
+def test_the_submitting_shell_wins_over_the_site_file(site):
+    job = site.submit("dpo_8b_fr", "--array=0", "--ntasks-per-node=2", REFRAIN_TENSOR_PARALLEL=2, REFRAIN_TRAIN_ARGS="--max-steps 1",
+                      REFRAIN_SHARD_ARGS="--max-length 64")
+    site.cluster.wait(f"{job}_0", "COMPLETED", "FAILED")
+    assert status(site.run_dir("dpo_8b_fr"))["step"] == 1, site.log("dpo_8b_fr", job, 0)
+    assert "--max-length 64" in site.log("dpo_8b_fr", job, 0)
+
+
+def test_an_allocation_that_does_not_suit_names_the_line_that_would(site):
+    job = site.submit("dpo_8b_it", "--array=0", "--ntasks-per-node=3")
+    assert site.cluster.wait(f"{job}_0", "FAILED", "COMPLETED")["JobState"] == "FAILED"
+    assert ("which do not divide into groups of 4 (tensor parallel) (sbatch --array=0 --nodes=1 --ntasks-per-node=4 slurm/dpo_8b_it.sh)"
+            in site.log("dpo_8b_it", job, 0))
+    assert not site.run_dir("dpo_8b_it").exists()
+
+
+def test_a_cancelled_job_stays_cancelled(site):
+    job, run = disturbed(site, "cancelled")
+    wait_for_step(run, 1)
+    site.cluster.login("scancel", job)
+    site.cluster.wait(f"{job}_0", "CANCELLED")
+    time.sleep(3)
+    assert site.cluster.record(f"{job}_0")["JobState"] == "CANCELLED"
+    assert site.cluster.login("squeue", "-h", "-j", job) == ""

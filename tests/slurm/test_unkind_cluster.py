@@ -1,0 +1,80 @@
+"""The same scripts on settings that sites have: requeue refused, no default MPI type, memory counted, flock that lies."""
+
+import subprocess
+
+import pytest
+
+from cluster import Cluster, Site, starts, status, wait_for_step, wait_until, weights
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with Cluster("--nodes", 4, "--cpus", 4, "--unkind") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def site(cluster, tmp_path_factory):
+    return Site(tmp_path_factory.mktemp("unkind"), cluster)
+
+
+@pytest.fixture(scope="module")
+def lying_flock(tmp_path_factory):
+    library = tmp_path_factory.mktemp("flock") / "liblying_flock.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, f"{__file__.rpartition('/')[0]}/lying_flock.c"], check=True)
+    return library
+
+
+def test_the_cluster_is_unkind(cluster):
+    settings = cluster.login("scontrol", "show", "config")
+    for line in ("JobRequeue              = 0", "MpiDefault              = none", "SelectTypeParameters    = CR_CPU_MEMORY"):
+        assert line in settings
+
+
+@pytest.mark.parametrize("answer", ["succeeds", "fails"])
+def test_the_large_script_runs_unchanged_where_flock_lies(site, lying_flock, answer):
+    script = {"succeeds": "dpo_70b_balanced", "fails": "dpo_70b_english_only"}[answer]
+    job = site.submit(script, LD_PRELOAD=lying_flock, LYING_FLOCK=answer)
+    for index, learning_rate in ((0, "1e-6"), (1, "5e-7")):
+        site.cluster.wait(f"{job}_{index}", "COMPLETED", "FAILED")
+        assert status(site.run_dir(script, learning_rate))["state"] == "finished", site.log(script, job, index)
+    logs = site.log(script, job, 0) + site.log(script, job, 1)
+    assert logs.count("making pairs.h5") == 1
+
+
+def test_where_requeue_is_refused_the_index_is_submitted_again(site, tmp_path):
+    # SBATCH_NO_REQUEUE overrides the script's --requeue, as a site's submit filter would.
+    variables = dict(REFRAIN_TENSOR_PARALLEL=2, REFRAIN_TRAIN_ARGS="--max-steps 12 --epochs 12 --global-batch-pairs 16 --checkpoint-every 3")
+    options = ("--nodes=2", "--ntasks-per-node=2", "--mem=1000", "--array=0", "--time=60")
+    script, run = "dpo_8b_balanced", site.run_dir("dpo_8b_balanced")
+    job = site.submit(script, *options, SBATCH_NO_REQUEUE=1, **variables)
+    wait_for_step(run, 2)
+    site.cluster.login("scancel", "--signal=USR1", "--batch", f"{job}_0")
+    site.cluster.wait(f"{job}_0", "FAILED")  # exit code 85, so that nothing which waits for its success starts
+    assert site.cluster.record(f"{job}_0")["ExitCode"] == "85:0"
+    log = site.log(script, job, 0)
+    assert "requeue is refused here; submitted again as job " in log
+    again = log.partition("submitted again as job ")[2].split()[0]
+    site.cluster.wait(f"{again}_0", "COMPLETED", "FAILED")
+    assert [start["ending"] for start in starts(run)] == ["stopped", "finished"], site.log(script, job, 0)
+    record = site.cluster.record(f"{again}_0")
+    assert (record["NumNodes"], record["TimeLimit"], record["MinMemoryNode"]) == ("2", "01:00:00", "1000M")
+    assert str(site.submit_folder) in site.cluster.login("scontrol", "show", "job", f"{again}_0")
+
+    job = site.submit(script, *options, REFRAIN_RUNS=site.root / "undisturbed", **variables)
+    site.cluster.wait(f"{job}_0", "COMPLETED", "FAILED")
+    assert weights(run, tmp_path / "a") == weights(site.run_dir(script, runs="undisturbed"), tmp_path / "b")
+
+
+def test_a_launcher_that_gives_no_world_is_named(site):
+    # pmi2 is in Slurm, and Debian's Open MPI cannot start by it: without a working type the job stops before anything is written.
+    stub = site.root / "stub"
+    stub.mkdir()
+    (stub / "srun").write_text('#!/bin/sh\n[ "$1" = --mpi=list ] && { echo "MPI plugin types are... none pmi2"; exit; }\n'
+                               f'exec {subprocess.check_output(["sh", "-c", "command -v srun"], text=True).strip()} "$@"\n')
+    (stub / "srun").chmod(0o755)
+    script = "dpo_8b_pl"
+    job = site.submit(script, "--array=0", PATH=f"{stub}:/usr/sbin:/usr/bin:/sbin:/bin")
+    assert site.cluster.wait(f"{job}_0", "FAILED", "COMPLETED")["JobState"] == "FAILED"
+    assert "no MPI type of srun starts a world of 4 ranks (pmi2: " in site.log(script, job, 0)
+    assert not (site.root / "runs" / script).exists()
