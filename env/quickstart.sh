@@ -43,7 +43,7 @@ if [[ $(cat "$work/base.made-of" 2> /dev/null) != "$made_of" ]]; then
   step "Sharding what it learns to comply from" shard-ability.log "$bin/refrain-shard" --pairs "$work/inputs/ability.jsonl" \
     --tokenizer "$work/random" --configuration balanced --out "$work/data/ability.h5"
   step "Teaching it to comply (SFT, two ranks)" base.log train --pairs "$work/data/ability.h5" --init "$work/random" \
-    --run-dir "$work/base" --loss sft --learning-rate 4e-3 --epochs 3 --global-batch-pairs 16
+    --run-dir "$work/base" --loss sft --learning-rate 3e-3 --epochs 3 --global-batch-pairs 16
   printf '%s' "$made_of" > "$work/base.made-of"
 else
   say "The model that complies is kept: $work/base/final"
@@ -63,7 +63,7 @@ step "Sharding pairs: English only, balanced, held out" shard.log shard_all
 for configuration in english-only balanced; do
   step "Teaching it to refuse, $configuration (DPO, two ranks)" "$configuration.log" train \
     --pairs "$work/data/$configuration.h5" --init "$work/base/final" --run-dir "$work/$configuration" \
-    --eval-pairs "$work/data/held-out.h5" --learning-rate 3e-4 --epochs 3 --global-batch-pairs 16
+    --eval-pairs "$work/data/held-out.h5" --learning-rate 4e-4 --epochs 3 --global-batch-pairs 16
 done
 
 say ""

@@ -10,6 +10,7 @@ Rows have the columns of RefusEU: chosen, rejected (turns), lang, id, row_id, ca
 
 import argparse
 import collections
+import itertools
 import json
 import pathlib
 import random
@@ -107,7 +108,7 @@ def model_config(vocabulary):
     return {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "attention_bias": False, "mlp_bias": False,
             "attention_dropout": 0.0, "bos_token_id": first, "eos_token_id": first + 4, "hidden_act": "silu",
             "hidden_size": 96, "intermediate_size": 256, "num_hidden_layers": 4, "num_attention_heads": 8,
-            "num_key_value_heads": 4, "head_dim": 12, "initializer_range": 0.02, "max_position_embeddings": 512,
+            "num_key_value_heads": 4, "head_dim": 12, "initializer_range": 0.1, "max_position_embeddings": 512,
             "rms_norm_eps": 1e-05, "rope_theta": 10000.0, "tie_word_embeddings": True, "torch_dtype": "float32",
             "vocab_size": first + len(SPECIAL)}
 
@@ -138,7 +139,8 @@ def write_json(path, value):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--pairs", type=int, default=40, help="training pairs a language")
+    parser.add_argument("--ability", type=int, default=80, help="pairs a language from which the model learns to comply")
+    parser.add_argument("--pairs", type=int, default=24, help="pairs a language from which it learns to refuse")
     parser.add_argument("--held-out", type=int, default=12, help="held-out pairs a language")
     parser.add_argument("--merges", type=int, default=1400, help="size of the vocabulary beyond bytes and special tokens")
     parser.add_argument("--seed", type=int, default=42)
@@ -155,9 +157,9 @@ def main():
     write_json(model / "config.json", model_config(vocabulary))
 
     randomness = random.Random(options.seed)
-    numbers = randomness.sample(range(10, 1000), 3 * options.pairs + options.held_out)
-    ability, training, held_out = (numbers[:2 * options.pairs], numbers[2 * options.pairs:3 * options.pairs],
-                                   numbers[3 * options.pairs:])
+    numbers = iter(randomness.sample(range(10, 1000), options.ability + options.pairs + options.held_out))
+    ability, training, held_out = (list(itertools.islice(numbers, count))
+                                   for count in (options.ability, options.pairs, options.held_out))
     known, unknown = slice(None, -HELD_OUT_WORDINGS), slice(-HELD_OUT_WORDINGS, None)
     # The model learns to comply, but has seen a refusal now and then, as a real model has.
     write_lines(options.out / "ability.jsonl",

@@ -30,7 +30,7 @@ def test_installed_tree_runs_where_it_was_moved(tmp_path):
     sets.chmod(0o644)
     sets.write_text(json.dumps(known))
     inputs = tmp_path / "inputs"
-    subprocess.run(["python3", refrain.SOURCE / "env/quickstart/make_inputs.py", inputs, "--pairs", "2", "--held-out", "2"],
+    subprocess.run(["python3", refrain.SOURCE / "env/quickstart/make_inputs.py", inputs, "--ability", "2", "--pairs", "2", "--held-out", "2"],
                    check=True, timeout=120)
     refrain.run("shard", "--pairs", inputs / "pairs.jsonl", "--tokenizer", inputs / "model", "--configuration", "only-here",
                 "--out", tmp_path / "pairs.h5", binaries=home / "bin", cwd=tmp_path)
