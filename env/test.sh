@@ -62,6 +62,7 @@ if has integration || has slurm || has peers; then make_peers; fi
 targets=()
 has unit && targets+=(unit_tests)
 has mpi && targets+=(mpi_tests)
+has peers && targets+=(peers_tests)
 if (( ${#targets[@]} )); then
   say "building the tests"
   run_logged "$deps/log/build-tests.log" cmake --build "$build" --target "${targets[@]}" -j "$(jobs_allowed)"
