@@ -8,7 +8,6 @@ namespace refrain::text {
 AddedToken AddedToken::from_json(Json const& value, std::filesystem::path const& path) {
   AddedToken token;
   token.content = json_get<std::string>(value, "content", path);
-  token.id = json_get_or<int>(value, "id", -1, path);
   token.single_word = json_get_or<bool>(value, "single_word", false, path);
   token.lstrip = json_get_or<bool>(value, "lstrip", false, path);
   token.rstrip = json_get_or<bool>(value, "rstrip", false, path);

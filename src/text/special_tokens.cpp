@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 
 namespace refrain::text {
 namespace {
@@ -14,6 +15,17 @@ constexpr char const* kNamed[] = {"bos_token", "eos_token", "unk_token", "sep_to
 
 Json read_if_there(fs::path const& path) { return fs::exists(path) ? read_json(path) : Json::object(); }
 
+AddedToken const* find_token(std::vector<AddedToken> const& tokens, std::string const& content) {
+  auto const found = std::find_if(tokens.begin(), tokens.end(), [&](AddedToken const& token) { return token.content == content; });
+  return found == tokens.end() ? nullptr : &*found;
+}
+
+std::vector<AddedToken> values_of(std::map<int64_t, AddedToken> const& by_id) {
+  std::vector<AddedToken> out;
+  for (auto const& [id, token] : by_id) out.push_back(token);
+  return out;
+}
+
 /// A special token written as a string or as an object; content "" where it is null.
 AddedToken special_token(Json const& value, std::string const& key, fs::path const& path) {
   AddedToken token;
@@ -22,22 +34,21 @@ AddedToken special_token(Json const& value, std::string const& key, fs::path con
   else if (value.is_object()) token = AddedToken::from_json(value, path);
   else if (!value.is_null()) throw Error("'" + key + "' is neither a string nor an object", "correct the file", {.file = path, .object = key});
   token.special = true;
-  token.id = -1;
   return token;
 }
 
+/// The tokens of tokenizer_config.json's `added_tokens_decoder`, by rising id.
 std::vector<AddedToken> added_tokens_decoder(Json const& config, fs::path const& path) {
-  std::vector<AddedToken> tokens;
-  Json const by_id = json_get<Json>(config, "added_tokens_decoder", path);
-  for (auto const& [key, value] : by_id.items()) {
-    AddedToken token = AddedToken::from_json(value, path);
-    auto const [end, error] = std::from_chars(key.data(), key.data() + key.size(), token.id);
-    if (error != std::errc() || end != key.data() + key.size() || token.id < 0)
+  std::map<int64_t, AddedToken> by_id;
+  Json const tokens = json_get<Json>(config, "added_tokens_decoder", path);
+  for (auto const& [key, value] : tokens.items()) {
+    int64_t id = -1;
+    auto const [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
+    if (error != std::errc() || end != key.data() + key.size() || id < 0)
       throw Error("'" + key + "' is not a token id", "correct the file", {.file = path, .object = "added_tokens_decoder"});
-    tokens.push_back(std::move(token));
+    by_id[id] = AddedToken::from_json(value, path);
   }
-  std::sort(tokens.begin(), tokens.end(), [](AddedToken const& a, AddedToken const& b) { return a.id < b.id; });
-  return tokens;
+  return values_of(by_id);
 }
 
 /// The first of config.json's ids of that name, as a token.
@@ -46,6 +57,22 @@ std::string token_by_id(Json const& config, std::string const& key, std::functio
   if (found == config.end() || found->is_null()) return {};
   Json const& id = found->is_array() && !found->empty() ? found->front() : *found;
   return id.is_number_integer() && id.get<int64_t>() >= 0 && id.get<int64_t>() <= INT32_MAX ? token_of(id.get<int32_t>()) : "";
+}
+
+/// The older added_tokens.json, content to id: those that tokenizer.json does not have, by rising id.
+std::vector<AddedToken> tokens_of_older_file(fs::path const& path, std::vector<AddedToken> const& of_tokenizer, Json const& config) {
+  std::map<int64_t, AddedToken> by_id;
+  Json const file = read_if_there(path);
+  for (auto const& [content, id] : file.items()) {
+    AddedToken token;
+    token.content = content;
+    token.special = std::any_of(std::begin(kNamed), std::end(kNamed), [&](char const* name) {
+      return config.contains(name) && special_token(config[name], name, path).content == token.content;
+    });
+    token.normalized = !token.special;
+    if (!find_token(of_tokenizer, content)) by_id[json_get<int64_t>(file, content, path)] = token;
+  }
+  return values_of(by_id);
 }
 
 }  // namespace
@@ -60,37 +87,38 @@ SpecialTokens SpecialTokens::read(fs::path const& folder, std::vector<AddedToken
   std::vector<AddedToken> known = of_tokenizer;
   Json map = Json::object();
   if (config.contains("added_tokens_decoder")) {
-    known = added_tokens_decoder(config, config_path);
-    out.added = known;
+    known = out.added = added_tokens_decoder(config, config_path);
   } else {
-    map = read_if_there(map_path);  // transformers reads it only then
+    map = read_if_there(map_path);  // transformers reads these two only then
+    out.added = tokens_of_older_file(folder / "added_tokens.json", of_tokenizer, config);
   }
-  // The flags of a special token are those of the token of this content, where there is one.
-  auto const add = [&](AddedToken token) {
-    if (token.content.empty()) return;
-    auto const same = std::find_if(known.begin(), known.end(), [&](AddedToken const& other) { return other.content == token.content; });
-    if (same != known.end()) token = *same;
-    token.special = true;
-    out.added.push_back(std::move(token));
-  };
   for (char const* name : kNamed) {
     bool const in_map = map.contains(name);
     Json const& source = in_map ? map : config;
     if (!source.contains(name)) continue;
-    AddedToken const token = special_token(source[name], name, in_map ? map_path : config_path);
-    if (std::string(name) == "bos_token") out.bos = token.content;
-    if (std::string(name) == "eos_token") out.eos = token.content;
-    add(token);
+    AddedToken token = special_token(source[name], name, in_map ? map_path : config_path);
+    if (std::string_view(name) == "bos_token") out.bos = token.content;
+    if (std::string_view(name) == "eos_token") out.eos = token.content;
+    if (token.content.empty()) continue;
+    // Its flags are those of the token of this content, where there is one.
+    if (AddedToken const* same = find_token(known, token.content)) token = *same;
+    token.special = true;
+    out.added.push_back(std::move(token));
   }
+  for (auto const& [key, value] : config.items())
+    if (key.ends_with("_token") && value.is_string() && std::find(std::begin(kNamed), std::end(kNamed), key) == std::end(kNamed))
+      out.added.push_back(special_token(value, key, config_path));
   for (char const* name : {"extra_special_tokens", "additional_special_tokens"})
     for (Json const* source : std::initializer_list<Json const*>{&config, &map})
       if (source->contains(name) && (*source)[name].is_structured())
-        for (Json const& value : (*source)[name]) add(special_token(value, name, source == &map ? map_path : config_path));
+        for (Json const& value : (*source)[name])
+          out.added.push_back(special_token(value, name, source == &map ? map_path : config_path));
 
+  fs::path const model_config = folder / "config.json";
   if (!config.contains("bos_token") && !map.contains("bos_token"))
-    out.bos = token_by_id(read_if_there(folder / "config.json"), "bos_token_id", token_of);
+    out.bos = token_by_id(read_if_there(model_config), "bos_token_id", token_of);
   if (!config.contains("eos_token") && !map.contains("eos_token"))
-    out.eos = token_by_id(read_if_there(folder / "config.json"), "eos_token_id", token_of);
+    out.eos = token_by_id(read_if_there(model_config), "eos_token_id", token_of);
   return out;
 }
 

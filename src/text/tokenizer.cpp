@@ -8,9 +8,8 @@
 #include <refrain/text/unicode.hpp>
 
 #include <algorithm>
+#include <map>
 #include <mutex>
-#include <optional>
-#include <unordered_map>
 
 namespace refrain::text {
 namespace {
@@ -60,7 +59,7 @@ struct Tokenizer::State {
   PreTokenizer pre_tokenizer;
   Decoder decoder;
   Bpe model;
-  std::unordered_map<int32_t, AddedToken> added;
+  std::map<int32_t, AddedToken> added;
   TokenFinder in_text, in_normalized;
   std::string bos, eos;
   int32_t bos_id = -1, eos_id = -1;
@@ -69,6 +68,7 @@ struct Tokenizer::State {
 
   int32_t id_of(std::string const& token) const;
   std::string token_of(int32_t id) const;
+  std::string written(AddedToken const& token) const;
   void add(AddedToken token);
   void find_added_tokens(bool split_special_tokens);
 };
@@ -81,23 +81,30 @@ int32_t Tokenizer::State::id_of(std::string const& token) const {
 
 std::string Tokenizer::State::token_of(int32_t id) const {
   auto const found = added.find(id);
-  return found != added.end() ? found->second.content : std::string(model.token(id));
+  return found != added.end() ? written(found->second) : std::string(model.token(id));
 }
 
-/// As `tokenizers`: the id of a token that the model has is the model's, a new one comes behind all others.
+/// As `tokenizers`, whatever id a file gives: that of a token the model has is the model's, a new one comes behind all others.
 void Tokenizer::State::add(AddedToken token) {
   if (token.content.empty()) return;
-  if (int32_t const known = id_of(token.content); known >= 0) token.id = known;
-  if (token.id < 0) token.id = static_cast<int32_t>(vocab_size);
+  token.id = id_of(token.content);
+  if (token.id < 0) {
+    auto const size = static_cast<int32_t>(model.size());
+    token.id = added.empty() ? size : std::max(size, added.rbegin()->first + 1);
+  }
   vocab_size = std::max<int64_t>(vocab_size, token.id + 1);
   added[token.id] = std::move(token);
+}
+
+/// How the vocabulary writes an added token.
+std::string Tokenizer::State::written(AddedToken const& token) const {
+  return token.normalized ? normalizer.apply(token.content) : token.content;
 }
 
 void Tokenizer::State::find_added_tokens(bool split_special_tokens) {
   for (auto const& [id, token] : added) {
     bool const passed_over = split_special_tokens && token.special;
-    if (token.normalized) in_normalized.add(normalizer.apply(token.content), token, passed_over);
-    else in_text.add(token.content, token, passed_over);
+    (token.normalized ? in_normalized : in_text).add(written(token), token, passed_over);
   }
 }
 
@@ -107,7 +114,8 @@ Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
 Tokenizer Tokenizer::load(std::filesystem::path const& folder) {
-  TokenizerFile const file = TokenizerFile::read(folder / "tokenizer.json");
+  TokenizerFile file = TokenizerFile::read(folder / "tokenizer.json");
+  apply_tokenizer_class(file, folder);
   auto state = std::make_shared<State>(file);
   state->vocab_size = state->model.end_id();
   std::vector<AddedToken> own;
@@ -158,8 +166,12 @@ std::string Tokenizer::decode(std::vector<int32_t> const& ids, bool skip_special
   std::vector<std::string> tokens;
   for (int32_t const id : ids) {
     auto const added = state_->added.find(id);
-    if (added == state_->added.end() ? !state_->model.has(id) : skip_special && added->second.special) continue;
-    tokens.push_back(state_->token_of(id));
+    bool const is_added = added != state_->added.end();
+    if (!is_added && !state_->model.has(id)) continue;
+    std::string token = state_->token_of(id);
+    // `tokenizers` compares what is written: a special token that its normaliser changes is not left out.
+    if (is_added && skip_special && added->second.special && added->second.content == token) continue;
+    tokens.push_back(std::move(token));
   }
   return state_->decoder.apply(std::move(tokens));
 }

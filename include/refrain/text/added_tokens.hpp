@@ -15,7 +15,7 @@ namespace refrain::text {
 
 /// A token that is found in the text before the model sees it; the fields are those of tokenizer.json's `added_tokens`.
 struct AddedToken {
-  int32_t id = -1;
+  int32_t id = -1;           ///< -1 until the tokenizer gives one
   std::string content;
   bool single_word = false;  ///< only where no word character stands beside it
   bool lstrip = false;       ///< takes the white space before it too
@@ -23,7 +23,7 @@ struct AddedToken {
   bool normalized = true;    ///< looked for in the normalised text, written as the normaliser writes it
   bool special = false;      ///< left out by decode(skip_special)
 
-  /// `value` is an object of that form. @throws Error naming file and key
+  /// `value` is an object of that form; its id is not read. @throws Error naming file and key
   static AddedToken from_json(Json const& value, std::filesystem::path const& path);
 };
 

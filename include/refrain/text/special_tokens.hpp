@@ -13,7 +13,7 @@ namespace refrain::text {
 /// What the small files beside tokenizer.json say of special tokens, as transformers reads them.
 struct SpecialTokens {
   std::string bos, eos;  ///< "" where there is none
-  /// Tokens to find in the text beside tokenizer.json's own; they replace those of the same content. id -1: not said.
+  /// Tokens to find in the text beside tokenizer.json's own, in the order of their ids; they replace those of the same content.
   std::vector<AddedToken> added;
   bool split_special_tokens = false;  ///< special tokens inside a text are ordinary text
 
