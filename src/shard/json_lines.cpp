@@ -17,7 +17,7 @@ constexpr std::size_t read_size = std::size_t{1} << 20;
 class JsonLines final : public RowReader {
 public:
   explicit JsonLines(std::filesystem::path path) : path_(std::move(path)), file_(gzopen(path_.c_str(), "rb")) {
-    if (file_ == nullptr) throw system_error("opening", {}, {.file = path_});
+    if (file_ == nullptr) throw system_error("open the file", {}, {.file = path_});
     gzbuffer(file_, 1 << 18);
   }
   JsonLines(JsonLines const&) = delete;
@@ -85,7 +85,7 @@ private:
     buffer_.resize(kept + static_cast<std::size_t>(std::max(count, 0)));
     int status = Z_OK;
     char const* const message = gzerror(file_, &status);
-    if (status == Z_ERRNO) throw system_error("reading", {}, {.file = path_});
+    if (status == Z_ERRNO) throw system_error("read the file", {}, {.file = path_});
     // Z_BUF_ERROR is zlib's word for a stream that ends too early.
     if (count < 0 || status == Z_BUF_ERROR)
       throw Error("the gzip data is cut off or damaged after line " + std::to_string(line_number_) + ": " + message,

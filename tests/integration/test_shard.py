@@ -1,0 +1,181 @@
+"""refrain-shard: kinds of input, selection, splitting, any number of ranks, what it prints and leaves behind."""
+
+import collections
+import gzip
+import json
+import os
+import stat
+
+import pytest
+
+from refrain import fails, run
+from shard_files import (corpus, datasets, pair_row, provenance, read_pairs, read_prompts, tiny_tokenizer, write_jsonl)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    return tiny_tokenizer(tmp_path_factory.mktemp("tokenizer") / "model")
+
+
+@pytest.fixture
+def shard(tokenizer, tmp_path):
+    """Runs refrain-shard on a file of `rows` (or on given files) into tmp_path/NAME.h5."""
+    def call(rows, configuration, *options, name="out", ranks=1, kind="--pairs", **keywords):
+        files = [write_jsonl(tmp_path / "in.jsonl", rows)] if isinstance(rows[0], dict) else rows
+        done = run("shard", kind, *files, "--tokenizer", tokenizer, "--chat-template", "llama-3", "--configuration",
+                   configuration, "--out", tmp_path / f"{name}.h5", *options, ranks=ranks, **keywords)
+        return tmp_path / f"{name}.h5", done.stdout
+    return call
+
+
+def languages(path):
+    return collections.Counter(row["language"] for row in read_pairs(path))
+
+
+def test_content(shard):
+    path, text = shard([pair_row(3, "de", style="slang"), pair_row(1, "lv")], "all")
+    first, second = read_pairs(path)
+    assert (first["row_id"], first["id"], first["language"], first["category"], first["style"]) == (3, "de-3", "de", "S4", "slang")
+    assert second["id"] == "lv-1" and second["style"] == ""
+    bos, header, end_header, eot = 256, 257, 258, 259
+    assert first["prompt"].count(bos) == 1 and first["prompt"][0] == bos
+    assert first["prompt"][-3] == end_header and first["prompt"].count(header) == 2
+    assert first["chosen"][-1] == eot and first["rejected"][-1] == eot and first["chosen"] != first["rejected"]
+    assert text.splitlines()[:4] == ["language  read  dropped  written", "de           1        0        1",
+                                     "lv           1        0        1", "all          2        0        2"]
+
+
+def test_all_without_labels(shard):
+    rows = [{"prompt": f"p{i} ", "chosen": "yes", "rejected": "no"} for i in range(3)]
+    path, text = shard(rows, "all")
+    assert [(row["row_id"], row["id"], row["language"], row["category"]) for row in read_pairs(path)] == [
+        (i, "", "", "") for i in range(3)]
+    assert "(none)" in text
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_any_number_of_ranks(shard, ranks):
+    rows = corpus(each=40, more_english=3)
+    for options in (("all",), ("balanced", "--total-pairs", 100), ("english-only-long",)):
+        one, _ = shard(rows, *options, name=f"one-{options[0]}")
+        many, _ = shard(rows, *options, name=f"many-{options[0]}", ranks=ranks)
+        assert datasets(one) == datasets(many)
+        assert provenance(many)["ranks"] == ranks
+
+
+def test_configurations(shard):
+    rows = corpus(each=5, more_english=8)
+    assert set(languages(shard(rows, "balanced", name="a")[0]).values()) == {5}
+    assert languages(shard(rows, "english-only", name="b")[0]) == {"en": 13}
+    assert languages(shard(rows, "cs", name="c")[0]) == {"cs": 5}
+    assert sum(languages(shard(rows, "balanced-matched", name="d")[0]).values()) == 13
+    long, _ = shard(rows, "english-only-long", name="e")
+    assert languages(long) == {"en": 60}
+    tokens = len(datasets(long)["tokens"])
+    assert tokens == len(datasets(shard(rows, "english-only", name="f")[0])["tokens"])  # repeats keep one copy
+    ids = [row["id"] for row in read_pairs(long)]
+    assert ids[:13] == ids[13:26] == [f"en-{i}" for i in range(13)]
+
+
+def test_balanced_is_equal_after_dropping(shard):
+    rows = corpus(each=6)
+    for row in rows:
+        if row["lang"] == "pl" and row["row_id"] == 2:
+            for side in ("chosen", "rejected"):
+                row[side][0]["content"] = "long " * 100
+    path, text = shard(rows, "balanced", "--max-length", 200)
+    assert set(languages(path).values()) == {5}
+    assert "dropped 1: the prompt alone fills --max-length 200" in text
+    pl = next(line for line in text.splitlines() if line.startswith("pl "))
+    assert pl.split() == ["pl", "6", "1", "5"]
+
+
+def test_own_language_sets(shard, tmp_path):
+    own = tmp_path / "sets.json"
+    own.write_text(json.dumps({"sets": {"baltic": {"languages": ["lt", "lv"]}}}))
+    assert languages(shard(corpus(3), "baltic", "--language-sets", own)[0]) == {"lt": 3, "lv": 3}
+
+
+def test_several_files_and_gzip(shard, tmp_path):
+    rows = corpus(each=4)
+    first = write_jsonl(tmp_path / "first.jsonl", rows[:20])
+    second = tmp_path / "second.jsonl.gz"
+    with gzip.open(second, "wt", encoding="utf-8") as file:
+        file.write("\r\n\n".join(json.dumps(row) for row in rows[20:]))  # blank lines, CRLF, no end of the last line
+    together, _ = shard(rows, "all", name="together")
+    parted, _ = shard([first, second], "all", name="parted")
+    assert datasets(together) == datasets(parted)
+
+
+def test_parquet(shard, tmp_path):
+    pq, pa = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+    rows = corpus(each=4)
+    for i, row in enumerate(rows):
+        row["style"] = None if i % 3 else "slang"
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "in.parquet", row_group_size=7)
+    done = run("shard", "--help")
+    assert "Parquet" in done.stdout
+    lines, _ = shard(rows, "balanced", name="lines")
+    try:
+        columns, _ = shard([tmp_path / "in.parquet"], "balanced", name="columns", ranks=2)
+    except AssertionError as error:
+        if "which this build cannot read" in str(error):
+            pytest.skip("built without Parquet")
+        raise
+    assert datasets(lines) == datasets(columns)
+
+
+def test_ready_ids(shard):
+    rows = [{"prompt_ids": [256, 7], "chosen_ids": [1, 2, 259], "rejected_ids": list(range(200))}]
+    path, text = shard(rows, "all", "--max-length", 50)
+    assert read_pairs(path)[0]["chosen"] == [1, 2, 259]
+    assert read_pairs(path)[0]["rejected"] == list(range(48))
+    assert "cut at --max-length 50: 0 chosen and 1 rejected answers" in text
+
+
+def test_dev_split(shard, tmp_path):
+    rows = corpus(each=20)
+    train, text = shard(rows, "balanced", "--dev-fraction", 0.2, "--dev-out", tmp_path / "dev.h5")
+    dev = tmp_path / "dev.h5"
+    groups = [{row["row_id"] for row in read_pairs(path)} for path in (train, dev)]
+    assert not groups[0] & groups[1] and len(groups[1]) == 4 and len(groups[0]) == 16
+    assert set(languages(train).values()) == {16} and set(languages(dev).values()) == {4}
+    assert f"{dev}: 48 pairs" in text
+    # Every configuration of the same files is split alike.
+    english, _ = shard(rows, "english-only", "--dev-fraction", 0.2, "--dev-out", tmp_path / "dev-en.h5", name="en")
+    assert {row["row_id"] for row in read_pairs(tmp_path / "dev-en.h5")} == groups[1]
+
+
+def test_prompts(shard):
+    rows = [{"prompt": "restricted activity 17", "lang": "en", "row_id": 9}, {"prompt": "", "lang": "lt", "row_id": 9},
+            {"prompt": [{"role": "system", "content": "s"}, {"role": "user", "content": " u "}], "lang": "en", "row_id": 10}]
+    path, text = shard(rows, "all", kind="--prompts")
+    ours = read_prompts(path)
+    assert [row["text"] for row in ours] == ["restricted activity 17", "", " u "]
+    assert [row["row_id"] for row in ours] == [9, 9, 10] and ours[1]["language"] == "lt"
+    assert all(row["ids"][-3] == 258 for row in ours)  # the generation prompt's end of header, then two line breaks
+    assert f"{path}: 3 prompts" in text
+
+
+def test_modes_and_second_runs(shard, tokenizer, tmp_path):
+    rows = corpus(each=2)
+    path, _ = shard(rows, "balanced")
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    before = path.read_bytes()
+    shard(rows, "balanced")  # the same again: it is there already
+    assert path.read_bytes() == before
+    arguments = ["--pairs", tmp_path / "in.jsonl", "--tokenizer", tokenizer, "--chat-template", "llama-3", "--out", path]
+    fails("shard", *arguments, "--configuration", "all", line=f"the output exists and was made from other input or with other "
+          f"options [{path}] (give another name, or --overwrite to replace it)")
+    assert path.read_bytes() == before
+    run("shard", *arguments, "--configuration", "en", "--overwrite")
+    assert languages(path) == {"en": 2}
+    assert [name.name for name in tmp_path.iterdir() if "tmp" in name.name] == []
+
+
+def test_provenance(shard, tmp_path):
+    path, _ = shard(corpus(2), "balanced")
+    record = provenance(path)
+    assert record["options"]["configuration"] == "balanced" and record["chat_template"] == "llama-3"
+    assert str(tmp_path / "in.jsonl") in record["inputs"] and any(name.endswith("tokenizer.json") for name in record["inputs"])
+    run("convert", "verify", path)

@@ -1,0 +1,167 @@
+"""Bad input of refrain-shard: each ends with one exact line, the right exit code, and no output."""
+
+import gzip
+import json
+import os
+
+import pytest
+
+from refrain import ROOT, fails
+from shard_files import corpus, pair_row, tiny_tokenizer, write_jsonl
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    return tiny_tokenizer(tmp_path_factory.mktemp("tokenizer") / "model")
+
+
+@pytest.fixture
+def refused(tokenizer, tmp_path):
+    """Runs refrain-shard, which must end with `line`; {in}, {out}, {dir} and {tokenizer} stand for paths."""
+    def call(line, rows=None, text=None, *, options=("--configuration", "all"), exit_code=1, ranks=1, folder=None):
+        path = tmp_path / "in.jsonl"
+        if rows is not None:
+            write_jsonl(path, rows)
+        elif text is not None:
+            path.write_bytes(text)
+        out = tmp_path / "out.h5"
+        names = {"{in}": str(path), "{out}": str(out), "{dir}": str(tmp_path), "{tokenizer}": str(folder or tokenizer)}
+        def fill(word):
+            for name, value in names.items():
+                word = str(word).replace(name, value)
+            return word
+        words = ["--tokenizer", folder or tokenizer, "--chat-template", "llama-3", "--out", out, *options]
+        if not {"--pairs", "--prompts"} & set(map(str, options)):
+            words = ["--pairs", path, *words]
+        fails("shard", *map(fill, words), line=fill(line), exit_code=exit_code, ranks=ranks)
+        assert sorted(name.name for name in tmp_path.iterdir() if name.name.startswith("out")) == []
+    return call
+
+
+GOOD = pair_row(1, "en")
+
+
+def without(*columns, **more):
+    return {**{key: value for key, value in GOOD.items() if key not in columns}, **more}
+
+
+ROWS = {
+    "missing chosen": (without("chosen"), "column chosen is missing [{in}:line 2] (a pair has chosen and rejected, as turns or "
+                       "text, or prompt_ids, chosen_ids and rejected_ids)"),
+    "chosen a number": (without("chosen", chosen=3), "column chosen is of type number, a string or a list of turns is wanted "
+                        "[{in}:line 2] (correct the row, or leave it out)"),
+    "turn without content": (without("chosen", chosen=[{"role": "user"}]), "column chosen[0] has no content [{in}:line 2] (a turn "
+                             "is {role, content})"),
+    "content null": (without("rejected", rejected=[{"role": "user", "content": None}]), "column rejected[0].content is of type "
+                     "null, a string is wanted [{in}:line 2] (correct the row, or leave it out)"),
+    "turn a string": (without("chosen", chosen=[{"role": "user", "content": ""}, "no"]), "column chosen[1] is of type string, an "
+                      "object with role and content is wanted [{in}:line 2] (correct the row, or leave it out)"),
+    "nothing in common": (without("chosen", chosen=[{"role": "user", "content": "x"}]), "chosen and rejected have no turn in "
+                          "common, so there is no prompt [{in}:line 2] (add a prompt column, or begin both with the prompt's turns)"),
+    "a prompt too many": (without(prompt=[{"role": "user", "content": "x"}]), "the row has a prompt, though the file's first row "
+                          "has none [{in}:line 2] (keep rows with and without a prompt column in files of their own)"),
+    "row_id a string": (without("row_id", row_id="1"), "column row_id is of type string, an integer is wanted [{in}:line 2] "
+                        "(correct the row, or leave it out)"),
+    "row_id too large": (without("row_id", row_id=2**63), "column row_id is 9223372036854775808, beyond 64 bits [{in}:line 2] "
+                         "(number the rows from 0)"),
+    "lang a list": (without("lang", lang=["en"]), "column lang is of type array, a string is wanted [{in}:line 2] (correct the "
+                    "row, or leave it out)"),
+    "tools": (without(tools=[{"name": "x"}]), "column tools is not empty, and the chat templates here do not render it "
+              "[{in}:line 2] (leave the row out, or give ready token ids (prompt_ids, chosen_ids, rejected_ids))"),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_bad_row(refused, name):
+    row, line = ROWS[name]
+    refused(line, [GOOD, row])
+
+
+TEXTS = {
+    "empty file": (b"", "the file is empty [{in}] (give --pairs a file of JSON lines or Parquet)"),
+    "blank lines": (b"\n \n", "the file has no rows [{in}] (leave it out of --pairs)"),
+    "broken JSON": (json.dumps(GOOD).encode() + b'\n{"chosen": \n', "broken JSON at byte 12 [{in}:line 2] (each line must be one "
+                    "whole JSON object)"),
+    "not an object": (json.dumps(GOOD).encode() + b"\n[1]\n", "the line is of type array, not an object [{in}:line 2] (each line "
+                      "must be one JSON object of columns)"),
+    "one array": (b"[" + json.dumps(GOOD).encode() + b"]", "the file is one JSON array, not JSON lines [{in}:line 1] (write one "
+                  "object a line, as `jq -c '.[]'` does)"),
+    "invalid UTF-8": (b'{"chosen": "\xff\xfe"}', "invalid UTF-8 at byte 13 [{in}:line 1] (write the file in UTF-8)"),
+    "binary": (b"\x7fELF\0\0\0\0", "the file is neither JSON lines nor Parquet [{in}] (give JSON lines (.gz too) or Parquet)"),
+    "gzip cut off": (gzip.compress(b"\n".join(json.dumps(row).encode() for row in corpus(50)))[:-200], None),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in TEXTS if TEXTS[name][1]])
+def test_bad_file(refused, name):
+    text, line = TEXTS[name]
+    refused(line, text=text)
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_the_first_wrong_row_speaks_at_any_number_of_ranks(refused, ranks):
+    rows = corpus(20)
+    rows[70] = {**rows[70], "row_id": 1.5}
+    rows[40] = {**rows[40], "category": 2}
+    refused("column category is of type number, a string is wanted [{in}:line 41] (correct the row, or leave it out)", rows,
+            ranks=ranks)
+
+
+@pytest.mark.parametrize("column", ["lang", "row_id", "category"])
+def test_selection_needs_labels(refused, column):
+    refused(f"column {column} is missing [{{in}}:line 1] (add it, or use --configuration all, which selects nothing by it)",
+            [without(column)], options=("--configuration", "english-only"))
+
+
+def test_languages(refused):
+    refused("there are no rows for language de, which configuration balanced takes (give files with such rows (column lang), or "
+            "another --configuration)", [GOOD], options=("--configuration", "balanced"))
+    refused("--configuration xx: no configuration or language has this name (it is one of all, balanced, balanced-matched, cs, "
+            "de, en, english-only, english-only-long, es, fr, high-resource, it, lt, lv, no-english, pl, pt, sk, sl, or one of "
+            "your own from --language-sets FILE)", [GOOD], options=("--configuration", "xx"), exit_code=2)
+
+
+def test_dev_side(refused):
+    both = ("--configuration", "all", "--dev-fraction", "0.5", "--dev-out", "{out}.dev")
+    refused("--dev-fraction parts whole groups of one row_id, and there is one group (give rows with different row_id, or leave "
+            "--dev-fraction out)", [GOOD, GOOD], options=both)
+    refused("--dev-fraction is given without --dev-out (give both, or neither)", [GOOD], options=both[:4], exit_code=2)
+    refused("--dev-out is given without --dev-fraction (give both, or neither)", [GOOD], options=both[:2] + both[4:], exit_code=2)
+    refused("--out and --dev-out are the same file (give each side a file of its own)", [GOOD],
+            options=both[:5] + ("{out}",), exit_code=2)
+
+
+def test_usage(refused):
+    refused("--configuration is missing (name a language set, for example balanced, or all for every row in file order)", [GOOD],
+            options=(), exit_code=2)
+    refused("--pairs and --prompts are both given (give one of them: each makes a file of its own kind)", [GOOD],
+            options=("--pairs", "{in}", "--prompts", "{in}", "--configuration", "all"), exit_code=2)
+
+
+def test_token_ids(refused):
+    ids = {"prompt_ids": [1], "chosen_ids": [2], "rejected_ids": [3]}
+    refused("column rejected_ids holds the token id 260, the model knows 0 to 259 [{in}:line 2] (make the ids with the tokenizer "
+            "of {tokenizer})", [ids, {**ids, "rejected_ids": [260]}])
+    refused("column chosen_ids holds the token id -1, the model knows 0 to 259 [{in}:line 1] (make the ids with the tokenizer of "
+            "{tokenizer})", [{**ids, "chosen_ids": [-4]}])
+    refused("column chosen_ids is missing [{in}:line 2] (ready token ids need it)", [ids, {"prompt_ids": [1]}])
+    refused("column prompt_ids[0] is of type number, a token id is wanted [{in}:line 1] (correct the row, or leave it out)",
+            [{**ids, "prompt_ids": [0.5]}])
+
+
+def test_vocabulary(refused, tmp_path):
+    small = tiny_tokenizer(tmp_path / "small", vocab_size=259)
+    refused("the tokenizer has 260 ids, the model's vocab_size is 259 [{tokenizer}/tokenizer.json] (give the model's own "
+            "tokenizer)", [GOOD], folder=small)
+
+
+def test_prompts(refused):
+    options = ("--prompts", "{in}")
+    refused("column prompt is missing [{in}:line 1] (a prompt is in prompt (a string or turns), messages (turns) or prompt_ids)",
+            [{"text": "x"}], options=options)
+    refused("column prompt has no turns [{in}:line 1] (leave the row out)", [{"prompt": []}], options=options)
+
+
+def test_output(refused, tmp_path):
+    (tmp_path / "folder").mkdir()
+    refused("the output is a folder [{dir}/folder] (name a file)", [GOOD], options=("--configuration", "all", "--out", "{dir}/folder"))
