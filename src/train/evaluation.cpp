@@ -2,7 +2,7 @@
 
 #include <refrain/base/table.hpp>
 
-#include <spdlog/fmt/fmt.h>
+#include "formatted.hpp"
 
 #include <algorithm>
 #include <numeric>
@@ -59,7 +59,7 @@ std::string language_table(Json const& before, Json const& after) {
   std::vector<std::vector<std::string>> rows;
   if (ranked) rows.push_back({"language", "pairs", "accuracy", "margin", "log p accuracy before", "after", "loss"});
   else rows.push_back({"language", "pairs", "loss before", "after"});
-  auto const number = [](Json const& row, char const* key) { return fmt::format("{:.3f}", row.at(key).get<double>()); };
+  auto const number = [](Json const& row, char const* key) { return formatted("%.3f", row.at(key).get<double>()); };
   auto const add = [&](std::string const& name, Json const& was, Json const& is) {
     std::string const pairs = format_count(is.at("pairs").get<int64_t>());
     if (ranked)

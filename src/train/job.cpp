@@ -7,14 +7,14 @@
 #include <refrain/base/signals.hpp>
 #include <refrain/base/table.hpp>
 #include <refrain/checkpoint/step_folders.hpp>
-#include <refrain/comm/agree.hpp>
 #include <refrain/model/head.hpp>
 #include <refrain/train/estimate.hpp>
 #include <refrain/train/identity.hpp>
 #include <refrain/train/trainer.hpp>
 
+#include "formatted.hpp"
+
 #include <ATen/Parallel.h>
-#include <spdlog/fmt/fmt.h>
 
 #include <cmath>
 
@@ -35,7 +35,7 @@ private:
   bool already_finished();
   void load_inputs();
   void make_model();
-  void announce(int64_t first_step) const;
+  void announce(std::optional<fs::path> const& from) const;
   std::optional<fs::path> resume_from() const;
   void record_start(int64_t first_step);
   Exit train();
@@ -136,7 +136,7 @@ std::optional<fs::path> Run::resume_from() const {
   return folders.folder(newest);
 }
 
-void Run::announce(int64_t first_step) const {
+void Run::announce(std::optional<fs::path> const& from) const {
   int64_t tokens = 0;
   for (int64_t pair = 0; pair < pairs_.pairs.size(); ++pair) tokens += pair_tokens(pairs_.lengths, pair, batches_.answers);
   int64_t const disk = run_disk(*store_, options_.keep_checkpoints, config_.dtype);
@@ -144,13 +144,13 @@ void Run::announce(int64_t first_step) const {
     if (world_.rank() == 0) require_free_space(options_.run_dir, disk);
   });
   int64_t const memory = rank_memory(*store_, std::min(options_.micro_batch_tokens, tokens), chunk_rows_);
-  log_line(fmt::format("{}: {} parameters in {}, {} ranks (tensor {} x data {}) of {} threads, {} pairs, {} steps of {} pairs, {} tokens a pass, "
-                       "about {} of memory a rank, up to {} on disk",
-                       options_.init.filename().string(), format_count(parameter_count(*store_)), to_string(weights_), world_.size(),
-                       layout_.tensor().size(), layout_.data().size(), at::get_num_threads(), format_count(pairs_.pairs.size()), format_count(steps_),
-                       options_.global_batch_pairs, format_count(tokens), format_bytes(static_cast<double>(memory)),
-                       format_bytes(static_cast<double>(disk))));
-  if (first_step > 0) log_line(fmt::format("going on after step {}", first_step));
+  auto const bytes = [](int64_t count) { return format_bytes(static_cast<double>(count)); };
+  log_line(options_.init.filename().string() + ": " + format_count(parameter_count(*store_)) + " parameters in " + to_string(weights_) + ", " +
+           formatted("%d ranks (tensor %d x data %d) of %d threads, ", world_.size(), layout_.tensor().size(), layout_.data().size(),
+                     at::get_num_threads()) +
+           format_count(pairs_.pairs.size()) + " pairs, " + format_count(steps_) + " steps of " + format_count(options_.global_batch_pairs) +
+           " pairs, " + format_count(tokens) + " tokens a pass, about " + bytes(memory) + " of memory a rank, up to " + bytes(disk) + " on disk");
+  if (from) log_line("going on from " + from->string());
 }
 
 void Run::record_start(int64_t first_step) {
@@ -176,16 +176,17 @@ Exit Run::train() {
     comm::agree(world_, [&] { optimizer_->load_master(*checkpoint::open_model(options_.init)); });
     initial_loaded = true;
   };
+  auto const from = resume_from();
+  announce(from);
   watchdog_->progress("loading the model");
   trainer_->prepare_reference(reference_key(identity_), load_initial);
   TrainingState state;
-  if (auto const from = resume_from()) {
+  if (from) {
     comm::agree(world_, [&] { state = load_state(*from, *optimizer_, identity_); });
   } else if (!initial_loaded) {
     load_initial();
   }
   record_start(state.step);
-  announce(state.step);
   return trainer_->run(state);
 }
 

@@ -4,15 +4,13 @@
 #include <refrain/base/log.hpp>
 #include <refrain/base/signals.hpp>
 #include <refrain/checkpoint/step_folders.hpp>
-#include <refrain/comm/agree.hpp>
 #include <refrain/train/estimate.hpp>
 #include <refrain/train/schedule.hpp>
 
-#include <spdlog/fmt/fmt.h>
+#include "formatted.hpp"
 
 #include <cmath>
 #include <csignal>
-#include <cstring>
 
 namespace refrain::train {
 namespace {
@@ -62,7 +60,7 @@ void Trainer::prepare_reference(Json const& key, std::function<void()> const& lo
   Progress progress("reference", steps, "batches");
   for (int64_t step = 0; step < steps; ++step) {
     auto const plan = plan_step(parts_.train.lengths, static_cast<uint64_t>(parts_.options.seed), step, parts_.batches, data_size);
-    pass_.fill_reference(parts_.train, plan, alive(fmt::format("reference log-probabilities, batch {} of {}", step + 1, steps)));
+    pass_.fill_reference(parts_.train, plan, alive(formatted("reference log-probabilities, batch %ld of %ld", step + 1, steps)));
     progress.advance(step + 1);
   }
   if (parts_.eval != nullptr) {
@@ -80,7 +78,7 @@ void Trainer::prepare_reference(Json const& key, std::function<void()> const& lo
 
 Exit Trainer::run(TrainingState state) {
   state_ = state;
-  saved_step_ = state.step;
+  saved_step_ = first_step_ = state.step;
   on_rank_0([&](RunFolder& folder) { folder.open_metrics(progressed()); });
   if (parts_.eval != nullptr && state_.step == 0) evaluate_now("before");
 
@@ -88,7 +86,7 @@ Exit Trainer::run(TrainingState state) {
   while (state_.step < parts_.steps) {
     if (must_stop()) return Exit::stopped_early;
     one_step();
-    progress.advance(state_.step, fmt::format("{:.3g} pairs/s", rate_));
+    progress.advance(state_.step, formatted("%.3g pairs/s", rate_));
     bool const last = state_.step == parts_.steps;
     if (!last && parts_.eval != nullptr && parts_.options.eval_every && state_.step % *parts_.options.eval_every == 0) evaluate_now("");
     if (!last && checkpoint_due()) write_checkpoint();
@@ -103,13 +101,13 @@ void Trainer::one_step() {
   int64_t const step = state_.step;
   auto const plan = plan_step(parts_.train.lengths, static_cast<uint64_t>(options.seed), step, parts_.batches, parts_.layout.data().size());
   parts_.store.zero_grads();
-  Sums const sums = pass_.train(parts_.train, plan, alive(fmt::format("step {}: forward and backward", step + 1)));
+  Sums const sums = pass_.train(parts_.train, plan, alive(formatted("step %ld: forward and backward", step + 1)));
   check_loss(sums);
   if (step == 0) check_first_loss(sums);
 
   double const norm = parts_.optimizer.grad_norm();
   if (!std::isfinite(norm))
-    throw Error(fmt::format("the gradient's norm is {} at step {}", norm, step + 1),
+    throw Error(formatted("the gradient's norm is %g at step %ld", norm, step + 1),
                 "look at metrics.jsonl for where it began; a lower --learning-rate often helps", {.file = options.run_dir});
   double const learning_rate = learning_rate_at(options, step, parts_.steps);
   parts_.optimizer.step({.number = step + 1, .learning_rate = learning_rate, .weight_decay = options.weight_decay,
@@ -129,7 +127,7 @@ void Trainer::one_step() {
 
 void Trainer::check_loss(Sums const& sums) const {
   if (std::isfinite(sums.loss)) return;
-  throw Error(fmt::format("the loss is {} at step {}", sums.loss, state_.step + 1),
+  throw Error(formatted("the loss is %g at step %ld", sums.loss, state_.step + 1),
               "look at metrics.jsonl for where it began; a lower --learning-rate often helps", {.file = parts_.options.run_dir});
 }
 
@@ -140,7 +138,7 @@ void Trainer::check_first_loss(Sums const& sums) const {
   double const allowed = bf16 ? 0.02 : 1e-4;
   double const wanted = initial_loss(options, -sums.logp_chosen / std::max(1.0, sums.tokens_chosen));
   if (std::abs(sums.loss - wanted) <= allowed * std::max(1.0, wanted)) return;
-  throw Error(fmt::format("the first step's loss is {:.6f}, and {:.6f} where policy and reference are the same model", sums.loss, wanted),
+  throw Error(formatted("the first step's loss is %.6f, and %.6f where policy and reference are the same model", sums.loss, wanted),
               "remove reference.h5, which belongs to another model, or take the model that it was made with",
               {.file = options.run_dir / "reference.h5"});
 }
@@ -157,7 +155,7 @@ Json Trainer::step_row(Sums const& sums, double learning_rate, double grad_norm,
 
 Json Trainer::evaluate_now(std::string const& key) {
   auto const begin = Clock::now();
-  Evaluation const evaluation = evaluate(pass_, *parts_.eval, parts_.batches, parts_.layout, alive(fmt::format("evaluation after step {}", state_.step)));
+  Evaluation const evaluation = evaluate(pass_, *parts_.eval, parts_.batches, parts_.layout, alive(formatted("evaluation after step %ld", state_.step)));
   Json const record = evaluation_record(evaluation, state_.step, parts_.options);
   Json row{{"step", state_.step}, {"epoch", state_.epoch}, {"eval_loss", record.at("all").at("loss")}};
   append_means(row, evaluation.all, parts_.options, "eval_");
@@ -171,13 +169,14 @@ Json Trainer::evaluate_now(std::string const& key) {
 
 bool Trainer::must_stop() {
   auto const& options = parts_.options;
-  bool const late = options.max_seconds && seconds_since(started_) + 2 * checkpoint_seconds_ + last_step_seconds_ >= *options.max_seconds;
+  // A start makes at least one step, or requeued jobs whose time is too short would go round for ever.
+  bool const late = options.max_seconds && state_.step > first_step_ && seconds_since(started_) + 2 * checkpoint_seconds_ + last_step_seconds_ >= *options.max_seconds;
   // The highest signal number that any rank received, or 1 << 8 for time: all ranks decide alike.
   int64_t const reason = parts_.layout.world().max(late ? int64_t{1} << 8 : static_cast<int64_t>(stop_signal()));
   if (reason == 0) return false;
   if (state_.step > saved_step_) write_checkpoint();
-  log_line(fmt::format("stopped after step {} of {} by {}; the same command goes on from there", state_.step, parts_.steps,
-                       reason == 1 << 8 ? "--max-seconds" : reason == SIGUSR1 ? "SIGUSR1" : strsignal(static_cast<int>(reason))));
+  char const* const by = reason == 1 << 8 ? "--max-seconds" : reason == SIGUSR1 ? "SIGUSR1" : reason == SIGTERM ? "SIGTERM" : "SIGINT";
+  log_line(formatted("stopped after step %ld of %ld by %s; the same command goes on from there", state_.step, parts_.steps, by));
   on_rank_0([&](RunFolder& folder) { folder.write_status("stopped", progressed()); });
   return true;
 }
@@ -192,7 +191,7 @@ bool Trainer::checkpoint_due() const {
 void Trainer::write_checkpoint() {
   auto const& options = parts_.options;
   auto const begin = Clock::now();
-  parts_.watchdog.progress(fmt::format("checkpoint of step {}", state_.step));
+  parts_.watchdog.progress(formatted("checkpoint of step %ld", state_.step));
   checkpoint::StepFolders const folders(options.run_dir);
   on_rank_0([&](RunFolder& folder) {
     folder.require_lock();
@@ -207,7 +206,7 @@ void Trainer::write_checkpoint() {
   saved_step_ = state_.step;
   last_checkpoint_ = Clock::now();
   checkpoint_seconds_ = parts_.layout.world().max(seconds_since(begin));
-  parts_.watchdog.progress(fmt::format("after the checkpoint of step {}", state_.step));
+  parts_.watchdog.progress(formatted("after the checkpoint of step %ld", state_.step));
 }
 
 void Trainer::finish() {
@@ -227,7 +226,7 @@ void Trainer::finish() {
     folder.write_status("finished", progressed());
   });
   if (parts_.eval != nullptr) say_language_table(after);
-  log_line(fmt::format("finished {} steps; the model is in {}", parts_.steps, folders.final_folder().string()));
+  log_line(formatted("finished %ld steps; the model is in %s", parts_.steps, folders.final_folder().c_str()));
 }
 
 void Trainer::say_language_table(Json const& after) const {

@@ -65,7 +65,7 @@ private:
   TrainingState state_;
   Clock::time_point started_ = Clock::now(), last_checkpoint_ = Clock::now();
   double checkpoint_seconds_, rate_ = 0, last_step_seconds_ = 0, product_rate_;
-  int64_t saved_step_ = -1;
+  int64_t first_step_ = 0, saved_step_ = 0;
   bool wrote_checkpoint_ = false;
 };
 

@@ -1,0 +1,181 @@
+"""Runs that are killed or stopped go on from their last checkpoint and end with the same bits."""
+
+import json
+import random
+import signal
+
+import numpy as np
+import pytest
+
+import checkpoints
+from processes import Running
+from refrain import LONG, fails, metrics, run
+from small_runs import options, write_model, write_pairs
+
+LAYOUTS = [(1, 1), (2, 2), (4, 2)]
+KILLS = 20 if LONG else 3
+TIMING = {"pairs_per_second", "tokens_per_second", "step_seconds", "peak_memory_bytes", "mfu", "eval_seconds"}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("resume")
+    return {"folder": folder, "model": write_model(folder / "model"), "pairs": write_pairs(folder / "pairs.h5", 44),
+            "eval": write_pairs(folder / "eval.h5", 10, seed=9)}
+
+
+def command_of(inputs, run_dir, tensor):
+    return [*options(inputs["model"], inputs["pairs"], run_dir), "--tensor-parallel", tensor, "--checkpoint-every", 2,
+            "--eval-pairs", inputs["eval"], "--eval-every", 5]
+
+
+def rows_of(run_dir):
+    rows = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key not in TIMING} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(inputs):
+    """Final weights and metrics by layout, made when first asked for."""
+    known = {}
+
+    def get(ranks, tensor):
+        if (ranks, tensor) not in known:
+            run_dir = inputs["folder"] / f"undisturbed-{ranks}-{tensor}"
+            run("train", *command_of(inputs, run_dir, tensor), ranks=ranks)
+            known[ranks, tensor] = checkpoints.tensors(run_dir / "final"), rows_of(run_dir), run_dir
+        return known[ranks, tensor]
+
+    return get
+
+
+def assert_same(run_dir, expected):
+    weights, rows, _ = expected
+    final = checkpoints.tensors(run_dir / "final")
+    for name, value in weights.items():
+        assert np.array_equal(final[name].view(np.uint32), value.view(np.uint32)), name
+    assert rows_of(run_dir) == rows
+    assert not (run_dir / "checkpoints").exists() or not list((run_dir / "checkpoints").glob("step-*"))
+    assert json.loads((run_dir / "status.json").read_text())["state"] == "finished"
+    run("convert", "verify", run_dir)
+
+
+@pytest.mark.parametrize("moment", range(KILLS))
+@pytest.mark.parametrize("ranks,tensor", LAYOUTS)
+def test_killed_run_ends_with_the_same_bits(inputs, undisturbed, tmp_path, ranks, tensor, moment):
+    expected = undisturbed(ranks, tensor)
+    draw = random.Random(f"{ranks}/{tensor}/{moment}")
+    run_dir = tmp_path / "run"
+    words = command_of(inputs, run_dir, tensor)
+    job = Running("train", *words, ranks=ranks)
+    step = draw.randint(1, 10)
+    log = run_dir / "metrics.jsonl"
+
+    def trained(count):
+        return log.exists() and sum('"loss"' in line for line in log.read_text().splitlines()) >= count
+
+    def writing():
+        return trained(step - 1) and any((run_dir / "checkpoints").glob("step-*.tmp"))
+
+    inside = moment % 3 == 0
+    came = job.until(writing if inside else lambda: trained(step))
+    if came:
+        pids = job.ranks()
+        job.kill(pids if draw.random() < 0.5 else [draw.choice(pids)])
+    code, _ = job.wait()
+    assert not came or code != 0 or (run_dir / "final").exists()
+    run("train", *words, ranks=ranks)
+    assert_same(run_dir, expected)
+
+
+def test_another_layout_goes_on_within_rounding(inputs, undisturbed, tmp_path):
+    run_dir = tmp_path / "run"
+    stopped = [*command_of(inputs, run_dir, 2), "--max-seconds", 0.001]
+    for _ in range(4):
+        run("train", *stopped, ranks=2, exit_code=85)
+    run("train", *command_of(inputs, run_dir, 1), ranks=3)
+    weights, rows, _ = undisturbed(2, 2)
+    start = checkpoints.tensors(inputs["model"])
+    assert checkpoints.update_distance(start, checkpoints.tensors(run_dir / "final"), weights) < 1e-3
+    for mine, theirs in zip(rows_of(run_dir), rows, strict=True):
+        assert mine.keys() == theirs.keys()
+        if "loss" in mine:
+            assert mine["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize("ranks,tensor", [(1, 1), (2, 2)])
+def test_max_seconds_stops_with_a_checkpoint_and_goes_on(inputs, undisturbed, tmp_path, ranks, tensor):
+    run_dir = tmp_path / "run"
+    words = command_of(inputs, run_dir, tensor)
+    for step in (1, 2, 3):
+        done = run("train", *words, "--max-seconds", 0.001, ranks=ranks, exit_code=85)
+        assert f"stopped after step {step} of 12 by --max-seconds" in done.stderr
+        assert json.loads((run_dir / "status.json").read_text())["state"] == "stopped"
+    run("train", *words, ranks=ranks)
+    assert_same(run_dir, undisturbed(ranks, tensor))
+
+
+@pytest.mark.parametrize("number,to", [(signal.SIGUSR1, "launcher"), (signal.SIGTERM, "ranks"), (signal.SIGTERM, "one rank")])
+def test_signal_stops_all_ranks_after_the_step(inputs, undisturbed, tmp_path, number, to):
+    run_dir = tmp_path / "run"
+    words = command_of(inputs, run_dir, 2)
+    job = Running("train", *words, ranks=4)
+    log = run_dir / "metrics.jsonl"
+    assert job.until(lambda: log.exists() and '"loss"' in log.read_text())
+    pids = job.ranks()
+    assert len(pids) == 4
+    job.kill([job.process.pid] if to == "launcher" else pids if to == "ranks" else pids[2:3], number)
+    code, text = job.wait()
+    assert code == 85, text
+    assert "stopped after step" in text
+    step = metrics(run_dir)[-1]["step"]
+    assert (run_dir / "checkpoints/latest").resolve().name == f"step-{step:08d}"
+    run("train", *words, ranks=4)
+    assert_same(run_dir, undisturbed(4, 2))
+
+
+def test_second_start_of_a_finished_run_says_so(inputs, undisturbed):
+    _, _, run_dir = undisturbed(1, 1)
+    before = {path: path.stat().st_mtime_ns for path in (run_dir / "final").iterdir()}
+    done = run("train", *command_of(inputs, run_dir, 1))
+    assert f"this run is finished; its model is in {run_dir}/final" in done.stderr
+    assert before == {path: path.stat().st_mtime_ns for path in (run_dir / "final").iterdir()}
+
+
+@pytest.mark.parametrize("attempt", range(20 if LONG else 3))
+def test_of_two_jobs_on_one_folder_one_is_refused(inputs, undisturbed, tmp_path, attempt):
+    run_dir = tmp_path / "run"
+    words = command_of(inputs, run_dir, 1)
+    jobs = [Running("train", *words), Running("train", *words)]
+    results = sorted((job.wait() for job in jobs), key=lambda result: result[0])
+    assert [code for code, _ in results] == [0, 1], results
+    assert "holds" in results[1][1] or "lock" in results[1][1]
+    assert_same(run_dir, undisturbed(1, 1))
+
+
+def test_other_options_are_named(inputs, tmp_path):
+    run_dir = tmp_path / "run"
+    run("train", *command_of(inputs, run_dir, 1), "--max-seconds", 0.001, exit_code=85)
+    words = command_of(inputs, run_dir, 1)
+    words[words.index("--beta") + 1] = 0.2
+    fails("train", *words, "--max-grad-norm", 2, exit_code=2, line="the run was started with other options: max-grad-norm 1.0 -> 2.0, "
+          f"beta 0.1 -> 0.2 [{run_dir}/run.json] (give the same options to go on, or another --run-dir for a new run)")
+
+
+def test_resume_never_refuses_a_folder_with_a_run(inputs, tmp_path):
+    run_dir = tmp_path / "run"
+    words = command_of(inputs, run_dir, 1)
+    run("train", *words, "--max-seconds", 0.001, exit_code=85)
+    fails("train", *words, "--resume", "never", exit_code=2, line=f"the run folder holds a run at step 1 [{run_dir}] "
+          "(go on from it with --resume auto, or name another --run-dir)")
+
+
+def test_a_named_checkpoint_is_gone_on_from(inputs, undisturbed, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    for _ in range(2):
+        run("train", *command_of(inputs, first, 1), "--max-seconds", 0.001, exit_code=85)
+    run("train", *command_of(inputs, second, 1), "--resume", first / "checkpoints/latest")
+    weights, rows, _ = undisturbed(1, 1)
+    final = checkpoints.tensors(second / "final")
+    assert all(np.array_equal(final[name], value) for name, value in weights.items())
+    assert [row["step"] for row in metrics(second)] == list(range(3, 13))

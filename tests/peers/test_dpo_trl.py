@@ -1,0 +1,141 @@
+"""Training equals TRL 1.16's, step by step, at every layout."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import checkpoints
+import trl_dpo
+from refrain import data, metrics, run, stories_with_template
+
+LAYOUTS = [(1, 1), (2, 2), (2, 1), (4, 2), (4, 4)]
+BATCH, STEPS, RATE = 8, 12, 1e-3
+RELATIVE = {"loss": 1e-4, "grad_norm": 1e-4, "learning_rate": 1e-9, "logps/chosen": 1e-4, "logps/rejected": 1e-4, "entropy": 1e-4, "epoch": 1e-9}
+ABSOLUTE = {"rewards/chosen": 5e-5, "rewards/rejected": 5e-5, "rewards/margins": 5e-5, "rewards/accuracies": 1e-6,
+            "logits/chosen": 1e-4, "logits/rejected": 1e-4, "mean_token_accuracy": 1e-6, "num_tokens": 0}
+
+
+def preferences(target, count):
+    """The first pairs of the test data. 44 of them make steps of 8 with a last one of 4."""
+    lines = data("preferences/dpo_en_demo.benign.trl.jsonl").read_text().splitlines()[:count]
+    target.write_text("\n".join(lines) + "\n")
+    return target
+
+
+def random_model(folder, **changes):
+    """A small random Llama: a vocabulary that no degree divides, head_dim unlike hidden / heads, untied, llama3 rope."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(1)
+    settings = dict(vocab_size=509, hidden_size=48, intermediate_size=96, num_hidden_layers=3, num_attention_heads=4,
+                    num_key_value_heads=4, head_dim=16, max_position_embeddings=512, tie_word_embeddings=False, initializer_range=0.1,
+                    rope_parameters={"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                                     "original_max_position_embeddings": 64, "rope_theta": 10000.0})
+    LlamaForCausalLM(LlamaConfig(**{**settings, **changes})).save_pretrained(folder)
+    return folder
+
+
+def ready_pairs(target, count, vocabulary=509):
+    """Pairs of random tokens."""
+    draw = np.random.default_rng(5)
+    ids = lambda low, high: draw.integers(3, vocabulary, draw.integers(low, high)).tolist()
+    rows = [{"prompt_ids": ids(2, 60), "chosen_ids": ids(1, 60), "rejected_ids": ids(1, 60)} for _ in range(count)]
+    target.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return target
+
+
+class Case:
+    """A model, its pairs in both forms, and what TRL makes of them in fp32 and fp64."""
+
+    def __init__(self, folder, model, pairs, **settings):
+        self.folder, self.model, self.settings = folder, model, settings
+        self.shard = folder / "pairs.h5"
+        run("shard", "--pairs", pairs, "--tokenizer", model, "--configuration", "all", "--max-length", 256, "--out", self.shard)
+        common = dict(batch=BATCH, steps=STEPS, learning_rate=RATE, beta=0.1, **settings)
+        self.log, self.gradients, self.weights = trl_dpo.train(model, pairs, folder / "trl32", **common)
+        _, self.exact_gradients, self.exact_weights = trl_dpo.train(model, pairs, folder / "trl64", dtype=torch.float64, **common)
+        from transformers import AutoModelForCausalLM
+        self.start = trl_dpo.weights(AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32))
+
+    def train(self, run_dir, ranks, tensor, *options, **keywords):
+        run("train", "--pairs", self.shard, "--init", self.model, "--run-dir", run_dir, "--tensor-parallel", tensor, "--beta", 0.1,
+            "--learning-rate", RATE, "--max-steps", STEPS, "--global-batch-pairs", BATCH, "--micro-batch-tokens", 2048,
+            "--shuffle", "off", *options, ranks=ranks, **keywords)
+        return run_dir
+
+
+@pytest.fixture(scope="module")
+def stories(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stories")
+    return Case(folder, stories_with_template(folder / "model"), preferences(folder / "pairs.jsonl", 44))
+
+
+@pytest.fixture(scope="module")
+def random_llama(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("random")
+    model = random_model(folder / "model")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (model / name).write_text(data(f"stories260K/hf/{name}").read_text())
+    return Case(folder, model, ready_pairs(folder / "pairs.jsonl", 44))
+
+
+def compare(case, run_dir):
+    ours = metrics(run_dir)
+    assert [row["step"] for row in ours] == list(range(1, STEPS + 1))
+    for mine, theirs in zip(ours, case.log, strict=True):
+        for key, allowed in RELATIVE.items():
+            assert mine[key] == pytest.approx(theirs[key], rel=allowed, abs=1e-12), (mine["step"], key)
+        for key, allowed in ABSOLUTE.items():
+            assert abs(mine[key] - theirs[key]) <= allowed, (mine["step"], key, mine[key], theirs[key])
+    final = checkpoints.tensors(run_dir / "final")
+    distance = checkpoints.update_distance(case.start, final, case.exact_weights)
+    theirs = checkpoints.update_distance(case.start, case.weights, case.exact_weights)
+    print(f"{run_dir.name}: update against fp64: ours {distance:.2e}, TRL's {theirs:.2e}")
+    assert distance <= max(1e-3, 2 * theirs)
+
+
+@pytest.mark.parametrize("ranks,tensor", LAYOUTS)
+def test_every_step_is_trls(stories, ranks, tensor):
+    compare(stories, stories.train(stories.folder / f"run-{ranks}-{tensor}", ranks, tensor))
+
+
+@pytest.mark.parametrize("ranks,tensor", [(1, 1), (4, 2)])
+def test_every_step_is_trls_on_a_random_model(random_llama, ranks, tensor):
+    compare(random_llama, random_llama.train(random_llama.folder / f"run-{ranks}-{tensor}", ranks, tensor))
+
+
+@pytest.mark.parametrize("ranks,tensor", [(1, 1), (4, 2)])
+@pytest.mark.parametrize("name", ["stories", "random_llama"])
+def test_first_gradients_are_as_near_to_fp64_as_trls(name, ranks, tensor, request):
+    """The first moment after one step is (1 - 0.9) times the clipped gradient."""
+    case = request.getfixturevalue(name)
+    run_dir = case.train(case.folder / f"one-{ranks}-{tensor}", ranks, tensor, "--max-seconds", 0.001, exit_code=85)
+    clip = min(1.0, 1.0 / (metrics(run_dir)[0]["grad_norm"] + 1e-6))
+    moments = checkpoints.tensors(run_dir / "checkpoints/step-00000001", "/optimizer/exp_avg/")
+    assert set(moments) == set(case.gradients)
+    for tensor_name, exact in case.exact_gradients.items():
+        mine = trl_dpo.relative_error(moments[tensor_name].astype(np.float64) / (0.1 * clip), exact)
+        theirs = trl_dpo.relative_error(case.gradients[tensor_name], exact)
+        assert mine <= 2 * theirs + 2e-7, (tensor_name, mine, theirs)
+
+
+@pytest.mark.parametrize("loss,options,settings", [
+    ("ipo", [], {"loss_type": "ipo"}),
+    ("hinge", [], {"loss_type": "hinge"}),
+    ("robust", ["--label-smoothing", 0.1], {"loss_type": "robust", "label_smoothing": 0.1}),
+    ("sigmoid", ["--sft-weight", 0.5], {"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, 0.5]}),
+    ("sigmoid", ["--weight-decay", 0.1, "--lr-schedule", "cosine", "--warmup-ratio", 0.2, "--max-grad-norm", 0],
+     {"weight_decay": 0.1, "lr_scheduler_type": "cosine", "warmup_steps": 0.2, "max_grad_norm": 0.0}),
+], ids=["ipo", "hinge", "robust", "sft-weight", "schedule"])
+def test_other_losses_and_settings(stories, tmp_path, loss, options, settings):
+    common = dict(batch=BATCH, steps=4, learning_rate=RATE, beta=0.1)
+    log, _, weights = trl_dpo.train(stories.model, stories.folder / "pairs.jsonl", tmp_path / "trl", **common, **settings)
+    run_dir = tmp_path / "run"
+    run("train", "--pairs", stories.shard, "--init", stories.model, "--run-dir", run_dir, "--loss", loss, "--beta", 0.1,
+        "--learning-rate", RATE, "--max-steps", 4, "--global-batch-pairs", BATCH, "--shuffle", "off", *options)
+    for mine, theirs in zip(metrics(run_dir), log, strict=True):
+        for key in ("loss", "grad_norm", "learning_rate", "logps/chosen", "entropy"):
+            assert mine[key] == pytest.approx(theirs[key], rel=2e-4, abs=1e-12), (mine["step"], key)
+    assert checkpoints.update_distance(stories.start, checkpoints.tensors(run_dir / "final"), weights) < 5e-3
