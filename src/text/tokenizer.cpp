@@ -3,6 +3,7 @@
 #include <refrain/text/bpe.hpp>
 #include <refrain/text/pipeline.hpp>
 #include <refrain/text/special_tokens.hpp>
+#include <refrain/text/text_frame.hpp>
 #include <refrain/text/tokenizer.hpp>
 #include <refrain/text/tokenizer_file.hpp>
 #include <refrain/text/unicode.hpp>
@@ -63,6 +64,8 @@ struct Tokenizer::State {
   TokenFinder in_text, in_normalized;
   std::string bos, eos;
   int32_t bos_id = -1, eos_id = -1;
+  TextFrame frame;
+  std::filesystem::path path;
   int64_t vocab_size = 0;
   mutable Workspaces workspaces;
 
@@ -130,6 +133,10 @@ Tokenizer Tokenizer::load(std::filesystem::path const& folder) {
   state->eos = special.eos;
   if (!state->bos.empty()) state->bos_id = state->id_of(state->bos);
   if (!state->eos.empty()) state->eos_id = state->id_of(state->eos);
+  auto const config = folder / "tokenizer_config.json";
+  state->path = file.path;
+  state->frame = TextFrame::read(part(file, "post_processor"), std::filesystem::exists(config) ? read_json(config) : Json::object(),
+                                 state->bos_id, state->eos_id, file.path);
   return Tokenizer(std::move(state));
 }
 
@@ -159,6 +166,15 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text) const {
     else encode_normalized(state.normalizer.apply(piece.text), at_start);
   });
   state.workspaces.give_back(std::move(workspace));
+  return ids;
+}
+
+std::vector<int32_t> Tokenizer::encode_with_special(std::string_view text) const {
+  TextFrame const& frame = state_->frame;
+  if (!frame.unknown.empty()) refuse_component(state_->path, "post_processor", frame.unknown);
+  std::vector<int32_t> ids = encode(text);
+  ids.insert(ids.begin(), frame.before.begin(), frame.before.end());
+  ids.insert(ids.end(), frame.after.begin(), frame.after.end());
   return ids;
 }
 
