@@ -56,6 +56,24 @@ void for_each_piece(Shape const& count, Shape const& grain, std::size_t element_
   }
 }
 
+Slice consecutive_box(Shape const& shape, int64_t first, int64_t elements) {
+  Slice box{.start = Shape(shape.size(), 0), .count = Shape(shape.size(), 1)};
+  int64_t inner = element_count(shape);
+  bool cut = false;
+  for (std::size_t axis = 0; axis < shape.size(); ++axis) {
+    inner /= shape[axis];
+    box.start[axis] = first / inner;
+    first %= inner;
+    if (cut) {
+      box.count[axis] = shape[axis];
+    } else if (inner <= elements) {
+      box.count[axis] = elements / inner;
+      cut = true;
+    }
+  }
+  return box;
+}
+
 void copy_box(std::span<std::byte const> from, Slice const& from_box, std::span<std::byte> to, Slice const& to_box, Slice const& what,
               std::size_t element_size) {
   auto const rank = what.count.size();

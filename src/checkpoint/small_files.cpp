@@ -38,6 +38,18 @@ std::vector<std::string> small_file_names(std::filesystem::path const& folder) {
   return names;
 }
 
+std::filesystem::path without_trailing_slash(std::filesystem::path const& folder) {
+  auto const normal = folder.lexically_normal();
+  return normal.has_filename() ? normal : normal.parent_path();
+}
+
+void require_new_folder(std::filesystem::path const& folder) {
+  std::error_code failed;
+  if (!std::filesystem::exists(std::filesystem::symlink_status(folder, failed))) return;
+  if (std::filesystem::is_directory(folder, failed) && std::filesystem::is_empty(folder, failed)) return;
+  throw Error("exists already and is not an empty folder", "choose another name, or remove it first", {.file = folder});
+}
+
 void write_synced(std::filesystem::path const& path, std::string const& text) {
   int const fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (fd < 0) throw system_error("create the file", {}, {.file = path});

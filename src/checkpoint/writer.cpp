@@ -31,7 +31,7 @@ int64_t bytes_of(std::vector<FilePlan> const& plans) {
 }
 
 void prepare_folder(fs::path const& folder, fs::path const& temporary, int64_t bytes) {
-  if (fs::exists(folder)) throw Error("the folder exists already", "choose another --out, or remove it first", {.file = folder});
+  require_new_folder(folder);
   fs::remove_all(temporary);
   // A quarter of a per cent for HDF5's own structures, and some for the small files.
   auto const needed = bytes + bytes / 400 + (int64_t{1} << 20), there = free_bytes(folder);
@@ -106,15 +106,15 @@ void finish_folder(fs::path const& folder, fs::path const& temporary, Manifest m
 
 void write_checkpoint_files(comm::Communicator const& world, fs::path const& folder, std::vector<FilePlan> const& mine, CheckpointMeta const& meta,
                             ReadBack read_back) {
-  fs::path temporary = folder.lexically_normal();
-  if (!temporary.has_filename()) temporary = temporary.parent_path();
+  auto const target = without_trailing_slash(folder);
+  auto temporary = target;
   temporary += ".tmp";
   auto const bytes = world.sum(bytes_of(mine));
   bool made = false;
   try {
     comm::agree(world, [&] {
       if (world.rank() == 0) {
-        prepare_folder(folder, temporary, bytes);
+        prepare_folder(target, temporary, bytes);
         made = true;
       }
     });
@@ -131,7 +131,7 @@ void write_checkpoint_files(comm::Communicator const& world, fs::path const& fol
       });
     auto const gathered = world.gather(files.dump(), 0);
     comm::agree(world, [&] {
-      if (world.rank() == 0) finish_folder(folder, temporary, collect(gathered, meta), meta);
+      if (world.rank() == 0) finish_folder(target, temporary, collect(gathered, meta), meta);
     });
   } catch (...) {
     // Every rank is here, since all failures are agreed; rank 0 made the folder and takes it away.

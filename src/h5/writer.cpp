@@ -48,7 +48,7 @@ Writer::Writer(std::filesystem::path path, std::string const& schema, Json const
   if (!file_) throw hdf5_error("cannot create the file", "check that the folder exists, may be written and has space", place());
   try {
     attribute("/", "schema", schema_);
-    auto const text = provenance.dump(-1, ' ', true);
+    auto const text = provenance.dump(-1, ' ', true, Json::error_handler_t::replace);
     attribute("/", "provenance", text);
     // Beyond 64 KiB HDF5 keeps an attribute where no checksum covers it.
     attribute("/", "provenance_xxh3", xxh3(std::as_bytes(std::span(text))));

@@ -30,6 +30,8 @@ public:
   void read_object(std::string const& object, Slice const& slice, std::span<std::byte> out) const;
   /// Opens every file and compares its datasets with the manifest, without reading values. @throws Error
   void check_structure() const;
+  /// Reads one file's slices and checks their digests. @throws Error for the first that does not match
+  void verify_file(std::string const& name) const;
   /// Reads everything and checks every digest. @throws Error for the first that does not match, naming file and object
   void verify() const;
 

@@ -11,6 +11,12 @@ namespace refrain::checkpoint {
 /// out. @throws Error for one above 256 MiB, which is no small file
 std::vector<std::string> small_file_names(std::filesystem::path const& folder);
 
+/// "a/b/" is "a/b".
+std::filesystem::path without_trailing_slash(std::filesystem::path const& folder);
+
+/// @throws Error if something stands at `folder`, unless it is an empty folder, which a rename replaces
+void require_new_folder(std::filesystem::path const& folder);
+
 /// Writes a file and syncs it. @throws Error
 void write_synced(std::filesystem::path const& path, std::string const& text);
 

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <refrain/base/options.hpp>
+#include <refrain/base/json_file.hpp>
+#include <refrain/comm/communicator.hpp>
+#include <refrain/comm/launch.hpp>
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace refrain::conversion {
+
+/// What the weights become on import.
+enum class TargetType { keep, bf16, fp32 };
+
+/// Options of refrain-convert; which of them count depends on the command.
+struct Options {
+  std::string command;  ///< import, export, init, verify, inspect
+  std::filesystem::path model, checkpoint, model_config, tokenizer, out;
+  TargetType dtype = TargetType::keep;
+  int64_t seed = 42;
+  std::vector<std::string> paths;
+  Json record;
+
+  static OptionTable table(Options& options);
+  void validate() const;
+  comm::MpiStart mpi() const { return comm::MpiStart::when_launched; }
+};
+
+/// @collective over `world`
+Exit run(Options const& options, comm::Communicator const& world);
+
+}  // namespace refrain::conversion
+
+namespace refrain {
+
+template <>
+struct EnumChoices<conversion::TargetType> {
+  static constexpr std::array choices{Choice<conversion::TargetType>{conversion::TargetType::keep, "keep"},
+                                      Choice<conversion::TargetType>{conversion::TargetType::bf16, "bf16"},
+                                      Choice<conversion::TargetType>{conversion::TargetType::fp32, "fp32"}};
+};
+
+}  // namespace refrain

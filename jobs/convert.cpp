@@ -1,0 +1,4 @@
+#include <refrain/comm/launch.hpp>
+#include <refrain/convert/job.hpp>
+
+int main(int argc, char** argv) { return refrain::comm::launch<refrain::conversion::Options>(argc, argv, refrain::conversion::run); }
