@@ -3,17 +3,15 @@
 #include <refrain/base/folder_lock.hpp>
 #include <refrain/base/json_file.hpp>
 #include <refrain/base/log.hpp>
+#include <refrain/base/provenance.hpp>
 #include <refrain/base/signals.hpp>
 #include <refrain/checkpoint/run_files.hpp>
 #include <refrain/study/run_folder.hpp>
 
 #include <csignal>
-#include <ctime>
 #include <fstream>
 #include <sstream>
 #include <vector>
-
-#include <unistd.h>
 
 namespace refrain::study {
 
@@ -30,20 +28,6 @@ char const* name_of(Ending ending) {
     case Ending::failed: return "failed";
   }
   return "?";
-}
-
-std::string host_name() {
-  char name[256] = {};
-  return gethostname(name, sizeof name - 1) == 0 ? name : "?";
-}
-
-std::string utc_now() {
-  std::time_t const now = std::time(nullptr);
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  char text[32] = {};
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
 }
 
 }  // namespace
