@@ -71,10 +71,9 @@ void Optimizer::load_master(checkpoint::TensorSource const& source) {
 double Optimizer::grad_norm() const {
   bool const counts_replicated = store_.backend().tensor().rank() == 0;
   double sum = 0;
-  for (std::size_t i = 0; i < store_.specs().size(); ++i) {
-    auto const& spec = store_.specs()[i];
+  for (auto const& spec : store_.specs()) {
     if (spec.info.split == checkpoint::Split::none && !counts_replicated) continue;
-    at::Tensor const grad = store_.main_grad(static_cast<model::ParamId>(i)).to(at::kFloat).contiguous();
+    at::Tensor const grad = store_.flat_grads(spec.info.unit).narrow(0, spec.offset, spec.local_count()).to(at::kFloat);
     sum += sum_of_squares(grad.const_data_ptr<float>(), grad.numel());
   }
   at::Tensor total = at::full({1}, sum, at::kDouble);
@@ -100,7 +99,7 @@ void Optimizer::step(AdamStep const& settings) {
     auto const unit = static_cast<std::size_t>(spec.info.unit);
     Coefficients coefficients = common;
     if (spec.info.shape.size() > 1) coefficients.decay = static_cast<float>(1 - settings.learning_rate * settings.weight_decay);
-    int64_t const count = element_count(spec.local_shape);
+    int64_t const count = spec.local_count();
     at::Tensor const grad = store_.flat_grads(spec.info.unit).narrow(0, spec.offset, count).to(at::kFloat);
     float* const p = master_[unit].mutable_data_ptr<float>() + spec.offset;
     float* const m = exp_avg_[unit].mutable_data_ptr<float>() + spec.offset;

@@ -11,7 +11,7 @@ import trl_dpo
 from refrain import data, metrics, run, stories_with_template
 
 LAYOUTS = [(1, 1), (2, 2), (2, 1), (4, 2), (4, 4)]
-BATCH, STEPS, RATE = 8, 12, 1e-3
+BATCH, STEPS, RATE = 8, 12, 1e-4
 RELATIVE = {"loss": 1e-4, "grad_norm": 1e-4, "learning_rate": 1e-9, "logps/chosen": 1e-4, "logps/rejected": 1e-4, "entropy": 1e-4, "epoch": 1e-9}
 ABSOLUTE = {"rewards/chosen": 5e-5, "rewards/rejected": 5e-5, "rewards/margins": 5e-5, "rewards/accuracies": 1e-6,
             "logits/chosen": 1e-4, "logits/rejected": 1e-4, "mean_token_accuracy": 1e-6, "num_tokens": 0}
