@@ -84,11 +84,11 @@ private:
     int const count = gzread(file_, buffer_.data() + kept, static_cast<unsigned>(read_size));
     buffer_.resize(kept + static_cast<std::size_t>(std::max(count, 0)));
     int status = Z_OK;
-    char const* const message = gzerror(file_, &status);
+    std::string const message = gzerror(file_, &status);  // "PATH: unexpected end of file"
     if (status == Z_ERRNO) throw system_error("read the file", {}, {.file = path_});
     // Z_BUF_ERROR is zlib's word for a stream that ends too early.
     if (count < 0 || status == Z_BUF_ERROR)
-      throw Error("the gzip data is cut off or damaged after line " + std::to_string(line_number_) + ": " + message,
+      throw Error("the gzip data is cut off or damaged: " + message.substr(message.rfind(": ") + 2),
                   "compress or copy the file again", {.file = path_});
     ended_ = count == 0;
   }

@@ -113,8 +113,6 @@ def test_parquet(shard, tmp_path):
     for i, row in enumerate(rows):
         row["style"] = None if i % 3 else "slang"
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "in.parquet", row_group_size=7)
-    done = run("shard", "--help")
-    assert "Parquet" in done.stdout
     lines, _ = shard(rows, "balanced", name="lines")
     try:
         columns, _ = shard([tmp_path / "in.parquet"], "balanced", name="columns", ranks=2)

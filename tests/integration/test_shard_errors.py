@@ -2,11 +2,10 @@
 
 import gzip
 import json
-import os
 
 import pytest
 
-from refrain import ROOT, fails
+from refrain import ROOT, fails, run
 from shard_files import corpus, pair_row, tiny_tokenizer, write_jsonl
 
 
@@ -18,7 +17,7 @@ def tokenizer(tmp_path_factory):
 @pytest.fixture
 def refused(tokenizer, tmp_path):
     """Runs refrain-shard, which must end with `line`; {in}, {out}, {dir} and {tokenizer} stand for paths."""
-    def call(line, rows=None, text=None, *, options=("--configuration", "all"), exit_code=1, ranks=1, folder=None):
+    def call(line, rows=None, text=None, *, options=("--configuration", "all"), exit_code=1, ranks=1, folder=None, defaults=True):
         path = tmp_path / "in.jsonl"
         if rows is not None:
             write_jsonl(path, rows)
@@ -30,8 +29,10 @@ def refused(tokenizer, tmp_path):
             for name, value in names.items():
                 word = str(word).replace(name, value)
             return word
-        words = ["--tokenizer", folder or tokenizer, "--chat-template", "llama-3", "--out", out, *options]
-        if not {"--pairs", "--prompts"} & set(map(str, options)):
+        words = list(options)
+        if defaults:
+            words += ["--tokenizer", folder or tokenizer, "--chat-template", "llama-3", "--out", out]
+        if defaults and not {"--pairs", "--prompts"} & set(map(str, options)):
             words = ["--pairs", path, *words]
         fails("shard", *map(fill, words), line=fill(line), exit_code=exit_code, ranks=ranks)
         assert sorted(name.name for name in tmp_path.iterdir() if name.name.startswith("out")) == []
@@ -88,11 +89,10 @@ TEXTS = {
                   "object a line, as `jq -c '.[]'` does)"),
     "invalid UTF-8": (b'{"chosen": "\xff\xfe"}', "invalid UTF-8 at byte 13 [{in}:line 1] (write the file in UTF-8)"),
     "binary": (b"\x7fELF\0\0\0\0", "the file is neither JSON lines nor Parquet [{in}] (give JSON lines (.gz too) or Parquet)"),
-    "gzip cut off": (gzip.compress(b"\n".join(json.dumps(row).encode() for row in corpus(50)))[:-200], None),
 }
 
 
-@pytest.mark.parametrize("name", [name for name in TEXTS if TEXTS[name][1]])
+@pytest.mark.parametrize("name", TEXTS)
 def test_bad_file(refused, name):
     text, line = TEXTS[name]
     refused(line, text=text)
@@ -162,6 +162,58 @@ def test_prompts(refused):
     refused("column prompt has no turns [{in}:line 1] (leave the row out)", [{"prompt": []}], options=options)
 
 
-def test_output(refused, tmp_path):
+def test_template(refused, tmp_path):
+    """llama-2 takes turns in order only; the row is named."""
+    user = {"role": "user", "content": "x"}
+    rows = [{"prompt": [user, user], "chosen": [{"role": "assistant", "content": "a"}],
+             "rejected": [{"role": "assistant", "content": "b"}]}]
+    options = ("--configuration", "all", "--tokenizer", "{tokenizer}", "--out", "{out}", "--pairs", "{in}")
+    refused("roles do not alternate: turn 2 is of role 'user' [{in}:line 1] (chat template llama-2 wants user, assistant, user, "
+            "... behind a system turn)", rows,
+            options=(*options, "--chat-template", "llama-2"), defaults=False)
+
+
+def test_paths(refused, tokenizer, tmp_path):
+    options = ("--configuration", "all", "--chat-template", "llama-3", "--out", "{out}")
+    def call(line, *more, exit_code=2, rows=(GOOD,)):
+        refused(line, list(rows), options=(*options, *more), exit_code=exit_code, defaults=False)
+    call("--pairs names a file that does not exist [{dir}/none.jsonl] (check the path)", "--tokenizer", "{tokenizer}", "--pairs",
+         "{dir}/none.jsonl")
+    call("--pairs names a folder, where a file is wanted [{dir}] (name a file)", "--tokenizer", "{tokenizer}", "--pairs", "{dir}")
+    call("--tokenizer names a folder that does not exist [{dir}/none] (check the path)", "--tokenizer", "{dir}/none", "--pairs",
+         "{in}")
     (tmp_path / "folder").mkdir()
-    refused("the output is a folder [{dir}/folder] (name a file)", [GOOD], options=("--configuration", "all", "--out", "{dir}/folder"))
+    refused("the output is a folder [{dir}/folder] (name a file)", [GOOD], defaults=False, options=(
+        "--configuration", "all", "--tokenizer", "{tokenizer}", "--pairs", "{in}", "--out", "{dir}/folder"))
+
+
+@pytest.mark.skipif(ROOT, reason="root may read and write everything")
+def test_permissions(refused, tmp_path):
+    secret = write_jsonl(tmp_path / "secret.jsonl", [GOOD])
+    secret.chmod(0)
+    refused("cannot read the file that --pairs names: Permission denied [{dir}/secret.jsonl] (check who owns it and its "
+            "permissions)", options=("--configuration", "all", "--pairs", "{dir}/secret.jsonl"))
+
+
+def test_gzip_cut_off(refused):
+    whole = gzip.compress(b"\n".join(json.dumps(row).encode() for row in corpus(50)))
+    refused("the gzip data is cut off or damaged: unexpected end of file [{in}] (compress or copy the file again)",
+            text=whole[:-200])
+
+
+def test_parquet(refused, tmp_path):
+    parquet, arrow = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+    path = tmp_path / "in.parquet"
+    options = ("--configuration", "all", "--pairs", "{dir}/in.parquet")
+    parquet.write_table(arrow.Table.from_pylist([GOOD, {**GOOD, "lang": None, "rejected": None}]), path)
+    if "cannot read" in run("shard", *map(lambda word: word.replace("{dir}", str(tmp_path)), options), "--tokenizer",
+                            tmp_path, "--out", tmp_path / "x.h5", exit_code=1).stderr:
+        pytest.skip("built without Parquet")
+    refused("column rejected is missing [{dir}/in.parquet:row 1] (a pair has chosen and rejected, as turns or text, or "
+            "prompt_ids, chosen_ids and rejected_ids)", options=options)
+    parquet.write_table(arrow.table({"chosen": ["a"], "rejected": ["b"], "when": arrow.array([0], arrow.timestamp("s"))}), path)
+    refused("column when has the type timestamp[ms], which no column of ours has [{dir}/in.parquet:row 0] (leave the column out, "
+            "or write it as text, numbers or lists of these)", options=options)
+    path.write_bytes(path.read_bytes()[:100])
+    refused("the Parquet file cannot be read: Parquet magic bytes not found in footer. Either the file is corrupted or this is "
+            "not a parquet file. [{dir}/in.parquet] (copy or make the file again)", options=options)
