@@ -30,12 +30,14 @@ TokenFinder::Match TokenFinder::find(std::string_view text, std::size_t from) co
   for (std::size_t at = from; at < text.size(); ++at)
     for (uint32_t const length : lengths_of_[static_cast<unsigned char>(text[at])]) {
       if (at + length > text.size()) continue;
-      if (uint32_t const* entry = by_pattern_.find(text.substr(at, length))) return {&entries_[*entry], at, at + length};
+      uint32_t const* const entry = by_pattern_.find(text.substr(at, length));
+      if (entry) return {&entries_[*entry], at, at + length};
     }
   return {};
 }
 
-bool TokenFinder::stretch(std::string_view text, AddedToken const& token, std::size_t behind, std::size_t& begin, std::size_t& end) {
+bool TokenFinder::stretch(std::string_view text, AddedToken const& token, std::size_t behind, std::size_t& begin,
+                          std::size_t& end) {
   if (token.single_word) {
     if (begin > 0) {
       std::size_t at = previous_code_point(text, begin);

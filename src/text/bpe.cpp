@@ -87,8 +87,9 @@ void Bpe::encode_word(std::string_view word, Workspace& workspace, std::vector<i
   }
   if (cached) {
     workspace.shrink();
-    workspace.words_.set(word, hash, {static_cast<uint32_t>(workspace.word_ids_.size()), static_cast<uint32_t>(ids.size())});
-    workspace.word_ids_.insert(workspace.word_ids_.end(), ids.begin(), ids.end());
+    auto& all = workspace.word_ids_;
+    workspace.words_.set(word, hash, {static_cast<uint32_t>(all.size()), static_cast<uint32_t>(ids.size())});
+    all.insert(all.end(), ids.begin(), ids.end());
   }
   out.insert(out.end(), ids.begin(), ids.end());
 }
@@ -99,8 +100,8 @@ void Bpe::start_symbols(std::string_view word, std::vector<int32_t>& ids) const 
       if (int32_t const id = byte_ids_[static_cast<unsigned char>(byte)]; id >= 0) ids.push_back(id);
     return;
   }
-  // As in `tokenizers`: an unknown character waits for the next known one before its id is added, and one that the bytes stand
-  // for is added at once, even before an unknown one that waits.
+  // As in `tokenizers`: an unknown character waits for the next known one before its id is added, and one that the
+  // bytes stand for is added at once, even before an unknown one that waits.
   bool unknown_waits = false;
   for (std::size_t at = 0; at < word.size();) {
     std::size_t const begin = at;
@@ -121,7 +122,8 @@ void Bpe::start_symbols(std::string_view word, std::vector<int32_t>& ids) const 
     }
     std::string_view const character = word.substr(begin, at - begin);
     auto const fallback = [&](char byte) { return fallback_ids_[static_cast<unsigned char>(byte)]; };
-    if (byte_fallback_ && std::all_of(character.begin(), character.end(), [&](char byte) { return fallback(byte) >= 0; })) {
+    auto const has_fallback = [&](char byte) { return fallback(byte) >= 0; };
+    if (byte_fallback_ && std::all_of(character.begin(), character.end(), has_fallback)) {
       for (char const byte : character) ids.push_back(fallback(byte));
       continue;
     }
@@ -132,7 +134,8 @@ void Bpe::start_symbols(std::string_view word, std::vector<int32_t>& ids) const 
   if (unknown_waits) ids.push_back(unk_id_);
 }
 
-/// Scans for the best pair again after each merge. A pair's rank stands above its new id, so that the smallest is the best.
+/// Scans for the best pair again after each merge. A pair's rank stands above its new id, so that the smallest is the
+/// best.
 void Bpe::merge_short(std::vector<int32_t>& ids, Workspace& workspace) const {
   if (ids.size() < 2) return;
   auto const pair = [&](std::size_t i) {
@@ -154,8 +157,8 @@ void Bpe::merge_short(std::vector<int32_t>& ids, Workspace& workspace) const {
   }
 }
 
-/// A heap of pairs over a linked list. An entry is stale once its pair no longer stands there; its new id tells, since a
-/// position's text only grows.
+/// A heap of pairs over a linked list. An entry is stale once its pair no longer stands there; its new id tells, since
+/// a position's text only grows.
 void Bpe::merge_long(std::vector<int32_t>& ids, Workspace& workspace) const {
   auto& symbols = workspace.symbols_;
   auto& heap = workspace.heap_;

@@ -54,11 +54,14 @@ Bpe::Bpe(TokenizerFile const& file, Alphabet alphabet) : alphabet_(alphabet), id
   ignore_merges_ = json_get_or<bool>(model, "ignore_merges", false, path);
   byte_fallback_ = json_get_or<bool>(model, "byte_fallback", false, path);
   fuse_unk_ = json_get_or<bool>(model, "fuse_unk", false, path);
-  if (byte_fallback_ && alphabet == Alphabet::byte_level) refuse_component(path, "model BPE", "byte_fallback with ByteLevel");
+  if (byte_fallback_ && alphabet == Alphabet::byte_level)
+    refuse_component(path, "model BPE", "byte_fallback with ByteLevel");
   read_vocabulary(file);
   if (std::string const unk = json_get_or<std::string>(model, "unk_token", "", path); !unk.empty()) {
     unk_id_ = find(unk);
-    if (unk_id_ < 0) throw Error("unk_token '" + unk + "' is not in the vocabulary", "correct the file", {.file = path, .object = "model"});
+    if (unk_id_ < 0)
+      throw Error("unk_token '" + unk + "' is not in the vocabulary", "correct the file",
+                  {.file = path, .object = "model"});
     if (alphabet == Alphabet::byte_level && std::count(byte_ids_.begin(), byte_ids_.end(), -1) > 0)
       refuse_component(path, "model BPE", "unk_token with a ByteLevel vocabulary that lacks bytes");
   }
@@ -71,7 +74,8 @@ void Bpe::read_vocabulary(TokenizerFile const& file) {
   std::size_t bytes = 0;
   for (auto const& [token, id] : file.vocab) {
     if (id > kHighestId)
-      throw Error("token id " + std::to_string(id) + " is beyond any vocabulary", "correct the file", {.file = file.path, .object = "model.vocab"});
+      throw Error("token id " + std::to_string(id) + " is beyond any vocabulary", "correct the file",
+                  {.file = file.path, .object = "model.vocab"});
     highest = std::max(highest, id);
     bytes += token.size();
   }
@@ -113,11 +117,12 @@ void Bpe::read_merges(TokenizerFile const& file) {
   for (auto const& [left, right] : file.merges) {
     merged.assign(left).append(right);
     int32_t const ids[3] = {find(left), find(right), find(merged)};
-    for (int part = 0; part < 3; ++part)
-      if (ids[part] < 0)
-        throw Error("merge " + std::to_string(rank) + " needs the token '" + (part == 0 ? left : part == 1 ? right : merged) +
-                        "', which the vocabulary lacks",
-                    "correct the file", {.file = file.path, .object = "model.merges"});
+    for (int part = 0; part < 3; ++part) {
+      if (ids[part] >= 0) continue;
+      std::string const& lacking = part == 0 ? left : part == 1 ? right : merged;
+      throw Error("merge " + std::to_string(rank) + " needs the token '" + lacking + "', which the vocabulary lacks",
+                  "correct the file", {.file = file.path, .object = "model.merges"});
+    }
     uint64_t const key = static_cast<uint64_t>(ids[0]) << 32 | static_cast<uint32_t>(ids[1]);
     std::size_t const place = place_of(key);
     merge_keys_[place] = key;

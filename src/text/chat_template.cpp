@@ -34,12 +34,14 @@ struct SystemForm {
 };
 
 /// Throws for a key that the form does not know: a misspelt one would change the text in silence.
-void require_known_keys(Json const& object, std::vector<std::string> const& known, std::string const& what, fs::path const& path) {
-  if (!object.is_object()) throw Error("'" + what + "' should be an object", "correct the file", {.file = path, .object = what});
+void require_known_keys(Json const& object, std::vector<std::string> const& known, std::string const& what,
+                        fs::path const& path) {
+  if (!object.is_object())
+    throw Error("'" + what + "' should be an object", "correct the file", {.file = path, .object = what});
   for (auto const& [key, value] : object.items())
     if (std::find(known.begin(), known.end(), key) == known.end())
-      throw Error("a chat template has no '" + key + "'" + (what.empty() ? "" : " in '" + what + "'"),
-                  "see docs/chat-templates.md for the form", {.file = path, .object = key});
+      throw Error("a chat template has no '" + key + "' in '" + what + "'", "see docs/chat-templates.md for the form",
+                  {.file = path, .object = key});
 }
 
 TurnForm read_form(Json const& value, fs::path const& path) {
@@ -79,8 +81,10 @@ struct ChatTemplate::State {
 
 ChatTemplate::State ChatTemplate::State::read(fs::path const& path) {
   Json const json = read_json(path);
-  require_known_keys(json, {"name", "about", "begin", "system", "turns", "refused_roles", "alternate", "generation_prompt", "stands_for"},
-                     "", path);
+  require_known_keys(json,
+                     {"name", "about", "begin", "system", "turns", "refused_roles", "alternate", "generation_prompt",
+                      "stands_for"},
+                     "template", path);
   State state;
   state.path = path;
   state.name = json_get<std::string>(json, "name", path);
@@ -89,7 +93,8 @@ ChatTemplate::State ChatTemplate::State::read(fs::path const& path) {
   state.alternate = json_get_or<bool>(json, "alternate", false, path);
   state.refused_roles = json_get_or<std::vector<std::string>>(json, "refused_roles", {}, path);
   Json const turns = json_get<Json>(json, "turns", path);
-  if (!turns.is_object() || turns.empty()) throw Error("'turns' should name at least one role", "correct the file", {.file = path, .object = "turns"});
+  if (!turns.is_object() || turns.empty())
+    throw Error("'turns' should name at least one role", "correct the file", {.file = path, .object = "turns"});
   for (auto const& [role, form] : turns.items()) {
     require_known_keys(form, {"prefix", "suffix", "strip"}, "turns." + role, path);
     state.turns[role] = read_form(form, path);
@@ -100,7 +105,9 @@ ChatTemplate::State ChatTemplate::State::read(fs::path const& path) {
     SystemForm form{read_form(system, path), SystemPlace::turn, std::nullopt};
     auto const place = json_get<std::string>(system, "place", path);
     if (place == "first_turn") form.place = SystemPlace::first_turn;
-    else if (place != "turn") throw Error("'place' is '" + place + "', should be turn or first_turn", "correct the file", {.file = path, .object = "system"});
+    else if (place != "turn")
+      throw Error("'place' is '" + place + "', should be turn or first_turn", "correct the file",
+                  {.file = path, .object = "system"});
     if (system.contains("default")) form.fallback = json_get<std::string>(system, "default", path);
     state.system = std::move(form);
   }
@@ -114,7 +121,8 @@ TurnForm const& ChatTemplate::State::form_of(std::string const& role) const {
   auto found = turns.find(role);
   if (found == turns.end()) found = turns.find("*");
   if (refused || found == turns.end())
-    throw Error("chat template " + name + " has no form for a turn of role '" + role + "'", "leave such conversations out, or give another --chat-template");
+    throw Error("chat template " + name + " has no form for a turn of role '" + role + "'",
+                "leave such conversations out, or give another --chat-template");
   return found->second;
 }
 
@@ -132,7 +140,8 @@ ChatTemplate ChatTemplate::load(std::string const& choice, fs::path const& token
     throw UsageError("there is no chat template '" + choice + "'",
                      "--chat-template takes auto, one of " + names_of(shipped) + ", or a JSON file");
   }
-  std::string const remedy = "name one of the same form with --chat-template NAME|FILE.json; NAME is one of " + names_of(shipped);
+  std::string const remedy =
+      "name one of the same form with --chat-template NAME|FILE.json; NAME is one of " + names_of(shipped);
   TemplateText const own = read_template_text(tokenizer_folder);
   if (own.text.empty()) throw Error("the model has no chat template", remedy, {.file = tokenizer_folder});
   std::string const digest = template_digest(own.text);
@@ -141,20 +150,21 @@ ChatTemplate ChatTemplate::load(std::string const& choice, fs::path const& token
     if (std::find(state.digests.begin(), state.digests.end(), digest) != state.digests.end())
       return ChatTemplate(std::make_unique<State>(std::move(state)));
   }
-  throw Error("the model's chat template (digest " + digest.substr(0, 12) + ") is none that is known", remedy, {.file = own.file});
+  throw Error("the model's chat template (digest " + digest.substr(0, 12) + ") is none that is known", remedy,
+              {.file = own.file});
 }
 
 std::string const& ChatTemplate::name() const noexcept { return state_->name; }
 
-std::string ChatTemplate::render(std::vector<Turn> const& turns, bool add_generation_prompt, std::string const& bos_token,
-                                 std::string const& eos_token) const {
+std::string ChatTemplate::render(std::vector<Turn> const& turns, bool add_generation_prompt,
+                                 std::string const& bos_token, std::string const& eos_token) const {
   State const& form = *state_;
   if (turns.empty()) throw Error("a conversation without turns", "leave it out");
   std::string out;
   auto const fill = [&](std::string const& text, std::string const& role) {
-    for (auto const& [mark, token] : {std::pair{"{bos}", &bos_token}, std::pair{"{eos}", &eos_token}})
-      if (token->empty() && text.find(mark) != text.npos)
-        throw Error("chat template " + form.name + " needs " + (token == &bos_token ? "bos_token" : "eos_token") + ", which the tokenizer lacks",
+    for (auto const& [mark, token] : {std::pair{"bos", &bos_token}, std::pair{"eos", &eos_token}})
+      if (token->empty() && text.find("{" + std::string(mark) + "}") != text.npos)
+        throw Error("chat template " + form.name + " needs " + mark + "_token, which the tokenizer lacks",
                     "add it to tokenizer_config.json");
     return replace_all(replace_all(replace_all(text, "{bos}", bos_token), "{eos}", eos_token), "{role}", role);
   };

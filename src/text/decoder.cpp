@@ -82,20 +82,23 @@ void Decoder::add(Json const& value, std::filesystem::path const& path) {
   } else if (type == "Fuse") {
     steps_.push_back([](Tokens& tokens) { tokens = {joined(tokens)}; });
   } else if (type == "Strip") {
-    steps_.push_back([content = json_get<std::string>(value, "content", path), start = json_get<int>(value, "start", path),
-                      stop = json_get<int>(value, "stop", path)](Tokens& tokens) { decode_strip(tokens, content, start, stop); });
+    auto const content = json_get<std::string>(value, "content", path);
+    int const start = json_get<int>(value, "start", path), stop = json_get<int>(value, "stop", path);
+    steps_.push_back([=](Tokens& tokens) { decode_strip(tokens, content, start, stop); });
   } else if (type == "Replace") {
     auto const pattern = json_get<Json>(value, "pattern", path);
     if (!pattern.contains("String")) refuse_component(path, "decoder Replace", "with a regular expression");
-    steps_.push_back([from = json_get<std::string>(pattern, "String", path),
-                      to = json_get<std::string>(value, "content", path)](Tokens& tokens) {
+    auto const from = json_get<std::string>(pattern, "String", path);
+    auto const to = json_get<std::string>(value, "content", path);
+    steps_.push_back([=](Tokens& tokens) {
       for (std::string& token : tokens) token = replace_all(token, from, to);
     });
   } else if (type == "Metaspace") {
     bool const prefix_space = json_get_or<bool>(value, "add_prefix_space", true, path);
-    bool const prepended = json_get_or<std::string>(value, "prepend_scheme", prefix_space ? "always" : "never", path) != "never";
-    steps_.push_back([mark = json_get<std::string>(value, "replacement", path), prepended](Tokens& tokens) {
-      for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = replace_all(tokens[i], mark, i == 0 && prepended ? "" : " ");
+    auto const scheme = json_get_or<std::string>(value, "prepend_scheme", prefix_space ? "always" : "never", path);
+    steps_.push_back([mark = json_get<std::string>(value, "replacement", path), scheme](Tokens& tokens) {
+      for (std::size_t i = 0; i < tokens.size(); ++i)
+        tokens[i] = replace_all(tokens[i], mark, i == 0 && scheme != "never" ? "" : " ");
     });
   } else {
     refuse_component(path, "decoder", type);

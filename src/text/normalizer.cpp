@@ -28,7 +28,8 @@ void Normalizer::add(Json const& value, std::filesystem::path const& path) {
   } else if (type == "Replace") {
     auto const pattern = json_get<Json>(value, "pattern", path);
     if (!pattern.contains("String")) refuse_component(path, "normalizer Replace", "with a regular expression");
-    steps_.push_back(Replace{json_get<std::string>(pattern, "String", path), json_get<std::string>(value, "content", path)});
+    steps_.push_back(
+        Replace{json_get<std::string>(pattern, "String", path), json_get<std::string>(value, "content", path)});
   } else {
     refuse_component(path, "normalizer", type);
   }

@@ -73,7 +73,7 @@ private:
       at_ += 2;
     } else if (c == 'p' || c == 'P') {
       std::size_t const close = rest().find('}');
-      if (rest().size() < 3 || rest()[2] != '{' || close == rest().npos) refuse("\\" + std::string(1, c) + " without {name}");
+      if (rest().size() < 3 || rest()[2] != '{' || close == rest().npos) refuse("\\p without {name}");
       take(close + 1);
     } else if (c == 'd') {
       out_ += "\\p{Nd}";
@@ -85,7 +85,9 @@ private:
     }
   }
 
-  static bool is_alphanumeric(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+  static bool is_alphanumeric(char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  }
 
   std::string_view pattern_;
   std::filesystem::path const& file_;

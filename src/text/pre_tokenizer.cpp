@@ -29,7 +29,8 @@ void PreTokenizer::add(Json const& value, std::filesystem::path const& path) {
     byte_level_ = true;
     if (json_get_or<bool>(value, "add_prefix_space", true, path)) steps_.emplace_back(std::in_place_type<PrefixSpace>);
     if (json_get_or<bool>(value, "use_regex", true, path))
-      steps_.emplace_back(std::in_place_type<Split>, Split{RegexSplitter(kByteLevelPattern, path), "", Behavior::isolated, false});
+      steps_.emplace_back(std::in_place_type<Split>,
+                          Split{RegexSplitter(kByteLevelPattern, path), "", Behavior::isolated, false});
   } else if (type == "Metaspace") {
     add_metaspace(value, path);
   } else {
@@ -52,7 +53,7 @@ void PreTokenizer::add_split(Json const& value, std::filesystem::path const& pat
 void PreTokenizer::add_metaspace(Json const& value, std::filesystem::path const& path) {
   Metaspace metaspace{json_get<std::string>(value, "replacement", path), PrependScheme::always,
                       json_get_or<bool>(value, "split", true, path)};
-  bool const prefix_space = json_get_or<bool>(value, "add_prefix_space", true, path);  // the older name of never and always
+  bool const prefix_space = json_get_or<bool>(value, "add_prefix_space", true, path);  // the older always and never
   auto const scheme = json_get_or<std::string>(value, "prepend_scheme", prefix_space ? "always" : "never", path);
   if (scheme == "first") metaspace.prepend = PrependScheme::first;
   else if (scheme == "never") metaspace.prepend = PrependScheme::never;
@@ -76,7 +77,9 @@ void PreTokenizer::run(std::size_t step, std::string_view text, bool at_start, R
                        Sink const& sink) const {
   if (text.empty()) return;
   if (step == steps_.size()) return sink(text);
-  auto const next = [&](std::string_view piece) { run(step + 1, piece, at_start && piece.data() == text.data(), scratch, sink); };
+  auto const next = [&](std::string_view piece) {
+    run(step + 1, piece, at_start && piece.data() == text.data(), scratch, sink);
+  };
   if (auto const* split = std::get_if<Split>(&steps_[step])) {
     bool const keep_matches = split->behavior == Behavior::isolated || split->invert;
     bool const keep_between = split->behavior == Behavior::isolated || !split->invert;
@@ -97,8 +100,8 @@ void PreTokenizer::run(std::size_t step, std::string_view text, bool at_start, R
   } else {
     auto const& metaspace = std::get<Metaspace>(steps_[step]);
     std::string marked = replace_all(text, " ", metaspace.mark);
-    bool const prepend = metaspace.prepend == PrependScheme::always || (metaspace.prepend == PrependScheme::first && at_start);
-    if (prepend && !marked.starts_with(metaspace.mark)) marked.insert(0, metaspace.mark);
+    bool const wanted = at_start ? metaspace.prepend != PrependScheme::never : metaspace.prepend == PrependScheme::always;
+    if (wanted && !marked.starts_with(metaspace.mark)) marked.insert(0, metaspace.mark);
     std::string_view rest = marked;
     if (metaspace.split)
       for (std::size_t at; (at = rest.find(metaspace.mark, 1)) != rest.npos; rest.remove_prefix(at))

@@ -57,20 +57,21 @@ RegexSplitter::RegexSplitter(std::string const& pattern, std::filesystem::path c
   PCRE2_SIZE offset = 0;
   pcre2_code* const code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
                                          PCRE2_UTF | PCRE2_UCP, &error, &offset, nullptr);
-  if (!code) refuse_component(file, "pre_tokenizer Split with the pattern '" + pattern + "'", "(" + reason(error) + ")");
+  if (!code)
+    refuse_component(file, "pre_tokenizer Split with the pattern '" + pattern + "'", "(" + reason(error) + ")");
   bool const jit = pcre2_jit_compile(code, PCRE2_JIT_COMPLETE) == 0;
   code_.reset(new Code{code, jit});
 }
 
-bool RegexSplitter::find(std::string_view text, std::size_t from, Scratch& scratch, std::size_t& begin, std::size_t& end) const {
+bool RegexSplitter::find(std::string_view text, std::size_t from, Scratch& scratch, std::size_t& begin,
+                         std::size_t& end) const {
   auto const subject = reinterpret_cast<PCRE2_SPTR>(text.data());
   auto const& memory = *scratch.memory_;
-  int const found = code_->jit
-                        ? pcre2_jit_match(code_->code, subject, text.size(), from, 0, memory.match, memory.context)
-                        : pcre2_match(code_->code, subject, text.size(), from, PCRE2_NO_UTF_CHECK, memory.match, memory.context);
+  auto const match = code_->jit ? pcre2_jit_match : pcre2_match;
+  int const found = match(code_->code, subject, text.size(), from, PCRE2_NO_UTF_CHECK, memory.match, memory.context);
   if (found == PCRE2_ERROR_NOMATCH) return false;
   if (found < 0)
-    throw Error("the tokenizer's pattern could not be matched over " + std::to_string(text.size()) + " bytes: " + reason(found),
+    throw Error("the tokenizer's pattern failed over " + std::to_string(text.size()) + " bytes: " + reason(found),
                 "shorten the text");
   PCRE2_SIZE const* const bounds = pcre2_get_ovector_pointer(memory.match);
   begin = bounds[0];

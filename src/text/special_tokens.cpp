@@ -11,12 +11,14 @@ namespace {
 namespace fs = std::filesystem;
 
 /// The tokens that have names of their own, in transformers' order.
-constexpr char const* kNamed[] = {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"};
+constexpr char const* kNamed[] = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                  "pad_token", "cls_token", "mask_token"};
 
 Json read_if_there(fs::path const& path) { return fs::exists(path) ? read_json(path) : Json::object(); }
 
 AddedToken const* find_token(std::vector<AddedToken> const& tokens, std::string const& content) {
-  auto const found = std::find_if(tokens.begin(), tokens.end(), [&](AddedToken const& token) { return token.content == content; });
+  auto const found =
+      std::find_if(tokens.begin(), tokens.end(), [&](AddedToken const& token) { return token.content == content; });
   return found == tokens.end() ? nullptr : &*found;
 }
 
@@ -32,7 +34,8 @@ AddedToken special_token(Json const& value, std::string const& key, fs::path con
   token.normalized = false;
   if (value.is_string()) token.content = value.get<std::string>();
   else if (value.is_object()) token = AddedToken::from_json(value, path);
-  else if (!value.is_null()) throw Error("'" + key + "' is neither a string nor an object", "correct the file", {.file = path, .object = key});
+  else if (!value.is_null())
+    throw Error("'" + key + "' is neither a string nor an object", "correct the file", {.file = path, .object = key});
   token.special = true;
   return token;
 }
@@ -45,22 +48,26 @@ std::vector<AddedToken> added_tokens_decoder(Json const& config, fs::path const&
     int64_t id = -1;
     auto const [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
     if (error != std::errc() || end != key.data() + key.size() || id < 0)
-      throw Error("'" + key + "' is not a token id", "correct the file", {.file = path, .object = "added_tokens_decoder"});
+      throw Error("'" + key + "' is not a token id", "correct the file",
+                  {.file = path, .object = "added_tokens_decoder"});
     by_id[id] = AddedToken::from_json(value, path);
   }
   return values_of(by_id);
 }
 
 /// The first of config.json's ids of that name, as a token.
-std::string token_by_id(Json const& config, std::string const& key, std::function<std::string(int32_t)> const& token_of) {
+std::string token_by_id(Json const& config, std::string const& key,
+                        std::function<std::string(int32_t)> const& token_of) {
   auto found = config.find(key);
   if (found == config.end() || found->is_null()) return {};
   Json const& id = found->is_array() && !found->empty() ? found->front() : *found;
-  return id.is_number_integer() && id.get<int64_t>() >= 0 && id.get<int64_t>() <= INT32_MAX ? token_of(id.get<int32_t>()) : "";
+  int64_t const value = id.is_number_integer() ? id.get<int64_t>() : -1;
+  return value >= 0 && value <= INT32_MAX ? token_of(static_cast<int32_t>(value)) : "";
 }
 
 /// The older added_tokens.json, content to id: those that tokenizer.json does not have, by rising id.
-std::vector<AddedToken> tokens_of_older_file(fs::path const& path, std::vector<AddedToken> const& of_tokenizer, Json const& config) {
+std::vector<AddedToken> tokens_of_older_file(fs::path const& path, std::vector<AddedToken> const& of_tokenizer,
+                                             Json const& config) {
   std::map<int64_t, AddedToken> by_id;
   Json const file = read_if_there(path);
   for (auto const& [content, id] : file.items()) {
@@ -106,7 +113,8 @@ SpecialTokens SpecialTokens::read(fs::path const& folder, std::vector<AddedToken
     out.added.push_back(std::move(token));
   }
   for (auto const& [key, value] : config.items())
-    if (key.ends_with("_token") && value.is_string() && std::find(std::begin(kNamed), std::end(kNamed), key) == std::end(kNamed))
+    if (bool const named = std::find(std::begin(kNamed), std::end(kNamed), key) != std::end(kNamed);
+        !named && key.ends_with("_token") && value.is_string())
       out.added.push_back(special_token(value, key, config_path));
   for (char const* name : {"extra_special_tokens", "additional_special_tokens"})
     for (Json const* source : std::initializer_list<Json const*>{&config, &map})

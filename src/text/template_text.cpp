@@ -36,6 +36,10 @@ std::string canonical_tag(std::string_view inside) {
   return out;
 }
 
+bool opens_tag(std::string_view text) {
+  return text.starts_with("{{") || text.starts_with("{%") || text.starts_with("{#");
+}
+
 /// The sign that trims text outside of a tag, "-" or "+", at the start or end of its inside; or "".
 std::string_view trim_sign(std::string_view inside, bool at_end = false) {
   if (inside.empty()) return {};
@@ -70,7 +74,8 @@ TemplateText read_template_text(std::filesystem::path const& folder) {
   if (value.is_string()) return {value.get<std::string>(), file};
   if (value.is_array())
     for (Json const& entry : value)
-      if (json_get<std::string>(entry, "name", file) == "default") return {json_get<std::string>(entry, "template", file), file};
+      if (json_get<std::string>(entry, "name", file) == "default")
+        return {json_get<std::string>(entry, "template", file), file};
   throw Error("'chat_template' is neither a text nor a list with one named default", "correct the file",
               {.file = file, .object = "chat_template"});
 }
@@ -82,8 +87,7 @@ std::string template_digest(std::string_view text) {
   std::string canonical;
   while (!rest.empty()) {
     std::size_t open = rest.find('{');
-    while (open != rest.npos && (open + 1 >= rest.size() || std::string_view("{%#").find(rest[open + 1]) == std::string_view::npos))
-      open = rest.find('{', open + 1);
+    while (open != rest.npos && !opens_tag(rest.substr(open))) open = rest.find('{', open + 1);
     canonical.append(rest.substr(0, open));
     if (open == rest.npos) break;
     bool const comment = rest[open + 1] == '#';

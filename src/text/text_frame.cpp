@@ -37,15 +37,8 @@ void apply(Json const& processor, TextFrame& frame) {
 
 }  // namespace
 
-TextFrame TextFrame::read(Json const& post_processor, Json const& config, int32_t bos_id, int32_t eos_id,
-                          std::filesystem::path const& path) {
+TextFrame TextFrame::read(Json const& post_processor, std::filesystem::path const& path) {
   TextFrame frame;
-  if (config.contains("add_bos_token") || config.contains("add_eos_token")) {
-    auto const asked = [&](char const* key) { return config.contains(key) && config[key] == true; };
-    if (asked("add_bos_token") && bos_id >= 0) frame.before.push_back(bos_id);
-    if (asked("add_eos_token") && eos_id >= 0) frame.after.push_back(eos_id);
-    return frame;
-  }
   if (post_processor.is_null()) return frame;
   try {
     apply(post_processor, frame);

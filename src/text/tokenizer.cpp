@@ -87,7 +87,8 @@ std::string Tokenizer::State::token_of(int32_t id) const {
   return found != added.end() ? written(found->second) : std::string(model.token(id));
 }
 
-/// As `tokenizers`, whatever id a file gives: that of a token the model has is the model's, a new one comes behind all others.
+/// As `tokenizers`, whatever id a file gives: that of a token which the model has is the model's, a new one comes
+/// behind all others.
 void Tokenizer::State::add(AddedToken token) {
   if (token.content.empty()) return;
   token.id = id_of(token.content);
@@ -133,10 +134,8 @@ Tokenizer Tokenizer::load(std::filesystem::path const& folder) {
   state->eos = special.eos;
   if (!state->bos.empty()) state->bos_id = state->id_of(state->bos);
   if (!state->eos.empty()) state->eos_id = state->id_of(state->eos);
-  auto const config = folder / "tokenizer_config.json";
   state->path = file.path;
-  state->frame = TextFrame::read(part(file, "post_processor"), std::filesystem::exists(config) ? read_json(config) : Json::object(),
-                                 state->bos_id, state->eos_id, file.path);
+  state->frame = TextFrame::read(part(file, "post_processor"), file.path);
   return Tokenizer(std::move(state));
 }
 
@@ -147,8 +146,9 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text) const {
   std::vector<int32_t> ids;
   ids.reserve(text.size() / 3 + 4);
   std::unique_ptr<Workspace> workspace = state.workspaces.take();
-  PreTokenizer::Sink const encode_piece = [&](std::string_view piece) { state.model.encode(piece, workspace->bpe, ids); };
-
+  PreTokenizer::Sink const encode_piece = [&](std::string_view piece) {
+    state.model.encode(piece, workspace->bpe, ids);
+  };
   auto const encode_text = [&](std::string_view piece, bool at_start) {
     state.pre_tokenizer.cut(piece, at_start, workspace->regex, encode_piece);
   };

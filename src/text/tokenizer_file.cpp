@@ -3,7 +3,6 @@
 #include <refrain/text/tokenizer_file.hpp>
 
 #include <algorithm>
-#include <limits>
 
 namespace refrain::text {
 namespace {
@@ -20,7 +19,7 @@ public:
   bool binary(binary_t&) override { return scalar(nullptr); }
   bool number_unsigned(number_unsigned_t value) override {
     if (mode_ != Mode::vocab) return scalar(value);
-    if (value > static_cast<number_unsigned_t>(std::numeric_limits<int32_t>::max())) wrong("model.vocab", "ids of 32 bits");
+    if (value > INT32_MAX) wrong("model.vocab", "ids of 32 bits");
     file_.vocab.emplace_back(std::move(key_), static_cast<int32_t>(value));
     return true;
   }
@@ -32,7 +31,8 @@ public:
     if (mode_ != Mode::merges) return scalar(std::move(value));
     // The older form: both parts in one string, a space between them.
     auto const space = value.find(' ');
-    if (space == value.npos || value.find(' ', space + 1) != value.npos) wrong("model.merges", "two tokens with a space between them");
+    if (space == value.npos || value.find(' ', space + 1) != value.npos)
+      wrong("model.merges", "two tokens with a space between them");
     file_.merges.emplace_back(value.substr(0, space), value.substr(space + 1));
     return true;
   }
@@ -135,7 +135,8 @@ TokenizerFile TokenizerFile::read(std::filesystem::path const& path) {
   reader.text_ = text;
   Json::sax_parse(text.begin(), text.end(), &reader);
   if (!file.rest.is_object() || !file.rest.contains("model") || !file.rest["model"].is_object() || file.vocab.empty())
-    throw Error("there is no model with a vocabulary in it", "give the tokenizer.json that belongs to the model", {.file = path});
+    throw Error("there is no model with a vocabulary in it", "give the tokenizer.json that belongs to the model",
+                {.file = path});
   return file;
 }
 

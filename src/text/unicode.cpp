@@ -8,8 +8,8 @@
 namespace refrain::text {
 namespace {
 
-/// What stands at the start of some bytes: its length, and whether it is a code point. A broken one's length is that of its
-/// longest part that could still have become a code point (Unicode's "maximal subpart").
+/// What stands at the start of some bytes: its length, and whether it is a code point. A broken one's length is that of
+/// its longest part that could still have become a code point (Unicode's "maximal subpart").
 struct Unit {
   std::size_t length;
   bool valid;
@@ -102,8 +102,8 @@ void append_utf8(std::string& out, char32_t c) {
 }
 
 bool is_white_space(char32_t c) noexcept {
-  return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
-         c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+  return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
+         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
 bool is_word(char32_t c) noexcept {

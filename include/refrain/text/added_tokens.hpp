@@ -30,8 +30,8 @@ struct AddedToken {
 /// Finds the longest of some strings at the leftmost place, over and over, as `tokenizers` does with its added tokens.
 class TokenFinder {
 public:
-  /// `token` is looked for as `pattern`. Of equal patterns the last counts. An empty one is ignored. What is `passed_over`
-  /// stays text, but no other token is found inside it.
+  /// `token` is looked for as `pattern`. Of equal patterns the last counts. An empty one is ignored. What is
+  /// `passed_over` stays text, but no other token is found inside it.
   void add(std::string const& pattern, AddedToken const& token, bool passed_over);
 
   struct Piece {
@@ -67,11 +67,12 @@ private:
   };
   Match find(std::string_view text, std::size_t from) const noexcept;
   /// Applies single_word (false: no match), lstrip and rstrip.
-  static bool stretch(std::string_view text, AddedToken const& token, std::size_t behind, std::size_t& begin, std::size_t& end);
+  static bool stretch(std::string_view text, AddedToken const& token, std::size_t behind, std::size_t& begin,
+                      std::size_t& end);
 
   std::vector<Entry> entries_;
-  ByteMap<uint32_t> by_pattern_;                        // places in entries_
-  std::array<std::vector<uint32_t>, 256> lengths_of_;   // of the patterns that begin with a byte, longest first
+  ByteMap<uint32_t> by_pattern_;                       // places in entries_
+  std::array<std::vector<uint32_t>, 256> lengths_of_;  // of the patterns that begin with a byte, longest first
 };
 
 }  // namespace refrain::text

@@ -17,8 +17,8 @@ enum class Alphabet {
   byte_level,  ///< GPT-2's: each byte is written as one printable character
 };
 
-/// A byte-pair-encoding model: turns a piece of text into token ids by merging neighbours, lowest rank first and leftmost
-/// first among equals. Immutable; the memory that encoding needs stands in a Workspace.
+/// A byte-pair-encoding model: turns a piece of text into token ids by merging neighbours, lowest rank first and
+/// leftmost first among equals. Immutable; the memory that encoding needs stands in a Workspace.
 class Bpe {
 public:
   /// Known words and buffers of one thread. A cache of what this model gave, so it belongs to one model.
@@ -80,7 +80,7 @@ private:
 
   Alphabet alphabet_;
   bool ignore_merges_ = false, byte_fallback_ = false, fuse_unk_ = false;
-  bool words_stand_alone_ = false;  ///< no merge reaches from the end of a word over "▁": words can be encoded one by one
+  bool words_stand_alone_ = false;  ///< no merge reaches over the start of a word: words can be encoded one by one
   int32_t unk_id_ = -1;
   int64_t size_ = 0;
   ByteMap<int32_t> ids_;           ///< tokens as in the file

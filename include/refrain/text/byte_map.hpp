@@ -34,7 +34,9 @@ public:
     if (2 * (size_ + 1) > slots_.size()) resize_for(2 * (size_ + 1));
     Slot& slot = slots_[place_of(key, hash)];
     if (slot.length == kEmpty) {
-      slot = {static_cast<uint32_t>(hash >> 32), static_cast<uint32_t>(keys_.size()), static_cast<uint32_t>(key.size()), value};
+      slot.hash_high = static_cast<uint32_t>(hash >> 32);
+      slot.begin = static_cast<uint32_t>(keys_.size());
+      slot.length = static_cast<uint32_t>(key.size());
       keys_.append(key);
       ++size_;
     }
@@ -64,8 +66,8 @@ private:
     for (std::size_t at = hash & mask;; at = (at + 1) & mask) {
       Slot const& slot = slots_[at];
       if (slot.length == kEmpty) return at;
-      if (slot.hash_high == high && slot.length == key.size() && std::memcmp(keys_.data() + slot.begin, key.data(), key.size()) == 0)
-        return at;
+      bool const alike = slot.hash_high == high && slot.length == key.size();
+      if (alike && std::memcmp(keys_.data() + slot.begin, key.data(), key.size()) == 0) return at;
     }
   }
 

@@ -19,8 +19,8 @@ public:
   static ChatTemplate load(std::string const& choice, std::filesystem::path const& tokenizer_folder);
 
   std::string const& name() const noexcept;
-  /// The text that transformers' apply_chat_template(tokenize=False) gives. @throws Error where the template refuses the
-  /// conversation (roles that do not alternate)
+  /// The text that transformers' apply_chat_template(tokenize=False) gives. @throws Error where the template refuses
+  /// the conversation (roles that do not alternate, a role without a form, no turns)
   std::string render(std::vector<Turn> const& turns, bool add_generation_prompt, std::string const& bos_token,
                      std::string const& eos_token) const;
 

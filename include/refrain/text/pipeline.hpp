@@ -43,7 +43,8 @@ public:
 
   /// Whether the model's vocabulary writes bytes in the byte-level alphabet.
   bool byte_level() const noexcept { return byte_level_; }
-  /// Cuts `text` into the pieces that the model encodes one by one. `at_start`: the text given to encode begins with it.
+  /// Cuts `text` into the pieces that the model encodes one by one. `at_start`: the text given to encode begins with
+  /// it.
   void cut(std::string_view text, bool at_start, RegexSplitter::Scratch& scratch, Sink const& sink) const;
 
 private:
@@ -66,7 +67,8 @@ private:
   void add(Json const& value, std::filesystem::path const& path);
   void add_split(Json const& value, std::filesystem::path const& path);
   void add_metaspace(Json const& value, std::filesystem::path const& path);
-  void run(std::size_t step, std::string_view text, bool at_start, RegexSplitter::Scratch& scratch, Sink const& sink) const;
+  void run(std::size_t step, std::string_view text, bool at_start, RegexSplitter::Scratch& scratch,
+           Sink const& sink) const;
   static bool find(Split const& split, std::string_view text, std::size_t from, RegexSplitter::Scratch& scratch,
                    std::size_t& begin, std::size_t& end);
 

@@ -7,8 +7,8 @@
 
 namespace refrain::text {
 
-/// A regular expression as tokenizer.json gives it (Oniguruma's Ruby syntax, which `tokenizers` uses), run by PCRE2 over UTF-8.
-/// What means something else in PCRE2 is translated (\s) or refused by name.
+/// A regular expression as tokenizer.json gives it (Oniguruma's Ruby syntax, which `tokenizers` uses), run by PCRE2
+/// over UTF-8. What means something else in PCRE2 is translated (\s) or refused by name.
 class RegexSplitter {
 public:
   /// @throws Error naming `file` and the part of the pattern that is not understood

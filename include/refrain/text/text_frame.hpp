@@ -14,11 +14,9 @@ struct TextFrame {
   std::vector<int32_t> before, after;
   std::string unknown;  ///< type of a post-processor that is not understood; only using the frame is an error then
 
-  /// As transformers 5 (tokenization_utils_tokenizers.py): add_bos_token or add_eos_token in tokenizer_config.json say all
-  /// there is to say; without them the post-processor of tokenizer.json does.
-  /// @param config tokenizer_config.json. @throws Error naming the key if the post-processor's parts are broken
-  static TextFrame read(Json const& post_processor, Json const& config, int32_t bos_id, int32_t eos_id,
-                        std::filesystem::path const& path);
+  /// From the post-processor of tokenizer.json alone: transformers 5 does not look at add_bos_token and add_eos_token in
+  /// tokenizer_config.json where there is a tokenizer.json. @throws Error if the post-processor's parts are broken
+  static TextFrame read(Json const& post_processor, std::filesystem::path const& path);
 };
 
 }  // namespace refrain::text

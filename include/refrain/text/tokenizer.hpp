@@ -9,8 +9,9 @@
 
 namespace refrain::text {
 
-/// A tokenizer.json of Hugging Face's kind, byte-level BPE with a regex split (Llama 3) or SentencePiece-type BPE with byte
-/// fallback (Llama 2): the same ids as the `tokenizers` library. What is not understood is refused by name.
+/// A tokenizer.json of Hugging Face's kind, byte-level BPE with a regex split (Llama 3) or SentencePiece-type BPE with
+/// byte fallback (Llama 2): the same ids as the `tokenizers` library gives, loaded by transformers 5. What is not
+/// understood is refused by name.
 class Tokenizer {
 public:
   /// From a folder with tokenizer.json (and tokenizer_config.json). @throws Error
@@ -19,7 +20,8 @@ public:
   /// Special tokens inside the text become their ids, as in tokenizers' encode. Does not add begin-of-text
   /// (add_special_tokens=False). Thread-safe. @throws Error if `text` is not UTF-8
   std::vector<int32_t> encode(std::string_view text) const;
-  /// `encode`, with what the file's post-processor puts around one text (add_special_tokens=True): begin-of-text for Llama.
+  /// `encode`, with what the file's post-processor puts around one text (add_special_tokens=True): begin-of-text for
+  /// Llama. @throws Error also if that post-processor is not understood
   std::vector<int32_t> encode_with_special(std::string_view text) const;
   /// Like Hugging Face's decode(skip_special_tokens); invalid bytes as U+FFFD.
   std::string decode(std::vector<int32_t> const& ids, bool skip_special) const;

@@ -11,7 +11,8 @@
 
 namespace refrain::text {
 
-/// tokenizer.json, with the two large parts of its model apart: hundreds of thousands of entries would be slow as a JSON tree.
+/// tokenizer.json, with the two large parts of its model apart: hundreds of thousands of entries would be slow as a
+/// JSON tree.
 struct TokenizerFile {
   std::filesystem::path path;
   Json rest;  ///< everything else; `model` lacks `vocab` and `merges`
@@ -22,12 +23,13 @@ struct TokenizerFile {
   static TokenizerFile read(std::filesystem::path const& path);
 };
 
-/// transformers 5 rebuilds a tokenizer of class LlamaTokenizer from its vocabulary and merges and does not use what else stands
-/// in tokenizer.json: does the same to `file` where tokenizer_config.json or config.json in `folder` names that class and
-/// tokenizer.json is not byte-level. @throws Error naming file and key
+/// transformers 5 rebuilds a tokenizer of class LlamaTokenizer from its vocabulary and merges and does not use the
+/// normalizer, pre_tokenizer and decoder of tokenizer.json: does the same to `file` where tokenizer_config.json or
+/// config.json in `folder` names that class and tokenizer.json is not byte-level. @throws Error naming file and key
 void apply_tokenizer_class(TokenizerFile& file, std::filesystem::path const& folder);
 
 /// An Error for a component of tokenizer.json that this program does not understand: "pre_tokenizer Digits".
-[[noreturn]] void refuse_component(std::filesystem::path const& path, std::string const& component, std::string const& what);
+[[noreturn]] void refuse_component(std::filesystem::path const& path, std::string const& component,
+                                   std::string const& what);
 
 }  // namespace refrain::text
