@@ -19,7 +19,7 @@ std::optional<Slice> intersection(Slice const& a, Slice const& b);
 void check_request(Slice const& slice, Shape const& shape, std::size_t element_size, std::size_t bytes, Place place);
 
 /// Cuts a box of `count` elements into pieces whose bytes follow each other in row-major order: each at most about
-/// `most_bytes`, its edges on multiples of `grain` (the chunks of a dataset; all ones: anywhere).
+/// `most_bytes`, its edges on multiples of `grain` (the chunks of a dataset; all ones: anywhere) where a grain fits.
 /// `piece` is relative to the box; `first` its first element's index in the box.
 void for_each_piece(Shape const& count, Shape const& grain, std::size_t element_size, int64_t most_bytes,
                     std::function<void(Slice const& piece, int64_t first)> const& visit);

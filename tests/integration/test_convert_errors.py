@@ -1,0 +1,246 @@
+"""Bad models and files: each gives its one line."""
+
+import json
+import os
+import shutil
+import subprocess
+
+import h5py
+import numpy as np
+import pytest
+from models import CONFIG, make_model, write_safetensors
+from refrain import ROOT, command, environment, fails, run
+
+AGAIN = "(the file is damaged or truncated; download it again)"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return make_model(tmp_path_factory.mktemp("model") / "hf")
+
+
+def refused(tmp_path, folder, line, **keywords):
+    fails("convert", "import", "--model", folder, "--out", tmp_path / "out", line=line, **keywords)
+    assert not (tmp_path / "out").exists() and not (tmp_path / "out.tmp").exists()
+
+
+def with_header(tmp_path, model, header, payload=b"\0" * 64):
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    shutil.copy(model / "config.json", folder)
+    write_safetensors(folder / "model.safetensors", header, payload)
+    return folder
+
+
+def entry(dtype="F32", shape=(4,), offsets=(0, 16)):
+    return {"dtype": dtype, "shape": list(shape), "data_offsets": list(offsets)}
+
+
+HEADERS = {
+    "enormous": ({"a": entry(shape=(2**62, 2**62))}, "the shape [4611686018427387904,4611686018427387904] needs more bytes than the file has", "a"),
+    "negative": ({"a": entry(shape=(-4,))}, "the shape [-4] is not made of counts", "a"),
+    "fraction": ({"a": entry(shape=(1.5,))}, "the shape [1.5] is not made of counts", "a"),
+    "outside": ({"a": entry(offsets=(0, 1000))}, "data_offsets [0,1000] lie outside the file's 64 bytes of data", "a"),
+    "lying": ({"a": entry(offsets=(0, 12))}, "data_offsets [0,12] do not hold a F32 tensor of [4]", "a"),
+    "backwards": ({"a": entry(offsets=(16, 0))}, "data_offsets [16,0] do not hold a F32 tensor of [4]", "a"),
+    "overlap": ({"a": entry(), "b": entry(offsets=(8, 24))}, "overlaps the tensor before it", "b"),
+    "gap": ({"a": entry(), "b": entry(offsets=(20, 36))}, "leaves a gap behind the tensor before it", "b"),
+    "short": ({"a": entry()}, "the tensors end at byte {end}, the file at {size}", ""),
+    "dtype": ({"a": entry(dtype="F8_E4M3", offsets=(0, 4))}, "dtype is F8_E4M3, supported are BF16, F16 and F32", "a"),
+    "keys": ({"a": {"dtype": "F32"}}, "the header has no 'shape' for the tensor", "a"),
+    "malformed": ({"a": entry(offsets=(0,))}, "the header's entry is malformed", "a"),
+    "twice": (b'{"a":{"dtype":"F32","shape":[8],"data_offsets":[0,32]},"a":{"dtype":"F32","shape":[8],"data_offsets":[32,64]}}',
+              "the tensor stands twice in the header", "a"),
+    "json": (b"{broken", "the header is not a JSON object", ""),
+    "list": (b"[]", "the header is not a JSON object", ""),
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_lying_safetensors(tmp_path, model, name):
+    header, problem, tensor = HEADERS[name]
+    folder = with_header(tmp_path, model, header)
+    file = folder / "model.safetensors"
+    size = file.stat().st_size
+    problem = problem.format(end=size - 48, size=size)
+    place = f"[{file}{':' + tensor if tensor else ''}]"
+    remedy = "(use an unquantized model)" if name == "dtype" else AGAIN
+    refused(tmp_path, folder, f"{problem} {place} {remedy}")
+
+
+def test_safetensors_that_are_none(tmp_path, model):
+    folder = with_header(tmp_path, model, {})
+    file = folder / "model.safetensors"
+    file.write_bytes(b"")
+    refused(tmp_path, folder, f"not a safetensors file: it has 0 bytes [{file}] {AGAIN}")
+    file.write_bytes(b"\xff" * 20)
+    refused(tmp_path, folder,
+            f"not a safetensors file: its header is said to have 18446744073709551615 bytes, the file has 20 [{file}] {AGAIN}")
+    shutil.copy(model / "model.safetensors", file)
+    os.truncate(file, file.stat().st_size - 1)
+    refused(tmp_path, folder, truncated_line(file))
+
+
+def header_size(file):
+    return 8 + int.from_bytes(file.read_bytes()[:8], "little")
+
+
+def truncated_line(file):
+    text = file.read_bytes()
+    begin = header_size(file)
+    last = json.loads(text[8:begin])["lm_head.weight"]
+    first, end = last["data_offsets"]
+    return f"data_offsets [{first},{end}] lie outside the file's {len(text) - begin} bytes of data [{file}:lm_head.weight] {AGAIN}"
+
+
+def test_index_and_files_disagree(tmp_path, model):
+    folder = tmp_path / "sharded"
+    folder.mkdir()
+    shutil.copy(model / "config.json", folder)
+    shutil.copy(model / "model.safetensors", folder / "model-00001-of-00001.safetensors")
+    names = [name for name in json.loads((model / "model.safetensors").read_bytes()[8:header_size(model / "model.safetensors")]) if name[0] != "_"]
+    index = folder / "model.safetensors.index.json"
+
+    def write(**changes):
+        index.write_text(json.dumps({"weight_map": {name: "model-00001-of-00001.safetensors" for name in names} | changes}))
+
+    index.write_text("{")
+    refused(tmp_path, folder, f"broken JSON: syntax error while parsing object key - unexpected end of input; expected string literal "
+            f"[{index}:line 1, column 2] (correct the file or make it again)")
+    write(missing="model-00002-of-00002.safetensors")
+    refused(tmp_path, folder, f"the index names model-00002-of-00002.safetensors, which is not there [{index}] (download the model again)")
+    write(missing="model-00001-of-00001.safetensors")
+    refused(tmp_path, folder, f"the index says the tensor is in model-00001-of-00001.safetensors, it is not [{index}:missing] (download the model again)")
+    write(missing="../model.safetensors")
+    refused(tmp_path, folder, f'the tensor\'s file is "../model.safetensors", not the name of a safetensors file [{index}:missing] (download the model again)')
+    dropped = names.pop()
+    write()
+    refused(tmp_path, folder, f"the tensor is in model-00001-of-00001.safetensors, the index does not say so [{index}:{dropped}] (download the model again)")
+
+
+def test_config_and_weights_disagree(tmp_path, model):
+    folder = shutil.copytree(model, tmp_path / "bad")
+    (folder / "config.json").write_text(json.dumps(CONFIG | {"vocab_size": 102}))
+    refused(tmp_path, folder, f"shape is [101, 32], config.json wants [102, 32] [{folder}:model.embed_tokens.weight] "
+            "(check that config.json belongs to these weights)")
+    (folder / "config.json").write_text(json.dumps(CONFIG | {"num_hidden_layers": 3}))
+    refused(tmp_path, folder, f"the model has no tensor model.layers.2.input_layernorm.weight [{folder}] "
+            "(check that config.json belongs to these weights)")
+    (folder / "config.json").write_text(json.dumps(CONFIG | {"attention_bias": True}))
+    refused(tmp_path, folder, f"'attention_bias' is true: bias in attention is not supported [{folder}/config.json:attention_bias] "
+            "(use a model without it)")
+    (folder / "config.json").write_text("")
+    refused(tmp_path, folder, f"the file is empty, where JSON is wanted [{folder}/config.json] (make it again)")
+    (folder / "config.json").unlink()
+    refused(tmp_path, folder, f"neither a checkpoint (no manifest.json) nor a Hugging Face folder (no config.json) [{folder}] "
+            "(give the folder of a model)")
+    (folder / "model.safetensors").unlink()
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    refused(tmp_path, folder, f"the folder has neither model.safetensors nor model.safetensors.index.json [{folder}] "
+            "(give a folder with safetensors weights (transformers' save_pretrained writes them))")
+    refused(tmp_path, folder / "config.json", f"--model names a file, where a folder is wanted [{folder}/config.json] (name a folder)", exit_code=2)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_nan_is_not_imported(tmp_path, ranks):
+    folder = make_model(tmp_path / "nan")
+    text = bytearray((folder / "model.safetensors").read_bytes())
+    text[-4:] = np.float32(np.nan).tobytes()
+    (folder / "model.safetensors").write_bytes(text)
+    prefix = "rank 0: " if ranks > 1 else ""
+    refused(tmp_path, folder, prefix + "holds NaN or Inf and is not written [/weights/lm_head.weight] "
+            "(look where the numbers break: a lower learning rate, fp32, or a sound model)", ranks=ranks)
+
+
+def hostile(tmp_path, name, make):
+    """An HDF5 file that says it is weights.v1, with what `make` puts into it."""
+    path = tmp_path / f"{name}.h5"
+    good = tmp_path / "good"
+    if not good.exists():
+        run("convert", "import", "--model", make_model(tmp_path / "model"), "--out", good)
+    shutil.copy(good / "weights-00001-of-00001.h5", path)
+    with h5py.File(path, "r+", libver=("v110", "v110")) as file:
+        make(file)
+    return path
+
+
+FOREIGN = "(files of ours never have this; do not use a file from a source you do not trust)"
+
+
+def test_hostile_hdf5(tmp_path):
+    other = tmp_path / "other.h5"
+    with h5py.File(other, "w") as file:
+        file["secret"] = np.arange(4)
+
+    def virtual(file):
+        layout = h5py.VirtualLayout(shape=(4,), dtype="<i4")
+        layout[:] = h5py.VirtualSource(str(other), "secret", shape=(4,))
+        file.create_virtual_dataset("weights/x", layout)
+
+    def enormous(file):
+        file.create_dataset("weights/x", shape=(2**40, 2**20), chunks=(1, 1024), dtype="<f4", fletcher32=True)
+
+    cases = {
+        "soft": (lambda file: file.__setitem__("weights/x", h5py.SoftLink("/weights/model.norm.weight")), "is a soft link", FOREIGN),
+        "external": (lambda file: file.__setitem__("weights/x", h5py.ExternalLink(str(other), "/secret")), "is a link into another file", FOREIGN),
+        "hard": (lambda file: file.__setitem__("weights/x", file["weights"]), "has more than one link", FOREIGN),
+        "storage": (lambda file: file.create_dataset("weights/x", shape=(4,), dtype="<f4", external=[(str(other), 0, 16)]),
+                    "keeps its values in another file", FOREIGN),
+        "virtual": (virtual, "is a virtual dataset", FOREIGN),
+        "filter": (lambda file: file.create_dataset("weights/x", data=np.zeros(64, "<f4"), chunks=(64,), compression="lzf"),
+                   "uses the filter number 32000", "(write it without, or with deflate, shuffle and fletcher32 only)"),
+        "enormous": (enormous, "says it has more values than the file holds", "(the file is damaged, truncated or unfinished; make it again)"),
+        "type": (lambda file: file.create_dataset("weights/x", data=np.zeros(4, "<u4")), "has a number type that is not one of ours", FOREIGN),
+        "strings": (lambda file: file.create_dataset("weights/x", data=["a", "b"]), "has a number type that is not one of ours", FOREIGN),
+        "schema": (lambda file: file.create_dataset("weights/x", data=np.zeros(4, "<i8"), fletcher32=True), "dtype is int64, the schema wants bf16 or fp16 or fp32",
+                   "(make the file again with refrain-convert import, refrain-train)"),
+        "contiguous": (lambda file: file.create_dataset("weights/x", data=np.zeros(4, "<f4")), "has no checksums", "(make the file again)"),
+    }
+    for name, (make, problem, remedy) in cases.items():
+        path = hostile(tmp_path, name, make)
+        where = "/weights" if name == "hard" else "/weights/x"
+        fails("convert", "verify", path, line=f"{problem} [{path}:{where}] {remedy}")
+
+
+def test_files_of_no_kind(tmp_path):
+    missing = tmp_path / "none"
+    fails("convert", "verify", missing, line=f"does not exist [{missing}] (check the path)")
+    fails("convert", "verify", tmp_path, line=f"neither a checkpoint (no manifest.json) nor a run folder (no run.json) [{tmp_path}] "
+          "(give a folder that Refrain wrote)")
+    path = tmp_path / "x.h5"
+    path.write_bytes(b"")
+    fails("convert", "verify", path, line=f"the file is empty [{path}] (make it again)")
+    path.write_bytes(b"text")
+    fails("convert", "verify", path, line=f"not an HDF5 file [{path}] (give a file that Refrain wrote)")
+    with h5py.File(path, "w") as file:
+        file["a"] = 1
+    fails("convert", "verify", path, line=f"the file has no root attribute 'schema' [{path}] (give a file that Refrain wrote)")
+    with h5py.File(path, "w") as file:
+        file.attrs["schema"] = np.bytes_("pairs.v7")
+        file.attrs["provenance"] = np.bytes_("{}")
+    done = run("convert", "verify", path, exit_code=1)
+    assert "pairs.v7" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(not ROOT, reason="becoming another user needs root")
+def test_no_permission(tmp_path, model):
+    """As an unprivileged user: a model that may not be read, a folder that may not be written."""
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents:
+        if parent.stat().st_uid == 0 and str(parent) not in ("/", "/tmp"):
+            parent.chmod(0o755)
+    folder = shutil.copytree(model, tmp_path / "hf")
+    (folder / "model.safetensors").chmod(0o600)
+    words = command("convert", "import", "--model", folder, "--out", tmp_path / "out")
+    become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    probe = subprocess.run([*become, "test", "-x", words[0]])
+    if probe.returncode != 0:
+        pytest.skip("another user cannot reach the programs here")
+    done = subprocess.run([*become, *words], env=environment(), capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == (f"refrain-convert: cannot read the file: Permission denied [{folder}/model.safetensors] "
+                           "(check who owns it and its permissions)\n")
+    (folder / "model.safetensors").chmod(0o644)
+    done = subprocess.run([*become, *words], env=environment(), capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == f"refrain-convert: cannot make the folder: Permission denied [{tmp_path}/out.tmp] (check the path and its permissions)\n"
