@@ -97,7 +97,11 @@ is_libtorch() { [[ -f $1/include/ATen/ATen.h && -f $1/lib/libtorch_cpu.so ]]; }
 # Whether all that the library stands on is found: wheels for CUDA need others beside them.
 is_complete() { ! ldd "$1/lib/libtorch_cpu.so" | grep -q 'not found'; }
 
-venv_package() { find "$deps/python/lib" -maxdepth 3 -path "*/site-packages/$1" 2> /dev/null | head -n 1; }
+# The folder of an installed wheel, or nothing.
+venv_package() {
+  local found=("$deps"/python/lib/python*/site-packages/"$1")
+  if [[ -d ${found[0]} ]]; then echo "${found[0]}"; fi
+}
 
 pip_install() { run_logged "$deps/log/pip.log" "$deps/python/bin/python" -m pip install -q "${pip_from[@]}" "$@"; }
 
