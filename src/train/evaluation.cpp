@@ -59,7 +59,9 @@ std::string language_table(Json const& before, Json const& after) {
   std::vector<std::vector<std::string>> rows;
   if (ranked) rows.push_back({"language", "pairs", "accuracy", "margin", "log p accuracy before", "after", "loss"});
   else rows.push_back({"language", "pairs", "loss before", "after"});
-  auto const number = [](Json const& row, char const* key) { return formatted("%.3f", row.at(key).get<double>()); };
+  auto const number = [](Json const& row, char const* key) {
+    return row.contains(key) ? formatted("%.3f", row.at(key).get<double>()) : std::string("-");
+  };
   auto const add = [&](std::string const& name, Json const& was, Json const& is) {
     std::string const pairs = format_count(is.at("pairs").get<int64_t>());
     if (ranked)
@@ -68,8 +70,8 @@ std::string language_table(Json const& before, Json const& after) {
     else rows.push_back({name, pairs, number(was, "loss"), number(is, "loss")});
   };
   for (auto const& [language, row] : after.at("languages").items())
-    add(language.empty() ? "-" : language, before.at("languages").at(language), row);
-  add("all", before.at("all"), after.at("all"));
+    add(language.empty() ? "-" : language, before.is_null() ? Json() : before.at("languages").at(language), row);
+  add("all", before.is_null() ? Json() : before.at("all"), after.at("all"));
   return format_table(rows);
 }
 

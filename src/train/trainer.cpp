@@ -231,8 +231,9 @@ void Trainer::finish() {
 
 void Trainer::say_language_table(Json const& after) const {
   if (parts_.folder == nullptr) return;
-  Json const before = read_json(parts_.options.run_dir / "eval.json").at("before");
-  log_line("held-out pairs\n" + language_table(before, after));
+  // A run that went on from another one's checkpoint has no evaluation before its first step.
+  Json const all = read_json(parts_.options.run_dir / "eval.json");
+  log_line("held-out pairs\n" + language_table(all.contains("before") ? all.at("before") : Json(), after));
 }
 
 }  // namespace refrain::train

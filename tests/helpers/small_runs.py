@@ -30,7 +30,10 @@ def write_pairs(path, count, seed=5, languages=("de", "en"), vocabulary=VOCABULA
              "lang": languages[i % len(languages)], "row_id": i, "id": f"pair-{i}"} for i in range(count)]
     source = path.with_suffix(".jsonl")
     source.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    run("shard", "--pairs", source, "--tokenizer", path.parent, "--configuration", "all", "--out", path)
+    known = path.with_suffix(".known")  # ready ids need no tokenizer, only the number of tokens
+    known.mkdir(exist_ok=True)
+    (known / "config.json").write_text(json.dumps({**MODEL, "vocab_size": vocabulary}))
+    run("shard", "--pairs", source, "--tokenizer", known, "--configuration", "all", "--out", path)
     return path
 
 

@@ -24,7 +24,7 @@ Evaluation evaluate(PairPass& pass, PairSet const& set, BatchOptions const& batc
 /// (so that they say something before the first step, too).
 Json evaluation_record(Evaluation const& evaluation, int64_t step, Options const& options);
 
-/// A row a language and one for all: accuracy and margin before and after.
+/// A row a language and one for all: accuracy and margin after, and what there was before (null: not known).
 std::string language_table(Json const& before, Json const& after);
 
 }  // namespace refrain::train
