@@ -100,7 +100,8 @@ void PreTokenizer::run(std::size_t step, std::string_view text, bool at_start, R
   } else {
     auto const& metaspace = std::get<Metaspace>(steps_[step]);
     std::string marked = replace_all(text, " ", metaspace.mark);
-    bool const wanted = at_start ? metaspace.prepend != PrependScheme::never : metaspace.prepend == PrependScheme::always;
+    bool const always = metaspace.prepend == PrependScheme::always;
+    bool const wanted = always || (at_start && metaspace.prepend == PrependScheme::first);
     if (wanted && !marked.starts_with(metaspace.mark)) marked.insert(0, metaspace.mark);
     std::string_view rest = marked;
     if (metaspace.split)

@@ -14,8 +14,8 @@ struct TextFrame {
   std::vector<int32_t> before, after;
   std::string unknown;  ///< type of a post-processor that is not understood; only using the frame is an error then
 
-  /// From the post-processor of tokenizer.json alone: transformers 5 does not look at add_bos_token and add_eos_token in
-  /// tokenizer_config.json where there is a tokenizer.json. @throws Error if the post-processor's parts are broken
+  /// From the post-processor of tokenizer.json alone: transformers 5 does not look at add_bos_token and add_eos_token
+  /// of tokenizer_config.json where there is a tokenizer.json. @throws Error if the post-processor's parts are broken
   static TextFrame read(Json const& post_processor, std::filesystem::path const& path);
 };
 

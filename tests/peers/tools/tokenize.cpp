@@ -1,8 +1,8 @@
 // refrain-tokenize FOLDER [--template NAME] [--special] [--skip-special] [--repeat N]: for the tests; not installed.
 //
-// Reads JSON lines and writes one JSON line for each: of a string its ids (with --special those of add_special_tokens), of
-// {"turns": [{role, content}...], "generation": bool} {"text", "ids"} as the chat template gives them, of a list of ids
-// its text; or {"error"}. With --repeat the lines are strings, encoded N times over by one thread, and the seconds that
+// Reads JSON lines and writes one JSON line for each: of a string its ids (with --special those of add_special_tokens),
+// of {"turns": [{role, content}...], "generation": bool} {"text", "ids"} as the chat template gives them, of a list of
+// ids its text; or {"error"}. With --repeat the lines are strings, encoded N times over by one thread, and the seconds that
 // each time took are written instead.
 #include <refrain/base/error.hpp>
 #include <refrain/base/json_file.hpp>
@@ -82,7 +82,8 @@ int run(int argc, char** argv) {
       for (std::string const& text : texts) ids += tokenizer.encode(text).size();
       seconds.push_back(seconds_since(begin));
     }
-    std::cout << Json{{"load_seconds", load_seconds}, {"seconds", seconds}, {"ids", ids / options.repeat}}.dump() << "\n";
+    Json const times = {{"load_seconds", load_seconds}, {"seconds", seconds}, {"ids", ids / options.repeat}};
+    std::cout << times.dump() << "\n";
   }
   return 0;
 }
