@@ -78,6 +78,7 @@ void OptionTable::print_help(std::ostream& out) const {
   print_entry(out, "--config FILE", "an INI file that sets any of these; the command line wins");
   print_entry(out, "--help", "this text");
   print_entry(out, "--version", "version, git revision and libraries");
+  print_entry(out, "--help-markdown", "the options of all commands, as in docs/options.md");
 }
 
 void OptionTable::print_version(std::ostream& out) const {

@@ -20,7 +20,9 @@ namespace po = boost::program_options;
 constexpr auto long_only = po::command_line_style::allow_long | po::command_line_style::long_allow_adjacent |
                            po::command_line_style::long_allow_next;
 
-bool is_builtin(std::string const& name) { return name == "help" || name == "version" || name == "config"; }
+bool is_builtin(std::string const& name) {
+  return name == "help" || name == "version" || name == "config" || name == "help-markdown";
+}
 
 }  // namespace
 

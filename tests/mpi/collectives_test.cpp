@@ -3,6 +3,7 @@
 #include <refrain/comm/collectives.hpp>
 
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <vector>
@@ -164,4 +165,22 @@ TEST_CASE("a group is made of any part of the world, and empty buffers are fine"
   group->all_reduce(buffer(none, DType::fp32), ReduceOp::sum, Lane::compute);
   group->all_gather(buffer(none, DType::fp32), buffer(none, DType::fp32), Lane::gather);
   group->reduce_scatter(buffer(none, DType::fp32), buffer(none, DType::fp32), Lane::reduce);
+}
+
+TEST_CASE("transfers of more than 2^31 bytes arrive whole") {
+  Communicator const world = Communicator::world();
+  if (!std::getenv("REFRAIN_TEST_LONG") || world.size() != 2) return;  // 7 GB of memory
+  auto const group = mpi_collectives(world);
+  std::size_t const n = (std::size_t{1} << 30) + 12'345;
+  std::vector<uint8_t> mine(n), all(2 * n);
+  auto const byte = [](std::size_t rank, std::size_t i) { return static_cast<uint8_t>((i * 2654435761u >> 13) + rank); };
+  for (std::size_t i = 0; i < n; ++i) mine[i] = byte(static_cast<std::size_t>(world.rank()), i);
+  group->all_gather(buffer(all, DType::uint8), buffer(mine, DType::uint8), Lane::gather);
+  std::size_t wrong = 0;
+  for (std::size_t i = 0; i < 2 * n; ++i) wrong += all[i] != byte(i / n, i % n);
+  CHECK(wrong == 0);
+  if (world.rank() == 1) all.assign(all.size(), 0);
+  group->broadcast(buffer(all, DType::uint8), 0, Lane::gather);
+  for (std::size_t i = 0; i < 2 * n; ++i) wrong += all[i] != byte(i / n, i % n);
+  CHECK(wrong == 0);
 }

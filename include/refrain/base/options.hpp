@@ -43,8 +43,8 @@ struct Range {
 /// The options of one job, declared once and bound to the fields of its options struct. They give parsing, `--help`,
 /// `--config FILE`, the record kept in every output, and the reference page of docs/.
 ///
-/// Options declared before the first `command` belong to all commands. `--help`, `--version` and `--config` are there
-/// by themselves.
+/// Options declared before the first `command` belong to all commands. `--help`, `--version`, `--config` and
+/// `--help-markdown` are there by themselves.
 class OptionTable {
 public:
   /// `program` is the name without "refrain-".
@@ -88,7 +88,7 @@ public:
   /// The option declared last must be given.
   OptionTable& required();
 
-  /// Sets the bound fields. Prints and returns false for `--help` and `--version`.
+  /// Sets the bound fields. Prints and returns false for `--help`, `--version` and `--help-markdown`.
   /// @throws UsageError naming the option, the value and what would be right
   bool parse(int argc, char const* const* argv, std::ostream& out);
 

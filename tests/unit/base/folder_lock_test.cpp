@@ -14,6 +14,7 @@
 
 #include <chrono>
 #include <thread>
+#include <vector>
 
 using namespace refrain;
 namespace fs = std::filesystem;
@@ -96,59 +97,51 @@ TEST_CASE("wait gets the lock when the holder releases it") {
   CHECK(exit_of(pid) == 0);
 }
 
+namespace {
+
+/// Processes that start together and each try once. Who gets the lock keeps it until all have tried.
+int winners_of(Folder const& folder, int rivals) {
+  fs::path const go = folder.path / "go", tried = folder.path / "tried";
+  fs::create_directory(tried);
+  auto const all_tried = [&] { return std::distance(fs::directory_iterator(tried), fs::directory_iterator()) == rivals; };
+  std::vector<pid_t> pids;
+  for (int i = 0; i < rivals; ++i)
+    pids.push_back(child([&] {
+      while (!fs::exists(go)) std::this_thread::sleep_for(1ms);
+      auto const note = [&] { fs::create_directory(tried / std::to_string(::getpid())); };
+      try {
+        FolderLock const lock = FolderLock::acquire(folder.lock());
+        note();
+        while (!all_tried()) std::this_thread::sleep_for(1ms);
+        lock.require_held();
+        return 1;
+      } catch (Error const&) {
+        note();
+        return 0;
+      }
+    }));
+  write_file_atomically(go, "");
+  int winners = 0;
+  for (pid_t const pid : pids) winners += exit_of(pid);
+  fs::remove(go);
+  fs::remove_all(tried);
+  CHECK(fs::is_empty(folder.path));
+  return winners;
+}
+
+}  // namespace
+
 TEST_CASE("the lock of a dead process is taken over at once, by exactly one of those who try together") {
   Folder const folder;
   for (int round = 0; round < 20; ++round) {
     leave_dead_lock(folder.lock());
-    constexpr int rivals = 4;
-    fs::path const go = folder.path / "go";
-    pid_t pids[rivals];
-    for (pid_t& pid : pids)
-      pid = child([&] {
-        while (!fs::exists(go)) std::this_thread::sleep_for(1ms);
-        try {
-          FolderLock const lock = FolderLock::acquire(folder.lock());
-          std::this_thread::sleep_for(150ms);  // longer than the others need to try
-          lock.require_held();
-          return 10;
-        } catch (Error const&) {
-          return 20;
-        }
-      });
-    write_file_atomically(go, "");
-    int winners = 0, losers = 0;
-    for (pid_t const pid : pids) {
-      int const code = exit_of(pid);
-      winners += code == 10;
-      losers += code == 20;
-    }
-    CHECK(winners == 1);
-    CHECK(losers == rivals - 1);
-    fs::remove(go);
-    CHECK(fs::is_empty(folder.path));
+    CHECK(winners_of(folder, 4) == 1);
   }
 }
 
 TEST_CASE("of those who start together on a free folder exactly one gets the lock") {
   Folder const folder;
-  for (int round = 0; round < 20; ++round) {
-    fs::path const go = folder.path / "go";
-    pid_t pids[2];
-    for (pid_t& pid : pids)
-      pid = child([&] {
-        while (!fs::exists(go)) std::this_thread::sleep_for(1ms);
-        try {
-          FolderLock const lock = FolderLock::acquire(folder.lock());
-          std::this_thread::sleep_for(100ms);
-          return 10;
-        } catch (Error const&) {
-          return 20;
-        }
-      });
-    write_file_atomically(go, "");
-    CHECK(exit_of(pids[0]) + exit_of(pids[1]) == 30);
-    fs::remove(go);
-  }
+  for (int round = 0; round < 20; ++round) CHECK(winners_of(folder, 2) == 1);
 }
 
 TEST_CASE("a pid that is used again does not keep a lock alive") {
