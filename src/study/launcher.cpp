@@ -19,7 +19,7 @@ std::string telling_line(std::string const& text) {
   return first;
 }
 
-Words choose_srun(Allocation const& allocation, std::filesystem::path const& probe) {
+Words choose_srun(Allocation const& allocation, std::filesystem::path const& probe, Variables const& variables) {
   auto const listing = run_captured({"srun", "--mpi=list"}, Stderr::capture);
   auto const types = mpi_types(listing.text);
   if (types.empty())
@@ -31,7 +31,9 @@ Words choose_srun(Allocation const& allocation, std::filesystem::path const& pro
     if (allocation.tasks == 1) return line;
     auto trial = line;
     trial.insert(trial.end(), {"--time=5", probe.string()});
-    auto const answer = run_captured(trial, Stderr::capture, {{"REFRAIN_CHECK_WORLD", std::to_string(allocation.tasks)}});
+    auto trial_variables = variables;
+    trial_variables["REFRAIN_CHECK_WORLD"] = std::to_string(allocation.tasks);
+    auto const answer = run_captured(trial, Stderr::capture, trial_variables);
     if (answer.code == 0) return line;
     said += (said.empty() ? "" : "; ") + type + ": " + telling_line(answer.text);
   }
@@ -70,11 +72,13 @@ Launcher choose_launcher(std::string const& wanted, std::optional<Allocation> co
   int const ranks = allocation ? allocation->tasks : tensor_parallel;
   if (allocation && current_environment().count("OMP_NUM_THREADS") == 0)
     launcher.variables["OMP_NUM_THREADS"] = std::to_string(allocation->cpus_per_task);
+  // The job's CPUs a GPU would contradict srun's CPUs a task: newer Slurms refuse the two together.
+  if (allocation && current_environment().count("SLURM_CPUS_PER_GPU") > 0) launcher.variables["SLURM_CPUS_PER_GPU"] = "";
 
   if (wanted == "srun" && !allocation)
     throw Error("the launcher is srun, but this is no Slurm job", "start it by sbatch, or give --launcher \"mpirun -n 2\"");
   if (wanted == "srun" || (wanted.empty() && allocation))
-    launcher.words = choose_srun(*allocation, probe);
+    launcher.words = choose_srun(*allocation, probe, launcher.variables);
   else if (wanted == "mpirun" || (wanted.empty() && ranks > 1))
     launcher.words = {"mpirun", "-n", std::to_string(ranks)};
   else

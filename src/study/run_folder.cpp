@@ -60,9 +60,10 @@ Ending RunFolder::classify(int exit_code, std::string const& status_before) cons
 
 void RunFolder::mark_failed(std::string const& error) const try {
   auto const file = path_ / "status.json";
-  if (!fs::exists(file) || state() == "failed") return;
+  if (!fs::is_directory(path_) || state() == "failed") return;
   auto const lock = FolderLock::acquire(path_ / "lock");
-  auto status = checkpoint::read_sealed_json(file);
+  Json status{{"state", ""}, {"step", 0}};
+  if (fs::exists(file)) status = checkpoint::read_sealed_json(file);
   status["state"] = "failed";
   status["error"] = error;
   checkpoint::write_sealed_json(file, status);

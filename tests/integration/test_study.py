@@ -41,6 +41,7 @@ signal.signal(signal.SIGUSR1, stop)
 step = json.loads(status.read_text())["step"] if status.exists() else 0
 fake = os.environ.get("FAKE", "")
 if fake == "fail": sys.exit(1)
+if fake == "killed early": os.kill(os.getpid(), signal.SIGKILL)
 say("running", step)
 if fake == "killed": os.kill(os.getpid(), signal.SIGKILL)
 if fake == "wait":
@@ -183,8 +184,9 @@ def wait_for(project, line):
     pytest.fail(f"no {line!r} in {calls(project)}")
 
 
-def test_a_step_that_dies_is_told_in_status_json(project):
-    _, err = member(project, exit_code=1, FAKE="killed")
+@pytest.mark.parametrize("fake", ["killed", "killed early"])
+def test_a_step_that_dies_is_told_in_status_json(project, fake):
+    _, err = member(project, exit_code=1, FAKE=fake)
     assert last_line(err) == (f"training ended with exit code 137 (signal 9) [{run_dir(project)}] "
                               "(its lines are above; the same command goes on from the last checkpoint)")
     status = json.loads((run_dir(project) / "status.json").read_text())

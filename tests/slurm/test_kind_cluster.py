@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from cluster import PATIENCE, Cluster, Site, starts, status, wait_for_step, wait_until, weights
+from cluster import Cluster, Site, first_steps, read_tensors, starts, status, wait_for_step, wait_until, weights
 
 LONG_RUN = "--max-steps 12 --epochs 12 --global-batch-pairs 16 --checkpoint-every 3 --timeout 300"
 TWO_NODES = ("--nodes=2", "--ntasks-per-node=2")
@@ -30,7 +30,10 @@ def undisturbed(site, tmp_path_factory):
     run = site.run_dir("dpo_8b_balanced", runs="undisturbed")
     assert status(run)["state"] == "finished", site.log("dpo_8b_balanced", job, 0)
     assert [start["ending"] for start in starts(run)] == ["finished"]
-    return weights(run, tmp_path_factory.mktemp("export") / "undisturbed")
+    result = weights(run, tmp_path_factory.mktemp("export") / "undisturbed")
+    before = read_tensors(site.model)
+    assert result.keys() == before.keys() and all(result[name] != before[name] for name in result)  # there is something to compare
+    return result
 
 
 def disturbed(site, name, *options):
@@ -69,6 +72,7 @@ def test_a_time_limit_requeues_and_the_weights_are_the_undisturbed_runs(site, un
     site.cluster.wait(f"{job}_0", "COMPLETED", "FAILED")
     assert [start["ending"] for start in starts(run)] == ["stopped", "finished"], site.log("dpo_8b_balanced", job, 0)
     assert 4 <= starts(run)[0]["step"] < 12
+    assert first_steps(run) == [0, starts(run)[0]["step"]]
     assert weights(run, tmp_path / "export") == undisturbed
 
 
@@ -92,6 +96,7 @@ def test_a_killed_rank_ends_its_job_and_the_next_start_goes_on(site, undisturbed
     again, _ = disturbed(site, "killed rank")
     site.cluster.wait(f"{again}_0", "COMPLETED", "FAILED")
     assert status(run)["state"] == "finished", site.log("dpo_8b_balanced", again, 0)
+    assert first_steps(run)[1] >= 3  # the last checkpoint before the kill
     assert weights(run, tmp_path / "export") == undisturbed
 
 

@@ -4,12 +4,12 @@ import subprocess
 
 import pytest
 
-from cluster import Cluster, Site, starts, status, wait_for_step, wait_until, weights
+from cluster import Cluster, Site, first_steps, starts, status, wait_for_step, weights
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    with Cluster("--nodes", 4, "--cpus", 4, "--unkind") as started:
+    with Cluster("--nodes", 4, "--cpus", 4, "--gpus", 4, "--unkind") as started:
         yield started
 
 
@@ -31,15 +31,51 @@ def test_the_cluster_is_unkind(cluster):
         assert line in settings
 
 
-@pytest.mark.parametrize("answer", ["succeeds", "fails"])
-def test_the_large_script_runs_unchanged_where_flock_lies(site, lying_flock, answer):
-    script = {"succeeds": "dpo_70b_balanced", "fails": "dpo_70b_english_only"}[answer]
-    job = site.submit(script, LD_PRELOAD=lying_flock, LYING_FLOCK=answer)
+def lies(library, answer, folder):
+    """Variables of a job whose programs all get lies from flock."""
+    return {"LD_PRELOAD": library, "LYING_FLOCK": answer, "LYING_FLOCK_SEEN": folder / f"seen by {answer}"}
+
+
+def finished(site, script, job):
+    """Waits for both members; their logs."""
     for index, learning_rate in ((0, "1e-6"), (1, "5e-7")):
         site.cluster.wait(f"{job}_{index}", "COMPLETED", "FAILED")
         assert status(site.run_dir(script, learning_rate))["state"] == "finished", site.log(script, job, index)
-    logs = site.log(script, job, 0) + site.log(script, job, 1)
-    assert logs.count("making pairs.h5") == 1
+    return site.log(script, job, 0) + site.log(script, job, 1)
+
+
+def test_the_large_script_runs_unchanged_where_flock_fails(site, lying_flock, tmp_path):
+    job = site.submit("dpo_70b_balanced", **lies(lying_flock, "fails", tmp_path))
+    assert finished(site, "dpo_70b_balanced", job).count("making pairs.h5") == 1
+    seen = (tmp_path / "seen by fails").read_text().split()
+    assert seen.count("refrain-train") == 32 and "refrain-shard" in seen and "refrain-study" in seen
+
+
+def test_members_on_two_hosts_shard_once_where_flock_always_succeeds(site, lying_flock, tmp_path):
+    # Memory is counted, so each member has nodes of its own and both start at the same time.
+    job = site.submit("dpo_8b_sk", "--ntasks-per-node=2", REFRAIN_TENSOR_PARALLEL=2, **lies(lying_flock, "succeeds", tmp_path))
+    assert finished(site, "dpo_8b_sk", job).count("making pairs.h5") == 1
+    hosts = [starts(site.run_dir("dpo_8b_sk", learning_rate))[0]["host"] for learning_rate in ("1e-6", "5e-7")]
+    assert len(set(hosts)) == 2
+
+
+def test_a_gpu_partition_as_the_example_of_the_site_file_asks_for_it(site):
+    job = site.submit("dpo_8b_lv", "--array=0", "--nodes=2", "--ntasks-per-node=2", REFRAIN_TENSOR_PARALLEL=2, SBATCH_GRES="gpu:4",
+                      SBATCH_CPUS_PER_GPU=1, SBATCH_MEM_PER_NODE=0)
+    assert site.cluster.wait(f"{job}_0", "COMPLETED", "FAILED")["JobState"] == "COMPLETED", site.log("dpo_8b_lv", job, 0)
+    assert "--cpus-per-task=2 " in site.log("dpo_8b_lv", job, 0)
+
+    # A GRES alone comes with one CPU a task or less, which is said before srun refuses it, or suffices.
+    job = site.submit("dpo_8b_lt", "--array=0", "--nodes=2", "--ntasks-per-node=2", REFRAIN_TENSOR_PARALLEL=2, SBATCH_GRES="gpu:4")
+    assert site.cluster.wait(f"{job}_0", "COMPLETED", "FAILED")["JobState"] == "COMPLETED", site.log("dpo_8b_lt", job, 0)
+
+
+def test_mpirun_as_the_launcher(site):
+    script = "dpo_8b_cs"
+    job = site.submit(script, "--array=0", "--nodes=2", "--ntasks-per-node=2", REFRAIN_TENSOR_PARALLEL=2, REFRAIN_LAUNCHER="mpirun",
+                      OMPI_ALLOW_RUN_AS_ROOT=1, OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1)
+    assert site.cluster.wait(f"{job}_0", "COMPLETED", "FAILED")["JobState"] == "COMPLETED", site.log(script, job, 0)
+    assert "mpirun -n 4 " in site.log(script, job, 0)
 
 
 def test_where_requeue_is_refused_the_index_is_submitted_again(site, tmp_path):
@@ -57,6 +93,7 @@ def test_where_requeue_is_refused_the_index_is_submitted_again(site, tmp_path):
     again = log.partition("submitted again as job ")[2].split()[0]
     site.cluster.wait(f"{again}_0", "COMPLETED", "FAILED")
     assert [start["ending"] for start in starts(run)] == ["stopped", "finished"], site.log(script, job, 0)
+    assert first_steps(run) == [0, starts(run)[0]["step"]]
     record = site.cluster.record(f"{again}_0")
     assert (record["NumNodes"], record["TimeLimit"], record["MinMemoryNode"]) == ("2", "01:00:00", "1000M")
     assert str(site.submit_folder) in site.cluster.login("scontrol", "show", "job", f"{again}_0")

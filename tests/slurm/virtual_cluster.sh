@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # A real Slurm of several hosts on this machine, for the tests and for trying scripts out.
 #
-#   virtual_cluster.sh start DIR [--nodes 2] [--cpus 4] [--memory-mib 4000] [--unkind] [--set KEY=VALUE]... [--owner PID]
+#   virtual_cluster.sh start DIR [--nodes 2] [--cpus 4] [--memory-mib 4000] [--gpus 0] [--unkind] [--set KEY=VALUE]... [--owner PID]
 #   virtual_cluster.sh exec DIR COMMAND...      on the login host, where sbatch, squeue, scontrol answer
 #   virtual_cluster.sh node DIR N COMMAND...    on node N
 #   virtual_cluster.sh stop DIR
 #
 # A host is one process tree in namespaces of its own (network, mounts, host name, processes, shared memory) under an
 # init that is killed to switch the host off. Nothing outlives those processes: no named namespace, no interface, no
-# file but DIR, and the machine's own munge and Slurm are not touched. CPUs are counted, not real.
+# file but DIR, and the machine's own munge and Slurm are not touched. CPUs and GPUs are counted, not real.
 #
 # --unkind  what sites have and a default set-up hides: no requeue unless asked for, no default MPI type, memory
 #           counted, so that two jobs share no node unless they say how much they need
@@ -98,22 +98,29 @@ MailProg=/bin/true"
     if (( unkind )); then printf '%s\n' JobRequeue=0 MpiDefault=none SelectTypeParameters=CR_CPU_Memory; fi
     printf '%s\n' "${settings[@]}"
   } | tac | awk -F= 'NF && !seen[$1]++' | tac > "$dir/slurm.conf"  # the last of a key counts
+  local gres=''
+  if (( gpus > 0 )); then
+    echo "GresTypes=gpu" >> "$dir/slurm.conf"
+    gres=" Gres=gpu:$gpus"
+    for ((i = 0; i < gpus; i++)); do : > "$dir/gpu$i"; done
+    echo "Name=gpu File=$dir/gpu[0-$((gpus - 1))]" > "$dir/gres.conf"
+  fi
   for ((i = 1; i <= nodes; i++)); do
-    echo "NodeName=n$i NodeAddr=$network.$((i + 1)) CPUs=$cpus RealMemory=$memory" >> "$dir/slurm.conf"
+    echo "NodeName=n$i NodeAddr=$network.$((i + 1)) CPUs=$cpus RealMemory=$memory$gres" >> "$dir/slurm.conf"
   done
   echo "PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO" >> "$dir/slurm.conf"
 }
 
 start() {
-  local nodes=2 cpus=4 memory=4000 unkind=0 owner='' settings=('') i
+  local nodes=2 cpus=4 memory=4000 gpus=0 unkind=0 owner='' settings=('') i
   while (( $# )); do
     case $1 in
       --unkind) unkind=1; shift; continue ;;
-      --nodes | --cpus | --memory-mib | --set | --owner) (( $# > 1 )) || die "$1 needs a value" 2 ;;
+      --nodes | --cpus | --memory-mib | --gpus | --set | --owner) (( $# > 1 )) || die "$1 needs a value" 2 ;;
       *) die "unknown option $1" 2 ;;
     esac
     case $1 in
-      --nodes) nodes=$2 ;; --cpus) cpus=$2 ;; --memory-mib) memory=$2 ;; --owner) owner=$2 ;; --set) settings+=("$2") ;;
+      --nodes) nodes=$2 ;; --cpus) cpus=$2 ;; --memory-mib) memory=$2 ;; --gpus) gpus=$2 ;; --owner) owner=$2 ;; --set) settings+=("$2") ;;
     esac
     shift 2
   done
