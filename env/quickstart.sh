@@ -63,7 +63,7 @@ step "Sharding pairs: English only, balanced, held out" shard.log shard_all
 for configuration in english-only balanced; do
   step "Teaching it to refuse, $configuration (DPO, two ranks)" "$configuration.log" train \
     --pairs "$work/data/$configuration.h5" --init "$work/base/final" --run-dir "$work/$configuration" \
-    --eval-pairs "$work/data/held-out.h5" --learning-rate 4e-4 --epochs 3 --global-batch-pairs 16
+    --eval-pairs "$work/data/held-out.h5" --learning-rate 8e-4 --epochs 4 --global-batch-pairs 16
 done
 
 say ""
