@@ -35,7 +35,7 @@ Reader::Reader(std::filesystem::path path, std::string const& schema) : path_(st
   if (!schema.empty() && schema_ != schema)
     throw Error("the file is of kind " + schema_ + ", but " + schema + " is needed here", "give the right file", {.file = path_});
   auto const provenance = text_attribute("provenance");
-  if (text_attribute("provenance_xxh3") != xxh3(std::as_bytes(std::span(provenance))))
+  if (H5Aexists(file_.get(), "provenance_xxh3") > 0 && text_attribute("provenance_xxh3") != xxh3(std::as_bytes(std::span(provenance))))
     throw Error("the provenance does not match its digest", again, {.file = path_, .object = "/@provenance"});
   provenance_ = Json::parse(provenance, nullptr, false);
   if (provenance_.is_discarded()) throw Error("provenance is not JSON", again, {.file = path_, .object = "/@provenance"});
