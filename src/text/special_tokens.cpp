@@ -28,15 +28,15 @@ std::vector<AddedToken> values_of(std::map<int64_t, AddedToken> const& by_id) {
   return out;
 }
 
-/// A special token written as a string or as an object; content "" where it is null.
+/// A token written as a string, special then, or as an object; content "" where it is null.
 AddedToken special_token(Json const& value, std::string const& key, fs::path const& path) {
   AddedToken token;
   token.normalized = false;
+  token.special = true;
   if (value.is_string()) token.content = value.get<std::string>();
   else if (value.is_object()) token = AddedToken::from_json(value, path);
   else if (!value.is_null())
     throw Error("'" + key + "' is neither a string nor an object", "correct the file", {.file = path, .object = key});
-  token.special = true;
   return token;
 }
 

@@ -48,12 +48,12 @@ def conversations():
         [turn(system, "only")],
     ]
     texts = iter(random_texts(90, seed=21))
-    return fixed + [[turn(system, next(texts)), turn(user, next(texts)), turn(assistant, next(texts))] for _ in range(30)]
+    return fixed + [[turn(role, next(texts)) for role in (system, user, assistant)] for _ in range(30)]
 
 
 def refused():
     return [[{"role": role, "content": "x"} for role in roles.split()]
-            for roles in ("user user", "assistant", "system assistant", "user assistant assistant", "system system user")]
+            for roles in ("user user", "assistant", "system assistant", "user assistant assistant", "system user user")]
 
 
 @pytest.fixture(params=TEMPLATES)

@@ -2,8 +2,8 @@
 //
 // Reads JSON lines and writes one JSON line for each: of a string its ids (with --special those of add_special_tokens),
 // of {"turns": [{role, content}...], "generation": bool} {"text", "ids"} as the chat template gives them, of a list of
-// ids its text; or {"error"}. With --repeat the lines are strings, encoded N times over by one thread, and the seconds that
-// each time took are written instead.
+// ids its text; or {"error"}. With --repeat the lines are strings, encoded N times over by one thread, and the seconds
+// that each time took are written instead.
 #include <refrain/base/error.hpp>
 #include <refrain/base/json_file.hpp>
 #include <refrain/text/chat_template.hpp>
