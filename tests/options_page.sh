@@ -4,7 +4,7 @@ set -euo pipefail
 home=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 bin=${REFRAIN_BIN:-$home/build/bin}
 page() {
-  printf '# Options\n\nMade by the programs themselves: `tests/options_page.sh --write`.\n'
+  printf '# Options\n\nMade by the programs themselves: run tests/options_page.sh with --write.\n'
   local job
   for job in convert shard train study; do
     printf '\n'
