@@ -79,7 +79,9 @@ Xxh3::~Xxh3() = default;
 Xxh3::Xxh3(Xxh3&&) noexcept = default;
 Xxh3& Xxh3::operator=(Xxh3&&) noexcept = default;
 
-void Xxh3::update(std::span<std::byte const> bytes) { XXH3_128bits_update(state_->handle.get(), bytes.data(), bytes.size()); }
+void Xxh3::update(std::span<std::byte const> bytes) {
+  XXH3_128bits_update(state_->handle.get(), bytes.data(), bytes.size());
+}
 
 std::string Xxh3::hex() const { return hex_of(XXH3_128bits_digest(state_->handle.get())); }
 

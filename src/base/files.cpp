@@ -93,7 +93,8 @@ void write_file_atomically(fs::path const& path, std::string_view text) {
 void sync_path(fs::path const& path) {
   Descriptor const file(path, O_RDONLY);
   // Some file systems have no fsync for folders and say EINVAL; there is nothing better to do there.
-  if (!file.valid() || (::fsync(file.get()) != 0 && errno != EINVAL)) throw system_error("sync to disk", {}, {.file = path});
+  if (!file.valid() || (::fsync(file.get()) != 0 && errno != EINVAL))
+    throw system_error("sync to disk", {}, {.file = path});
 }
 
 void rename_durably(fs::path const& from, fs::path const& to) {
@@ -112,10 +113,12 @@ void require_readable_file(fs::path const& path, std::string const& option) {
   std::string const came_with = option + " names a file that ";
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) {
-    if (errno == ENOENT || errno == ENOTDIR) throw UsageError(came_with + "does not exist", "check the path", {.file = path});
+    if (errno == ENOENT || errno == ENOTDIR)
+      throw UsageError(came_with + "does not exist", "check the path", {.file = path});
     throw system_error("read the file that " + option + " names", {}, {.file = path});
   }
-  if (S_ISDIR(info.st_mode)) throw UsageError(option + " names a folder, where a file is wanted", "name a file", {.file = path});
+  if (S_ISDIR(info.st_mode))
+    throw UsageError(option + " names a folder, where a file is wanted", "name a file", {.file = path});
   if (Descriptor const file(path, O_RDONLY); !file.valid())
     throw system_error("read the file that " + option + " names", {}, {.file = path});
 }
@@ -127,8 +130,10 @@ void require_folder(fs::path const& path, std::string const& option) {
       throw UsageError(option + " names a folder that does not exist", "check the path", {.file = path});
     throw system_error("read the folder that " + option + " names", {}, {.file = path});
   }
-  if (!S_ISDIR(info.st_mode)) throw UsageError(option + " names a file, where a folder is wanted", "name a folder", {.file = path});
-  if (::access(path.c_str(), R_OK | X_OK) != 0) throw system_error("read the folder that " + option + " names", {}, {.file = path});
+  if (!S_ISDIR(info.st_mode))
+    throw UsageError(option + " names a file, where a folder is wanted", "name a folder", {.file = path});
+  if (::access(path.c_str(), R_OK | X_OK) != 0)
+    throw system_error("read the folder that " + option + " names", {}, {.file = path});
 }
 
 int64_t free_bytes(fs::path const& path) {

@@ -84,7 +84,8 @@ std::optional<Holder> attempt(fs::path const& path, Holder const& me, Clock::tim
 }
 
 Error refusal(fs::path const& path, Holder const& holder) {
-  return Error("another job is at work here: " + holder.description(), "wait until it ends, or stop it", {.file = path});
+  return Error("another job is at work here: " + holder.description(), "wait until it ends, or stop it",
+               {.file = path});
 }
 
 }  // namespace
@@ -164,7 +165,8 @@ bool FolderLock::lost() const noexcept { return state_->lost; }
 void FolderLock::require_held() const {
   auto const holder = lock_file::read(state_->path);
   if (holder && holder->token == state_->me.token) return;
-  throw Error("this job was stopped for so long that its lock was taken" + (holder ? " by " + holder->description() : std::string()),
+  throw Error("this job was stopped for so long that its lock was taken" +
+                  (holder ? " by " + holder->description() : std::string()),
               "start it again when the other one has ended", {.file = state_->path});
 }
 

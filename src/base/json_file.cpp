@@ -122,7 +122,8 @@ T read_as(Json const& value, std::string const& key, std::filesystem::path const
 
 void require_object(Json const& object, std::string const& key, std::filesystem::path const& path) {
   if (!object.is_object())
-    throw Error("an object with '" + key + "' is wanted, here stands " + described(object), "correct the file", {.file = path});
+    throw Error("an object with '" + key + "' is wanted, here stands " + described(object), "correct the file",
+                {.file = path});
 }
 
 }  // namespace
@@ -155,7 +156,8 @@ T json_get(Json const& object, std::string const& key, std::filesystem::path con
   require_object(object, key, path);
   auto const found = object.find(key);
   if (found == object.end())
-    throw Error("'" + key + "' is missing, should be " + Reader<T>::wanted, "correct the file", {.file = path, .object = key});
+    throw Error("'" + key + "' is missing, should be " + Reader<T>::wanted, "correct the file",
+                {.file = path, .object = key});
   return read_as<T>(*found, key, path);
 }
 

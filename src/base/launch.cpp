@@ -9,7 +9,8 @@ namespace refrain {
 
 std::string error_text(std::exception const& error) {
   if (dynamic_cast<Error const*>(&error)) return error.what();
-  if (dynamic_cast<std::bad_alloc const*>(&error)) return "out of memory (use more ranks or nodes, or ask for more memory)";
+  if (dynamic_cast<std::bad_alloc const*>(&error))
+    return "out of memory (use more ranks or nodes, or ask for more memory)";
   if (auto const* failure = dynamic_cast<std::filesystem::filesystem_error const*>(&error))
     return Error(failure->code().message(), "check the path", {.file = failure->path1()}).what();
   // Libraries append stack traces to their messages; the first line is what a person can use.

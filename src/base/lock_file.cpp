@@ -50,7 +50,9 @@ Holder Holder::myself() {
   return me;
 }
 
-Json Holder::json() const { return {{"token", token}, {"process", process.json()}, {"slurm_job", job}, {"since", since}}; }
+Json Holder::json() const {
+  return {{"token", token}, {"process", process.json()}, {"slurm_job", job}, {"since", since}};
+}
 
 std::string Holder::description() const {
   if (process.host.empty()) return "a process that did not write its name";
@@ -90,7 +92,8 @@ std::optional<Holder> read(fs::path const& path) {
   }
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
-  holder.age = static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec) - 1e-9 * static_cast<double>(holder.modified_ns);
+  holder.age = static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec) -
+               1e-9 * static_cast<double>(holder.modified_ns);
   return holder;
 }
 

@@ -77,7 +77,8 @@ void Progress::advance(int64_t done, std::string const& detail) {
   last_printed_ = time;
   double const rate = static_cast<double>(done - first_) / std::max(time - started_, 1e-9);
   std::string text = label_ + " " + std::to_string(done) + "/" + std::to_string(total_) + " " + unit_;
-  if (rate > 0) text += ", " + number(rate) + " " + unit_ + "/s, ETA " + format_duration(static_cast<double>(total_ - done) / rate);
+  if (rate > 0)
+    text += ", " + number(rate) + " " + unit_ + "/s, ETA " + format_duration(static_cast<double>(total_ - done) / rate);
   if (!detail.empty()) text += ", " + detail;
   if (!terminal_) return log_line(text);
   int const filled = total_ > 0 ? static_cast<int>(std::min<int64_t>(bar_width, done * bar_width / total_)) : bar_width;

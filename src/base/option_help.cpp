@@ -30,7 +30,8 @@ std::string OptionTable::usage_line() const {
   for (Option const& option : options_)
     if (applies(option.command) && option.required) line += " --" + option.name + " " + option.meta;
   for (Positional const& positional : positionals_)
-    if (applies(positional.command)) line += positional.least > 0 ? " " + positional.meta : " [" + positional.meta + "]";
+    if (applies(positional.command))
+      line += positional.least > 0 ? " " + positional.meta : " [" + positional.meta + "]";
   return line + " [OPTION...]";
 }
 
@@ -55,7 +56,8 @@ std::string OptionTable::help_text(Option const& option) {
 
 void OptionTable::print_help(std::ostream& out) const {
   std::string const& summary = chosen_ >= 0 ? commands_[static_cast<std::size_t>(chosen_)].summary : summary_;
-  out << "Usage: " << option_text::wrapped(usage_line(), 7, page_width) << "\n\n" << option_text::wrapped(summary, 0, page_width) << "\n";
+  out << "Usage: " << option_text::wrapped(usage_line(), 7, page_width) << "\n\n"
+      << option_text::wrapped(summary, 0, page_width) << "\n";
   if (chosen_ < 0 && !commands_.empty()) {
     out << "\nCommands:\n";
     for (Command const& command : commands_) print_entry(out, command.name, command.summary);
@@ -99,10 +101,11 @@ void OptionTable::print_reference(std::ostream& out) const {
       if (page.applies(positional.command)) out << "\n`" << positional.meta << "`: " << positional.help << "\n";
     std::string group;
     for (Option const* option : page.listed()) {
-      if (option->group != group) out << "\n" << option->group << ":\n\n| option | what it does | default |\n| --- | --- | --- |\n";
+      if (option->group != group)
+        out << "\n" << option->group << ":\n\n| option | what it does | default |\n| --- | --- | --- |\n";
       group = option->group;
-      out << "| `--" << option->name << (option->meta.empty() ? "" : " " + cell(option->meta)) << "` | " << cell(option->help) << " | "
-          << (option->required ? "required" : cell(option->default_text)) << " |\n";
+      out << "| `--" << option->name << (option->meta.empty() ? "" : " " + cell(option->meta)) << "` | "
+          << cell(option->help) << " | " << (option->required ? "required" : cell(option->default_text)) << " |\n";
     }
   };
   out << "# refrain-" << program_ << "\n\n" << summary_ << "\n";

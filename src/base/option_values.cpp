@@ -24,7 +24,9 @@ template <class T>
 std::string wanted(Range<T> const& range) {
   std::string text = std::is_same_v<T, double> ? "a number" : "a whole number";
   if (range.least && range.most)
-    return text + (range.least_excluded ? " above " + number_text(*range.least) + " and up to " : " from " + number_text(*range.least) + " to ") +
+    return text +
+           (range.least_excluded ? " above " + number_text(*range.least) + " and up to "
+                                 : " from " + number_text(*range.least) + " to ") +
            number_text(*range.most);
   if (range.least) return text + (range.least_excluded ? " above " : " of at least ") + number_text(*range.least);
   if (range.most) return text + " of at most " + number_text(*range.most);
@@ -37,7 +39,8 @@ T number_from(std::string const& text, Range<T> const& range) {
   char const* const begin = text.data() + (text.size() > 1 && text[0] == '+' ? 1 : 0);
   auto const [end, code] = std::from_chars(begin, text.data() + text.size(), value);
   std::string const kind = std::is_same_v<T, double> ? "a number" : "a whole number";
-  if (code == std::errc::invalid_argument || end != text.data() + text.size() || !std::isfinite(static_cast<double>(value)))
+  if (code == std::errc::invalid_argument || end != text.data() + text.size() ||
+      !std::isfinite(static_cast<double>(value)))
     throw Error("'" + text + "' is not " + kind, "give " + wanted(range));
   bool const below = range.least && (range.least_excluded ? value <= *range.least : value < *range.least);
   if (code == std::errc::result_out_of_range || below || (range.most && value > *range.most))
@@ -83,7 +86,8 @@ OptionTable& OptionTable::add(std::string name, std::vector<std::string>& value,
   return *this;
 }
 
-OptionTable& OptionTable::add(std::string name, std::vector<std::filesystem::path>& value, std::string help, std::string meta) {
+OptionTable& OptionTable::add(std::string name, std::vector<std::filesystem::path>& value, std::string help,
+                              std::string meta) {
   Option& option = push(std::move(name), std::move(help), meta);
   option.many = true;
   option.assign = [&value, meta](auto const& words) {
@@ -111,7 +115,9 @@ OptionTable& OptionTable::add(std::string name, int& value, std::string help, Ra
   if (!range.most) range.most = std::numeric_limits<int>::max();
   Option& option = push(std::move(name), std::move(help), "N");
   option.default_text = std::to_string(value);
-  option.assign = [&value, range](auto const& words) { value = static_cast<int>(number_from<int64_t>(words.front(), range)); };
+  option.assign = [&value, range](auto const& words) {
+    value = static_cast<int>(number_from<int64_t>(words.front(), range));
+  };
   option.value = [&value] { return Json(value); };
   return *this;
 }
@@ -156,8 +162,9 @@ OptionTable& OptionTable::flag(std::string name, bool& value, std::string help) 
   return *this;
 }
 
-OptionTable& OptionTable::add_choice(std::string name, std::vector<std::string> names, std::string help, std::string default_text,
-                                     std::function<void(std::string const&)> assign, std::function<std::string()> value) {
+OptionTable& OptionTable::add_choice(std::string name, std::vector<std::string> names, std::string help,
+                                     std::string default_text, std::function<void(std::string const&)> assign,
+                                     std::function<std::string()> value) {
   Option& option = push(std::move(name), std::move(help), option_text::joined(names, "|"));
   option.default_text = std::move(default_text);
   option.assign = [names, assign = std::move(assign)](auto const& words) {

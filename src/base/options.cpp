@@ -53,7 +53,8 @@ OptionTable::Option& OptionTable::push(std::string name, std::string help, std::
   return options_.back();
 }
 
-OptionTable& OptionTable::positional(std::string meta, std::vector<std::string>& value, std::string help, int least, int most) {
+OptionTable& OptionTable::positional(std::string meta, std::vector<std::string>& value, std::string help, int least,
+                                     int most) {
   positionals_.push_back({std::move(meta), std::move(help), declaring_, least, most, &value});
   return *this;
 }
@@ -93,27 +94,31 @@ void OptionTable::choose_command(int argc, char const* const* argv) {
     throw UsageError("a command is missing", "put one of these first: " + list);
   auto const found = std::find(names.begin(), names.end(), argv[1]);
   if (found == names.end())
-    throw UsageError("unknown command '" + std::string(argv[1]) + "'", option_text::suggestion(argv[1], names, "", "commands are " + list));
+    throw UsageError("unknown command '" + std::string(argv[1]) + "'",
+                     option_text::suggestion(argv[1], names, "", "commands are " + list));
   chosen_ = static_cast<int>(found - names.begin());
   *chosen_name_ = *found;
 }
 
-void OptionTable::assign_from(std::string const& name, std::vector<std::string> const& values, std::string const& file) {
+void OptionTable::assign_from(std::string const& name, std::vector<std::string> const& values,
+                              std::string const& file) {
   // In a file the key is named by itself, on the command line as it is written there.
   std::string const written = file.empty() ? "--" + name : "'" + name + "'";
   Place const place = file.empty() ? Place{} : Place{.file = file, .object = name};
   Option const* const option = find(name);
   if (!option || is_builtin(name)) {
-    throw UsageError("unknown option " + written,
-                     option_text::suggestion(name, names(), file.empty() ? "--" : "", "see " + invocation() + " --help"), place);
+    throw UsageError(
+        "unknown option " + written,
+        option_text::suggestion(name, names(), file.empty() ? "--" : "", "see " + invocation() + " --help"), place);
   }
   if (!applies(option->command))
     throw UsageError("option " + written + " belongs to refrain-" + program_ + " " +
                          commands_[static_cast<std::size_t>(option->command)].name + ", not to " + invocation(),
                      "see " + invocation() + " --help", place);
   if (values.size() > 1 && !option->many)
-    throw UsageError("option " + written + " is given " + (values.size() == 2 ? "twice" : std::to_string(values.size()) + " times"),
-                     "give it once", place);
+    throw UsageError(
+        "option " + written + " is given " + (values.size() == 2 ? "twice" : std::to_string(values.size()) + " times"),
+        "give it once", place);
   try {
     option->assign(values);
   } catch (Error const& error) {
@@ -131,14 +136,16 @@ void OptionTable::read_config(std::filesystem::path const& path) {
     for (auto const& entry : po::parse_config_file(file, po::options_description(), true).options) {
       std::string key = entry.string_key;
       // A section may bear the program's or the command's name.
-      for (std::string const& section : {program_, chosen_ >= 0 ? commands_[static_cast<std::size_t>(chosen_)].name : program_})
+      for (std::string const& section :
+           {program_, chosen_ >= 0 ? commands_[static_cast<std::size_t>(chosen_)].name : program_})
         if (key.starts_with(section + ".")) key.erase(0, section.size() + 1);
       if (!values.contains(key)) order.push_back(key);
       auto& all = values[key];
       all.insert(all.end(), entry.value.begin(), entry.value.end());
     }
   } catch (po::invalid_config_file_syntax const& error) {
-    throw UsageError("the line '" + error.tokens() + "' is not KEY = VALUE", "write lines like: seed = 42", {.file = path});
+    throw UsageError("the line '" + error.tokens() + "' is not KEY = VALUE", "write lines like: seed = 42",
+                     {.file = path});
   }
   for (std::string const& key : order)
     if (!given(key)) assign_from(key, values[key], path.string());
@@ -158,7 +165,8 @@ void OptionTable::assign_words(std::vector<std::string> const& words) {
   std::string const word = *rest;
   std::string const name = word.substr(std::min(word.find_first_not_of('-'), word.size()));
   if (word.starts_with("-") && !name.empty())
-    throw UsageError("unexpected '" + word + "'", option_text::suggestion(name, names(), "--", "options begin with two dashes"));
+    throw UsageError("unexpected '" + word + "'",
+                     option_text::suggestion(name, names(), "--", "options begin with two dashes"));
   throw UsageError("unexpected '" + word + "'", "see " + invocation() + " --help");
 }
 
@@ -186,7 +194,8 @@ bool OptionTable::parse(int argc, char const* const* argv, std::ostream& out) {
   for (Option const& option : options_) {
     if (!applies(option.command)) continue;
     if (!option.takes_value) described.add_options()(option.name.c_str(), "");
-    else if (option.many) described.add_options()(option.name.c_str(), po::value<std::vector<std::string>>()->multitoken(), "");
+    else if (option.many)
+      described.add_options()(option.name.c_str(), po::value<std::vector<std::string>>()->multitoken(), "");
     else described.add_options()(option.name.c_str(), po::value<std::string>(), "");
   }
   std::vector<std::string> const words(argv + (commanded ? 2 : std::min(1, argc)), argv + argc);
@@ -221,7 +230,8 @@ bool OptionTable::parse(int argc, char const* const* argv, std::ostream& out) {
     std::string const written = error.get_option_name();
     std::string const name = written.substr(std::min(written.find_first_not_of('-'), written.size()));
     Option const* const option = find(name);
-    if (option && !option->takes_value) throw UsageError("option --" + name + " takes no value", "write --" + name + " alone");
+    if (option && !option->takes_value)
+      throw UsageError("option --" + name + " takes no value", "write --" + name + " alone");
     throw needs_value(name);
   } catch (po::error const& error) {
     throw UsageError(error.what(), "see " + invocation() + " --help");
@@ -231,11 +241,14 @@ bool OptionTable::parse(int argc, char const* const* argv, std::ostream& out) {
   if (!config.empty()) read_config(config);
   for (Option const& option : options_)
     if (applies(option.command) && option.required && !given(option.name))
-      throw UsageError("option --" + option.name + " is missing", "add --" + option.name + " " + option.meta + ": " + option.help);
+      throw UsageError("option --" + option.name + " is missing",
+                       "add --" + option.name + " " + option.meta + ": " + option.help);
   return true;
 }
 
-bool OptionTable::given(std::string const& name) const { return std::find(given_.begin(), given_.end(), name) != given_.end(); }
+bool OptionTable::given(std::string const& name) const {
+  return std::find(given_.begin(), given_.end(), name) != given_.end();
+}
 
 nlohmann::ordered_json OptionTable::record() const {
   Json record = Json::object();

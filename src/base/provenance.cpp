@@ -18,8 +18,8 @@ Json& run_time_libraries() {
 
 Json slurm_ids() {
   Json ids = Json::object();
-  for (char const* name : {"SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT",
-                           "SLURM_CLUSTER_NAME", "SLURM_JOB_NODELIST"})
+  for (char const* name : {"SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_STEP_ID",
+                           "SLURM_RESTART_COUNT", "SLURM_CLUSTER_NAME", "SLURM_JOB_NODELIST"})
     if (char const* value = std::getenv(name)) ids[name] = value;
   return ids;
 }

@@ -41,7 +41,8 @@ std::vector<int64_t> permutation(int64_t n, CounterRandom const& random) {
   std::iota(order.begin(), order.end(), int64_t{0});
   for (int64_t i = n - 1; i > 0; --i) {
     // Multiply-shift to [0, i]: the bias is below n / 2^64.
-    auto const wide = static_cast<unsigned __int128>(random.bits(static_cast<uint64_t>(i))) * static_cast<uint64_t>(i + 1);
+    auto const wide =
+        static_cast<unsigned __int128>(random.bits(static_cast<uint64_t>(i))) * static_cast<uint64_t>(i + 1);
     std::swap(order[static_cast<std::size_t>(i)], order[static_cast<std::size_t>(wide >> 64)]);
   }
   return order;

@@ -12,7 +12,8 @@ std::size_t width_of(std::string const& text) {
 
 bool is_number(std::string const& text) {
   static std::string const starts = "0123456789+-.";
-  return !text.empty() && starts.find(text[0]) != std::string::npos && text.find_first_of("0123456789") != std::string::npos;
+  return !text.empty() && starts.find(text[0]) != std::string::npos &&
+         text.find_first_of("0123456789") != std::string::npos;
 }
 
 }  // namespace

@@ -43,8 +43,8 @@ public:
       auto const length = [&](std::size_t r) { return std::min((r + 1) * part, count) - std::min(r * part, count); };
       auto const me = static_cast<std::size_t>(rank());
       std::byte* const mine = data + start(me) * width;
-      exchange([&](std::size_t r) { return std::span<std::byte const>(data + start(r) * width, length(r) * width); }, mine,
-               length(me), inout.type, op);
+      exchange([&](std::size_t r) { return std::span<std::byte const>(data + start(r) * width, length(r) * width); },
+               mine, length(me), inout.type, op);
       gather_parts(data + begin * width, part * width, count * width);
     }
     return {};
@@ -62,8 +62,11 @@ public:
     std::size_t const piece = std::max<std::size_t>(1, scratch_bytes / width / static_cast<std::size_t>(size()));
     for (std::size_t begin = 0; begin < out.count; begin += piece) {
       std::size_t const count = std::min(piece, out.count - begin);
-      exchange([&](std::size_t r) { return std::span<std::byte const>(from + (r * out.count + begin) * width, count * width); },
-               to + begin * width, count, in.type, ReduceOp::sum);
+      exchange(
+          [&](std::size_t r) {
+            return std::span<std::byte const>(from + (r * out.count + begin) * width, count * width);
+          },
+          to + begin * width, count, in.type, ReduceOp::sum);
     }
     return {};
   }
@@ -106,14 +109,16 @@ private:
   void small_all_reduce(std::byte* data, std::size_t count, DType type, ReduceOp op) {
     std::size_t const bytes = count * size_of(type);
     grow(bytes * static_cast<std::size_t>(size()));
-    check(MPI_Allgather(data, static_cast<int>(bytes), MPI_BYTE, scratch_.get(), static_cast<int>(bytes), MPI_BYTE, comm_.native()),
+    check(MPI_Allgather(data, static_cast<int>(bytes), MPI_BYTE, scratch_.get(), static_cast<int>(bytes), MPI_BYTE,
+                        comm_.native()),
           "MPI_Allgather");
     parts_.clear();
     for (int r = 0; r < size(); ++r) parts_.push_back(scratch_.get() + static_cast<std::size_t>(r) * bytes);
     ordered_reduce(data, parts_, count, type, op);
   }
 
-  /// Sends `part_of(r)` to each rank r, and puts the reduction of what arrives, `count` elements from everyone, to `out`.
+  /// Sends `part_of(r)` to each rank r, and puts the reduction of what arrives, `count` elements from everyone, to
+  /// `out`.
   template <class PartOf>
   void exchange(PartOf part_of, std::byte* out, std::size_t count, DType type, ReduceOp op) {
     std::size_t const bytes = count * size_of(type);
@@ -127,7 +132,9 @@ private:
       parts_.push_back(r == me ? static_cast<void const*>(part_of(me).data()) : place);
       if (r == me || bytes == 0) continue;
       requests_.emplace_back();
-      check(MPI_Irecv(place, static_cast<int>(bytes), MPI_BYTE, static_cast<int>(r), tag, comm_.native(), &requests_.back()), "MPI_Irecv");
+      check(MPI_Irecv(place, static_cast<int>(bytes), MPI_BYTE, static_cast<int>(r), tag, comm_.native(),
+                      &requests_.back()),
+            "MPI_Irecv");
     }
     for (std::size_t step = 1; step < ranks; ++step) {
       // Everyone begins with the next rank, so that not all send to rank 0 first.
@@ -135,7 +142,8 @@ private:
       auto const part = part_of(r);
       if (part.empty()) continue;
       requests_.emplace_back();
-      check(MPI_Isend(part.data(), static_cast<int>(part.size()), MPI_BYTE, static_cast<int>(r), tag, comm_.native(), &requests_.back()),
+      check(MPI_Isend(part.data(), static_cast<int>(part.size()), MPI_BYTE, static_cast<int>(r), tag, comm_.native(),
+                      &requests_.back()),
             "MPI_Isend");
     }
     check(MPI_Waitall(static_cast<int>(requests_.size()), requests_.data(), MPI_STATUSES_IGNORE), "MPI_Waitall");
@@ -151,7 +159,8 @@ private:
       starts_.push_back(static_cast<int>(begin));
       counts_.push_back(static_cast<int>(std::min(begin + part, total) - begin));
     }
-    check(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, data, counts_.data(), starts_.data(), MPI_BYTE, comm_.native()),
+    check(MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, data, counts_.data(), starts_.data(), MPI_BYTE,
+                         comm_.native()),
           "MPI_Allgatherv");
   }
 
@@ -177,6 +186,8 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Collectives> mpi_collectives(Communicator comm) { return std::make_unique<MpiCollectives>(std::move(comm)); }
+std::unique_ptr<Collectives> mpi_collectives(Communicator comm) {
+  return std::make_unique<MpiCollectives>(std::move(comm));
+}
 
 }  // namespace refrain::comm

@@ -31,7 +31,8 @@ T reduced(MPI_Comm comm, T value, MPI_Datatype type, MPI_Op op) {
 void broadcast_bytes(MPI_Comm comm, char* data, std::size_t size, int root) {
   Waiting const waiting;
   for (std::size_t at = 0; at < size; at += largest_message)
-    check(MPI_Bcast(data + at, static_cast<int>(std::min(largest_message, size - at)), MPI_BYTE, root, comm), "MPI_Bcast");
+    check(MPI_Bcast(data + at, static_cast<int>(std::min(largest_message, size - at)), MPI_BYTE, root, comm),
+          "MPI_Bcast");
 }
 
 }  // namespace
@@ -107,7 +108,8 @@ std::vector<std::string> Communicator::gather(std::string const& text, int root)
   std::vector<std::string> all;
   if (rank() != root) {
     for (std::size_t at = 0; at < text.size(); at += largest_message)
-      check(MPI_Send(text.data() + at, static_cast<int>(std::min(largest_message, text.size() - at)), MPI_BYTE, root, 0, native()),
+      check(MPI_Send(text.data() + at, static_cast<int>(std::min(largest_message, text.size() - at)), MPI_BYTE, root, 0,
+                     native()),
             "MPI_Send");
     return all;
   }
@@ -116,8 +118,8 @@ std::vector<std::string> Communicator::gather(std::string const& text, int root)
     if (from == root) part = text;
     else
       for (std::size_t at = 0; at < part.size(); at += largest_message)
-        check(MPI_Recv(part.data() + at, static_cast<int>(std::min(largest_message, part.size() - at)), MPI_BYTE, from, 0, native(),
-                       MPI_STATUS_IGNORE),
+        check(MPI_Recv(part.data() + at, static_cast<int>(std::min(largest_message, part.size() - at)), MPI_BYTE, from,
+                       0, native(), MPI_STATUS_IGNORE),
               "MPI_Recv");
     all.push_back(std::move(part));
   }
@@ -138,17 +140,26 @@ std::vector<std::string> Communicator::all_gather(std::string const& text) const
   std::vector<int> starts(counts.size());
   std::exclusive_scan(counts.begin(), counts.end(), starts.begin(), 0);
   std::string joined(static_cast<std::size_t>(total), '\0');
-  check(MPI_Allgatherv(text.data(), static_cast<int>(text.size()), MPI_BYTE, joined.data(), counts.data(), starts.data(), MPI_BYTE, native()),
+  check(MPI_Allgatherv(text.data(), static_cast<int>(text.size()), MPI_BYTE, joined.data(), counts.data(),
+                       starts.data(), MPI_BYTE, native()),
         "MPI_Allgatherv");
   for (std::size_t from = 0; from < counts.size(); ++from)
     all.push_back(joined.substr(static_cast<std::size_t>(starts[from]), static_cast<std::size_t>(counts[from])));
   return all;
 }
 
-int64_t Communicator::sum(int64_t value) const { return size() == 1 ? value : reduced(native(), value, MPI_INT64_T, MPI_SUM); }
-int64_t Communicator::max(int64_t value) const { return size() == 1 ? value : reduced(native(), value, MPI_INT64_T, MPI_MAX); }
-int64_t Communicator::min(int64_t value) const { return size() == 1 ? value : reduced(native(), value, MPI_INT64_T, MPI_MIN); }
-double Communicator::max(double value) const { return size() == 1 ? value : reduced(native(), value, MPI_DOUBLE, MPI_MAX); }
+int64_t Communicator::sum(int64_t value) const {
+  return size() == 1 ? value : reduced(native(), value, MPI_INT64_T, MPI_SUM);
+}
+int64_t Communicator::max(int64_t value) const {
+  return size() == 1 ? value : reduced(native(), value, MPI_INT64_T, MPI_MAX);
+}
+int64_t Communicator::min(int64_t value) const {
+  return size() == 1 ? value : reduced(native(), value, MPI_INT64_T, MPI_MIN);
+}
+double Communicator::max(double value) const {
+  return size() == 1 ? value : reduced(native(), value, MPI_DOUBLE, MPI_MAX);
+}
 
 std::vector<int64_t> Communicator::all_gather(int64_t value) const {
   Waiting const waiting;

@@ -68,7 +68,8 @@ Exit end_together(Communicator const& world, std::string const& program, Outcome
   auto const rank = failed - lines.begin();
   bool const same = std::all_of(lines.begin(), lines.end(), [&](auto const& line) { return line == *failed; });
   if (world.rank() == 0 && !(rank == 0 && !printed.empty()))
-    print_line(program, same || failed->starts_with("rank ") ? *failed : "rank " + std::to_string(rank) + ": " + *failed);
+    print_line(program,
+               same || failed->starts_with("rank ") ? *failed : "rank " + std::to_string(rank) + ": " + *failed);
   return Exit{static_cast<int>(exits[static_cast<std::size_t>(rank)])};
 }
 

@@ -18,9 +18,9 @@ struct Outcome {
   static Outcome of(std::exception const& thrown);
 };
 
-/// The end of a job on all ranks. Where all arrive, one line is printed for all of them (the lowest rank's that failed),
-/// and everyone returns the same exit code. Where this rank failed and others do not arrive soon, it prints its line and
-/// ends them all by MPI_Abort. Ranks that did their work wait. @collective
+/// The end of a job on all ranks. Where all arrive, one line is printed for all of them (the lowest rank's that
+/// failed), and everyone returns the same exit code. Where this rank failed and others do not arrive soon, it prints
+/// its line and ends them all by MPI_Abort. Ranks that did their work wait. @collective
 Exit end_together(Communicator const& world, std::string const& program, Outcome const& mine);
 
 }  // namespace refrain::comm

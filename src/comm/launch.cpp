@@ -36,8 +36,8 @@ Outcome outcome_of(Body body) {
   }
 }
 
-int run_with_mpi(int argc, char** argv, std::string const& program, LaunchEnvironment const& environment, Job const& job,
-                 Outcome const& before) {
+int run_with_mpi(int argc, char** argv, std::string const& program, LaunchEnvironment const& environment,
+                 Job const& job, Outcome const& before) {
   MpiSession const session(argc, argv);
   Communicator const world = Communicator::world();
   // Processes that do not know of each other all have MPI rank 0; the launcher's rank tells them apart.
@@ -75,9 +75,11 @@ int launch(int argc, char** argv, Job const& job) {
   bool const speaks = environment.rank == 0;
   OptionTable table = job.declare();
   std::string const program = "refrain-" + table.program();
-  if (char const* ranks = std::getenv("REFRAIN_CHECK_WORLD")) return check_world(argc, argv, program, environment, std::atoi(ranks));
+  if (char const* ranks = std::getenv("REFRAIN_CHECK_WORLD"))
+    return check_world(argc, argv, program, environment, std::atoi(ranks));
 
-  // Every rank parses before MPI starts, so that a wrong command line is answered at once and before MPI's own messages.
+  // Every rank parses before MPI starts, so that a wrong command line is answered at once and before MPI's own
+  // messages.
   std::ostringstream unheard;
   bool asked_for_text = false;
   Outcome before = outcome_of([&] {

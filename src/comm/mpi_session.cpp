@@ -34,7 +34,8 @@ LaunchEnvironment LaunchEnvironment::detect() {
   LaunchEnvironment found;
   // Open MPI's mpirun and PMIx; Hydra, PMI-1 and PMI-2 (MPICH, ParaStation, Intel); MVAPICH; Cray PALS and ALPS.
   int const size = first_of({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "PALS_SIZE"});
-  int const rank = first_of({"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK", "PALS_RANKID", "ALPS_APP_PE"});
+  int const rank =
+      first_of({"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK", "PALS_RANKID", "ALPS_APP_PE"});
   // A batch script or a shell in an allocation is a step of one task, so only more than one counts.
   int const tasks = first_of({"SLURM_STEP_NUM_TASKS"});
   found.launched = size > 0 || rank >= 0 || tasks > 1;
@@ -47,7 +48,7 @@ void require_same_world(LaunchEnvironment const& environment, int world_size) {
   if (world_size > 1 || environment.size <= 1) return;
   throw UsageError("the launcher started " + std::to_string(environment.size) +
                        " processes, but MPI sees only one: each would do the whole job",
-                   "start with srun --mpi=pmix (srun --mpi=list names others), or with the mpirun of the MPI that this was built with");
+                   "start with srun --mpi=pmix (srun --mpi=list names others), or with this MPI's own mpirun");
 }
 
 }  // namespace refrain::comm

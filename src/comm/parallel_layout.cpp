@@ -13,12 +13,13 @@ void require_grid(int ranks, int tensor, int data) {
   if (data == 0 && ranks % tensor == 0) return;
   std::string degrees;
   for (int t = 1; t <= ranks; ++t)
-    if (ranks % t == 0) degrees += (degrees.empty() ? "" : ", ") + std::to_string(t) + " x " + std::to_string(ranks / t);
+    if (ranks % t == 0)
+      degrees += (degrees.empty() ? "" : ", ") + std::to_string(t) + " x " + std::to_string(ranks / t);
   if (data == 0)
     throw UsageError("--tensor-parallel " + std::to_string(tensor) + " does not divide " + counted(ranks, "rank"),
                      "with " + counted(ranks, "rank") + ", tensor x data parallel can be " + degrees);
-  throw UsageError("--tensor-parallel " + std::to_string(tensor) + " x --data-parallel " + std::to_string(data) + " needs " +
-                       counted(tensor * data, "rank") + ", here run " + std::to_string(ranks),
+  throw UsageError("--tensor-parallel " + std::to_string(tensor) + " x --data-parallel " + std::to_string(data) +
+                       " needs " + counted(tensor * data, "rank") + ", here run " + std::to_string(ranks),
                    "start " + std::to_string(tensor * data) + " ranks, or with " + counted(ranks, "rank") +
                        " tensor x data parallel can be " + degrees);
 }

@@ -4,8 +4,8 @@
 
 namespace refrain::comm {
 
-/// While one lives, this process waits for others in MPI. The watchdog asks, to tell a rank that holds up the others from
-/// those that wait for it.
+/// While one lives, this process waits for others in MPI. The watchdog asks, to tell a rank that holds up the others
+/// from those that wait for it.
 class Waiting {
 public:
   Waiting() noexcept { depth.fetch_add(1, std::memory_order_relaxed); }

@@ -130,8 +130,10 @@ struct Watchdog::State {
     Sight const& sight = sights[static_cast<std::size_t>(rank)];
     bool const stopped = seconds_since(sight.beat_changed) > 3 * interval;
     if (claim_voice()) {
-      std::string const person = " (host " + sight.process.host + ", process " + std::to_string(sight.process.pid) + ")";
-      std::string const what = stopped ? "stopped answering" : "got no further for " + std::to_string(std::lround(timeout)) + " s";
+      std::string const person =
+          " (host " + sight.process.host + ", process " + std::to_string(sight.process.pid) + ")";
+      std::string const what =
+          stopped ? "stopped answering" : "got no further for " + std::to_string(std::lround(timeout)) + " s";
       print_error(program_invocation_short_name,
                   Error(what + " in: " + sight.doing + person + "; all ranks end now",
                         stopped ? "look at that node; start again to go on from the last checkpoint"
@@ -176,7 +178,8 @@ struct Watchdog::State {
     write_beat();
     if (own_quiet < timeout / 2 || !is_observer()) {
       watching = false;
-      if (own_quiet > timeout && fs::exists(folder / "hang")) sleep_seconds(5), ::_exit(static_cast<int>(Exit::failure));
+      if (own_quiet > timeout && fs::exists(folder / "hang"))
+        sleep_seconds(5), ::_exit(static_cast<int>(Exit::failure));
       return;
     }
     if (!std::exchange(watching, true)) sights.assign(static_cast<std::size_t>(world.size()), Sight{});

@@ -15,7 +15,8 @@ namespace {
 
 /// Numbers of many magnitudes, so that another order of summation shows in the bits.
 float value_of(int rank, std::size_t i) {
-  auto const x = static_cast<double>((i * 2654435761u + static_cast<std::size_t>(rank) * 40503u) % 100003u) / 100003.0 - 0.5;
+  auto const x =
+      static_cast<double>((i * 2654435761u + static_cast<std::size_t>(rank) * 40503u) % 100003u) / 100003.0 - 0.5;
   return static_cast<float>(x * std::pow(10.0, static_cast<double>(i % 7) - 3));
 }
 
@@ -173,7 +174,9 @@ TEST_CASE("transfers of more than 2^31 bytes arrive whole") {
   auto const group = mpi_collectives(world);
   std::size_t const n = (std::size_t{1} << 30) + 12'345;
   std::vector<uint8_t> mine(n), all(2 * n);
-  auto const byte = [](std::size_t rank, std::size_t i) { return static_cast<uint8_t>((i * 2654435761u >> 13) + rank); };
+  auto const byte = [](std::size_t rank, std::size_t i) {
+    return static_cast<uint8_t>((i * 2654435761u >> 13) + rank);
+  };
   for (std::size_t i = 0; i < n; ++i) mine[i] = byte(static_cast<std::size_t>(world.rank()), i);
   group->all_gather(buffer(all, DType::uint8), buffer(mine, DType::uint8), Lane::gather);
   std::size_t wrong = 0;

@@ -13,7 +13,8 @@ TEST_CASE("values and texts reach everyone") {
   CHECK(world.max(me) == n - 1);
   CHECK(world.min(me + 5) == 5);
   CHECK(world.max(0.5 * static_cast<double>(me)) == 0.5 * static_cast<double>(n - 1));
-  CHECK(world.broadcast(std::string("of rank ") + std::to_string(me), static_cast<int>(n - 1)) == "of rank " + std::to_string(n - 1));
+  CHECK(world.broadcast(std::string("of rank ") + std::to_string(me), static_cast<int>(n - 1)) ==
+        "of rank " + std::to_string(n - 1));
   std::string const text(static_cast<std::size_t>(me) * 1000, 'x');  // rank 0's is empty
   auto const all = world.all_gather(text);
   auto const gathered = world.gather(text, 0);
@@ -42,7 +43,8 @@ TEST_CASE("a failure on any rank is everyone's, and is the lowest rank's") {
     });
     FAIL("nothing was thrown on rank " << world.rank());
   } catch (Error const& error) {
-    CHECK(error.what() == std::string(last > 0 ? "rank " + std::to_string(last) + ": " : "") + "no such model [a/b:x] (check it)");
+    CHECK(error.what() ==
+          std::string(last > 0 ? "rank " + std::to_string(last) + ": " : "") + "no such model [a/b:x] (check it)");
     CHECK(error.exit_code() == Exit::usage);
   }
   try {
@@ -72,6 +74,7 @@ TEST_CASE("a layout that does not fit names those that do") {
   std::string const fitting = n == 1 ? "1 x 1" : n == 2 ? "1 x 2, 2 x 1" : "1 x 4, 2 x 2, 4 x 1";
   REQUIRE_THROWS_WITH(ParallelLayout(world, 3), "--tensor-parallel 3 does not divide " + ranks + " (with " + ranks +
                                                     ", tensor x data parallel can be " + fitting + ")");
-  REQUIRE_THROWS_WITH(ParallelLayout(world, 3, 2), "--tensor-parallel 3 x --data-parallel 2 needs 6 ranks, here run " + std::to_string(n) +
-                                                       " (start 6 ranks, or with " + ranks + " tensor x data parallel can be " + fitting + ")");
+  REQUIRE_THROWS_WITH(ParallelLayout(world, 3, 2), "--tensor-parallel 3 x --data-parallel 2 needs 6 ranks, here run " +
+                                                       std::to_string(n) + " (start 6 ranks, or with " + ranks +
+                                                       " tensor x data parallel can be " + fitting + ")");
 }

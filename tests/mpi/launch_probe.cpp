@@ -54,7 +54,8 @@ Exit work(Options const& options, comm::Communicator const& world) {
       if (mine) throw Error("the disk is full", "free some", {.file = "a.h5"});
     });
   if (mine && options.what == "error") throw Error("the disk is full", "free some", {.file = "a.h5"});
-  if (mine && options.what == "multiline") throw std::runtime_error("a tensor has the wrong shape\nframe #0: somewhere\nframe #1: else");
+  if (mine && options.what == "multiline")
+    throw std::runtime_error("a tensor has the wrong shape\nframe #0: somewhere\nframe #1: else");
   if (mine && options.what == "memory") throw std::bad_alloc();
   if (options.what == "early") return mine ? Exit::stopped_early : Exit::success;
 

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # launch_test.sh PROBE: one clear line, first of all on stderr, and one exit code, however a job ends.
+# shellcheck source=tests/mpi/shell_checks.sh
 . "$(dirname "$0")/shell_checks.sh"
 
 for ranks in 0 1 4; do
   run $ranks --wat error
   expect 2 "refrain-probe: unknown option --wat (did you mean --what?)" "unknown option, $ranks ranks"
   run $ranks --file /nowhere/a
-  expect 2 "refrain-probe: --file names a file that does not exist [/nowhere/a] (check the path)" "missing file, $ranks ranks"
+  expect 2 "refrain-probe: --file names a file that does not exist [/nowhere/a] (check the path)" \
+    "missing file, $ranks ranks"
   run $ranks --what error
   expect 1 "refrain-probe: the disk is full [a.h5] (free some)" "error on all, $ranks ranks"
   run $ranks --what agreed
@@ -18,13 +20,14 @@ for ranks in 0 1 4; do
 done
 
 run 4 --file /nowhere/a --rank 2
-expect 2 "refrain-probe: rank 2: --file names a file that does not exist [/nowhere/a] (check the path)" "a file that one rank lacks"
+expect 2 "refrain-probe: rank 2: --file names a file that does not exist [/nowhere/a] (check the path)" \
+  "a file that one rank lacks"
 run 4 --what agreed --rank 2
 expect 1 "refrain-probe: rank 2: the disk is full [a.h5] (free some)" "agreed error of one rank"
 run 4 --what agreed --rank 0
 expect 1 "refrain-probe: the disk is full [a.h5] (free some)" "what rank 0 does for all fails"
 run 4 --what error --rank 3
-expect 1 "refrain-probe: rank 3: the disk is full [a.h5] (free some)" "error on one rank, the others in a collective"
+expect 1 "refrain-probe: rank 3: the disk is full [a.h5] (free some)" "error on one rank, the others wait"
 run 4 --what error --rank 3 --steps 0
 expect 1 "refrain-probe: rank 3: the disk is full [a.h5] (free some)" "error on one rank, the others done"
 run 4 --what multiline --rank 1
@@ -47,7 +50,9 @@ grep -q 'with MPI' "$folder/stdout" || fail "a job under mpirun runs without MPI
 # srun with a PMI that this MPI does not know: as many worlds of one as there are tasks.
 export SLURM_STEP_NUM_TASKS=4
 SLURM_PROCID=0 run 0
-expect 2 "refrain-probe: the launcher started 4 processes, but MPI sees only one: each would do the whole job (start with srun --mpi=pmix (srun --mpi=list names others), or with the mpirun of the MPI that this was built with)" "srun without PMI, task 0"
+problem="the launcher started 4 processes, but MPI sees only one: each would do the whole job"
+remedy="start with srun --mpi=pmix (srun --mpi=list names others), or with this MPI's own mpirun"
+expect 2 "refrain-probe: $problem ($remedy)" "srun without PMI, task 0"
 grep -q works "$folder/stdout" && fail "work began in a world of one"
 SLURM_PROCID=3 run 0
 expect 2 "" "srun without PMI, task 3"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# mpich.sh SOURCE BUILD: builds the MPI tests that need no libtorch with MPICH in BUILD and runs them (with those that do,
-# where REFRAIN_TEST_LONG=1). Skips where there is no MPICH (Debian: apt-get install mpich libmpich-dev; it stands beside
-# Open MPI). REFRAIN_MPICH names another installation's bin folder.
+# mpich.sh SOURCE BUILD: builds the MPI tests that need no libtorch with MPICH in BUILD and runs them (with those that
+# do, where REFRAIN_TEST_LONG=1). Skips where there is no MPICH (Debian: apt-get install mpich libmpich-dev; it stands
+# beside Open MPI). REFRAIN_MPICH names another installation's bin folder.
 set -euo pipefail
 source=$1 build=$2
 bin=${REFRAIN_MPICH:+$REFRAIN_MPICH/}
-compiler= launcher=
+compiler='' launcher=''
 for suffix in .mpich ""; do
   candidate=$(command -v "${bin}mpicxx$suffix") || continue
   if "$candidate" -show 2>/dev/null | grep -qi mpich; then

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # watchdog_test.sh PROBE: a rank that hangs is named, and every rank ends; a slow rank and a suspended job go on.
+# shellcheck source=tests/mpi/shell_checks.sh
 . "$(dirname "$0")/shell_checks.sh"
 mkdir "$folder/run"
 
@@ -8,7 +9,7 @@ begin() {
   local ranks=$1; shift
   timeout 60 "$here/../mpirun.sh" "$ranks" "$probe" --folder "$folder/run" "$@" >"$folder/stdout" 2>"$folder/stderr" &
   job=$!
-  until [ "$(ls "$folder/run/.heartbeat" 2>/dev/null | grep -c '^rank-[0-9]*$')" -eq "$ranks" ]; do sleep 0.1; done
+  until [ "$(find "$folder/run/.heartbeat" -name 'rank-?' 2>/dev/null | wc -l)" -eq "$ranks" ]; do sleep 0.1; done
 }
 
 end() {
@@ -28,7 +29,8 @@ end
 what=$(sed -E 's/.*in: step [0-9]+: ([a-z]+);.*/\1/' <<<"$line")
 [ "$what" = forward ] || fail "what the stopped rank did is not named"
 line=$(sed -E 's/step [0-9]+/step N/' <<<"$line")
-expect 1 "refrain-probe: rank 2: stopped answering in: step N: forward; all ranks end now (look at that node; start again to go on from the last checkpoint)" "a stopped rank"
+after_stop="all ranks end now (look at that node; start again to go on from the last checkpoint)"
+expect 1 "refrain-probe: rank 2: stopped answering in: step N: forward; $after_stop" "a stopped rank"
 
 # The first rank, which is the one that others look to.
 begin 2 --timeout 2 --steps 1000
@@ -36,11 +38,12 @@ sleep 1
 kill -STOP "$(pid_of 0)"
 end
 line=$(sed -E 's/step [0-9]+/step N/' <<<"$line")
-expect 1 "refrain-probe: rank 0: stopped answering in: step N: forward; all ranks end now (look at that node; start again to go on from the last checkpoint)" "rank 0 stopped"
+expect 1 "refrain-probe: rank 0: stopped answering in: step N: forward; $after_stop" "rank 0 stopped"
 
 begin 4 --timeout 2 --what stuck --rank 1 --seconds 1000 --steps 3
 end
-expect 1 "refrain-probe: rank 1: got no further for 2 s in: step 1: forward; all ranks end now (look at that rank, or give --timeout more seconds)" "a rank that works without end"
+after_hang="all ranks end now (look at that rank, or give --timeout more seconds)"
+expect 1 "refrain-probe: rank 1: got no further for 2 s in: step 1: forward; $after_hang" "a rank without end"
 
 begin 4 --timeout 2 --what slow --rank 1 --seconds 6 --steps 1
 end
@@ -48,10 +51,10 @@ expect 0 "" "a slow rank that gets on"
 [ -e "$folder/run/.heartbeat" ] && fail "heartbeats are left behind"
 
 begin 2 --timeout 2 --steps 100
-pids="$(pid_of 0) $(pid_of 1)"
-kill -STOP $pids
+pids=("$(pid_of 0)" "$(pid_of 1)")
+kill -STOP "${pids[@]}"
 sleep 5
-kill -CONT $pids
+kill -CONT "${pids[@]}"
 end
 expect 0 "" "a job that was suspended"
 

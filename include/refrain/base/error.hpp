@@ -23,7 +23,7 @@ struct Place {
 
 /// Bad input or a failure of the system, as one line: the problem, the place, what to do.
 ///
-///     rank 3: dtype is float64, the schema wants int32 [runs/a/pairs.h5:/tokens] (regenerate the file with refrain-shard)
+///     rank 3: dtype is float64, the schema wants int32 [runs/a/pairs.h5:/tokens] (make the file with refrain-shard)
 class Error : public std::runtime_error {
 public:
   explicit Error(std::string problem, std::string remedy = {}, Place place = {});

@@ -37,8 +37,8 @@ int64_t free_bytes(std::filesystem::path const& path);
 /// "12.3 GiB"
 std::string format_bytes(double bytes);
 
-/// Folder of the project's data files: REFRAIN_HOME/share/refrain, ../share/refrain beside the binary, or the source tree.
-/// `relative` is e.g. "shard/language_sets.json" or "h5schemas/pairs.v1.json". @throws Error if it is nowhere
+/// Folder of the project's data files: REFRAIN_HOME/share/refrain, ../share/refrain beside the binary, or the source
+/// tree. `relative` is e.g. "shard/language_sets.json" or "h5schemas/pairs.v1.json". @throws Error if it is nowhere
 std::filesystem::path data_file(std::string const& relative);
 
 }  // namespace refrain

@@ -16,7 +16,8 @@ using Json = nlohmann::ordered_json;  ///< keeps the order in which keys stand i
 Json read_json(std::filesystem::path const& path);
 Json parse_json(std::string_view text, std::filesystem::path const& path);
 /// The Error of read_json for a reader with a SAX interface of its own: `error` as nlohmann gives it, about `text`.
-Error broken_json(std::string_view text, nlohmann::detail::exception const& error, std::size_t byte, std::filesystem::path const& path);
+Error broken_json(std::string_view text, nlohmann::detail::exception const& error, std::size_t byte,
+                  std::filesystem::path const& path);
 
 /// Indented by 2, atomically.
 void write_json(std::filesystem::path const& path, Json const& value);

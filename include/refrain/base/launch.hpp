@@ -30,8 +30,8 @@ void keep_record(OptionTable const& table, Options& options) {
   if constexpr (requires { options.record = table.record(); }) options.record = table.record();
 }
 
-/// Main of a job without MPI whose `Options` has `static OptionTable table(Options&)` and `void validate()`, and may have
-/// a member `Json record`, which becomes the record of all options, for `Provenance`.
+/// Main of a job without MPI whose `Options` has `static OptionTable table(Options&)` and `void validate()`, and may
+/// have a member `Json record`, which becomes the record of all options, for `Provenance`.
 template <class Options>
 int launch_serial(int argc, char** argv, Exit (*run)(Options const&)) {
   Options options;

@@ -58,7 +58,8 @@ public:
   OptionTable& add(std::string name, std::string& value, std::string help, std::string meta = "TEXT");
   OptionTable& add(std::string name, std::filesystem::path& value, std::string help, std::string meta = "PATH");
   OptionTable& add(std::string name, std::vector<std::string>& value, std::string help, std::string meta = "TEXT...");
-  OptionTable& add(std::string name, std::vector<std::filesystem::path>& value, std::string help, std::string meta = "FILE...");
+  OptionTable& add(std::string name, std::vector<std::filesystem::path>& value, std::string help,
+                   std::string meta = "FILE...");
   OptionTable& add(std::string name, int64_t& value, std::string help, Range<int64_t> range = {});
   OptionTable& add(std::string name, int& value, std::string help, Range<int64_t> range = {});
   OptionTable& add(std::string name, double& value, std::string help, Range<double> range = {});
@@ -84,7 +85,8 @@ public:
   }
 
   /// Words without a leading `--`, between `least` and `most` of them (-1: any number).
-  OptionTable& positional(std::string meta, std::vector<std::string>& value, std::string help, int least, int most = -1);
+  OptionTable& positional(std::string meta, std::vector<std::string>& value, std::string help, int least,
+                          int most = -1);
   /// The option declared last must be given.
   OptionTable& required();
 

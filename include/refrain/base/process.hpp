@@ -22,8 +22,8 @@ struct ProcessId {
 
 enum class Life { alive, dead, unknown };
 
-/// What this host can tell: `unknown` for a process elsewhere. One that ended and was not yet collected is dead; one that
-/// was stopped is alive.
+/// What this host can tell: `unknown` for a process elsewhere. One that ended and was not yet collected is dead; one
+/// that was stopped is alive.
 Life process_life(ProcessId const& process);
 
 }  // namespace refrain

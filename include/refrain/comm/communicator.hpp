@@ -32,7 +32,7 @@ public:
   void barrier() const;                                                             ///< @collective
   void broadcast(std::span<std::byte> bytes, int root) const;                       ///< @collective
   std::string broadcast(std::string const& text, int root) const;                   ///< @collective
-  std::vector<std::string> gather(std::string const& text, int root) const;         ///< empty on other ranks. @collective
+  std::vector<std::string> gather(std::string const& text, int root) const;  ///< empty on other ranks. @collective
   std::vector<std::string> all_gather(std::string const& text) const;               ///< @collective
   int64_t sum(int64_t value) const;                                                 ///< @collective
   int64_t max(int64_t value) const;                                                 ///< @collective
@@ -60,8 +60,9 @@ private:
   int ranks_;
 };
 
-/// Runs `work` on every rank; if it throws on any, every rank throws the same AgreedError. So a failure on one rank ends
-/// the job in order and not in a hang. `work` must not contain a collective that one rank can leave early. @collective
+/// Runs `work` on every rank; if it throws on any, every rank throws the same AgreedError. So a failure on one rank
+/// ends the job in order and not in a hang. `work` must not contain a collective that one rank can leave early.
+/// @collective
 void agree(Communicator const& comm, std::function<void()> const& work);
 
 }  // namespace refrain::comm

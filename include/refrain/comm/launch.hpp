@@ -23,14 +23,14 @@ struct Job {
   std::function<MpiStart()> mpi;                    ///< asked after parsing
 };
 
-/// The one main of all jobs: parses, starts MPI where the job is parallel, runs, and prints what was thrown once, as one
-/// line with its rank. An exception on one rank alone ends all ranks (MPI_Abort after the line is printed).
-/// Where the environment has REFRAIN_CHECK_WORLD=N, no job runs: MPI starts, and the exit code says whether its world
-/// has N ranks (refrain-study tries launchers so).
+/// The one main of all jobs: parses, starts MPI where the job is parallel, runs, and prints what was thrown once, as
+/// one line with its rank. An exception on one rank alone ends all ranks (MPI_Abort after the line is printed). Where
+/// the environment has REFRAIN_CHECK_WORLD=N, no job runs: MPI starts, and the exit code says whether its world has N
+/// ranks (refrain-study tries launchers so).
 int launch(int argc, char** argv, Job const& job);
 
-/// Main of a job whose `Options` has `static OptionTable table(Options&)`, `void validate()` and `MpiStart mpi() const`.
-/// If it has a member `Json record`, that becomes the record of all options, for `Provenance`.
+/// Main of a job whose `Options` has `static OptionTable table(Options&)`, `void validate()` and
+/// `MpiStart mpi() const`. If it has a member `Json record`, that becomes the record of all options, for `Provenance`.
 template <class Options>
 int launch(int argc, char** argv, Exit (*run)(Options const&, Communicator const&)) {
   Options options;

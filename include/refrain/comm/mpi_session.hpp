@@ -21,7 +21,8 @@ struct LaunchEnvironment {
   static LaunchEnvironment detect();
 };
 
-/// @throws UsageError if the launcher started several processes and MPI sees only this one: each would do the whole job.
+/// @throws UsageError if the launcher started several processes and MPI sees only this one: each would do the whole
+/// job.
 void require_same_world(LaunchEnvironment const& environment, int world_size);
 
 }  // namespace refrain::comm

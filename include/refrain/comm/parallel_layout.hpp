@@ -4,7 +4,8 @@
 
 namespace refrain::comm {
 
-/// Where this rank stands in the tensor x data grid. Tensor ranks are neighbours (one node), data ranks stride over them.
+/// Where this rank stands in the tensor x data grid. Tensor ranks are neighbours (one node), data ranks stride
+/// over them.
 class ParallelLayout {
 public:
   /// data = 0 means ranks / tensor.
@@ -13,7 +14,7 @@ public:
 
   Communicator const& world() const noexcept { return world_; }
   Communicator const& tensor() const noexcept { return tensor_; }  ///< ranks that hold slices of the same weights
-  Communicator const& data() const noexcept { return data_; }      ///< ranks that hold the same slice and see different pairs
+  Communicator const& data() const noexcept { return data_; }      ///< ranks that hold the same slice, for other pairs
 
 private:
   Communicator world_, tensor_, data_;

@@ -21,7 +21,8 @@ TEST_CASE("a digest over a stream does not depend on its pieces") {
   std::vector<std::byte> bytes(100'000);
   for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i * 37);
   Xxh3 stream;
-  for (std::size_t at = 0; at < bytes.size(); at += 777) stream.update(std::span(bytes).subspan(at, std::min<std::size_t>(777, bytes.size() - at)));
+  for (std::size_t at = 0; at < bytes.size(); at += 777)
+    stream.update(std::span(bytes).subspan(at, std::min<std::size_t>(777, bytes.size() - at)));
   CHECK(stream.hex() == xxh3(bytes));
 }
 
@@ -48,7 +49,8 @@ TEST_CASE("a permutation holds every number once and is evenly spread") {
   std::sort(order.begin(), order.end());
   for (int64_t i = 0; i < 1000; ++i) REQUIRE(order[static_cast<std::size_t>(i)] == i);
   std::vector<int> first(5);
-  for (int i = 0; i < 5000; ++i) ++first[static_cast<std::size_t>(permutation(5, CounterRandom(static_cast<uint64_t>(i), "p"))[0])];
+  for (int i = 0; i < 5000; ++i)
+    ++first[static_cast<std::size_t>(permutation(5, CounterRandom(static_cast<uint64_t>(i), "p"))[0])];
   for (int const count : first) CHECK(std::abs(count - 1000) < 150);
   CHECK(permutation(0, CounterRandom(1, "")).empty());
 }

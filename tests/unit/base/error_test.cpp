@@ -8,8 +8,8 @@
 using namespace refrain;
 
 TEST_CASE("an error is one line: rank, problem, place, remedy") {
-  CHECK(Error("dtype is float64", "regenerate the file", {.rank = 3, .file = "runs/a/pairs.h5", .object = "/tokens"}).what() ==
-        std::string("rank 3: dtype is float64 [runs/a/pairs.h5:/tokens] (regenerate the file)"));
+  CHECK(Error("dtype is float64", "regenerate the file", {.rank = 3, .file = "runs/a/pairs.h5", .object = "/tokens"})
+            .what() == std::string("rank 3: dtype is float64 [runs/a/pairs.h5:/tokens] (regenerate the file)"));
   CHECK(Error("bad").what() == std::string("bad"));
   CHECK(Error("bad", "", {.object = "line 3"}).what() == std::string("bad [line 3]"));
   CHECK(Error("two\nlines").what() == std::string("two lines"));

@@ -61,11 +61,15 @@ TEST_CASE("a link is replaced in one step") {
 
 TEST_CASE("what is wrong with a path is said, with the option it came from") {
   Folder const folder;
-  CHECK(message_of([&] { require_readable_file(folder.path / "none", "--pairs"); }) == "--pairs names a file that does not exist");
-  CHECK(message_of([&] { require_readable_file(folder.path, "--pairs"); }) == "--pairs names a folder, where a file is wanted");
-  CHECK(message_of([&] { require_folder(folder.path / "none", "--init"); }) == "--init names a folder that does not exist");
+  CHECK(message_of([&] { require_readable_file(folder.path / "none", "--pairs"); }) ==
+        "--pairs names a file that does not exist");
+  CHECK(message_of([&] { require_readable_file(folder.path, "--pairs"); }) ==
+        "--pairs names a folder, where a file is wanted");
+  CHECK(message_of([&] { require_folder(folder.path / "none", "--init"); }) ==
+        "--init names a folder that does not exist");
   write_file_atomically(folder.path / "f", "");
-  CHECK(message_of([&] { require_folder(folder.path / "f", "--init"); }) == "--init names a file, where a folder is wanted");
+  CHECK(message_of([&] { require_folder(folder.path / "f", "--init"); }) ==
+        "--init names a file, where a folder is wanted");
   CHECK(message_of([&] { read_file(folder.path); }) == "this is a folder, not a file");
 }
 
@@ -102,7 +106,8 @@ TEST_CASE("broken JSON is reported with line and column") {
 }
 
 TEST_CASE("values of JSON are checked for their type") {
-  Json const json = Json::parse(R"({"n": 5, "x": 1.5, "s": "t", "b": true, "list": [1, 2], "big": 9999999999, "null": null, "neg": -1})");
+  Json const json = Json::parse(
+      R"({"n": 5, "x": 1.5, "s": "t", "b": true, "list": [1, 2], "big": 9999999999, "null": null, "neg": -1})");
   CHECK(json_get<int>(json, "n", "f") == 5);
   CHECK(json_get<double>(json, "n", "f") == 5.0);
   CHECK(json_get<std::vector<int64_t>>(json, "list", "f") == std::vector<int64_t>{1, 2});
@@ -111,12 +116,15 @@ TEST_CASE("values of JSON are checked for their type") {
   CHECK(message_of([&] { json_get<int>(json, "none", "f"); }) == "'none' is missing, should be a whole number @ none");
   CHECK(message_of([&] { json_get<int>(json, "x", "f"); }) == "'x' is 1.5, should be a whole number @ x");
   CHECK(message_of([&] { json_get<int>(json, "big", "f"); }) == "'big' is 9999999999, should be a whole number @ big");
-  CHECK(message_of([&] { json_get<uint64_t>(json, "neg", "f"); }) == "'neg' is -1, should be a whole number of at least 0 @ neg");
+  CHECK(message_of([&] { json_get<uint64_t>(json, "neg", "f"); }) ==
+        "'neg' is -1, should be a whole number of at least 0 @ neg");
   CHECK(message_of([&] { json_get<int>(json, "b", "f"); }) == "'b' is true, should be a whole number @ b");
   CHECK(message_of([&] { json_get<bool>(json, "n", "f"); }) == "'n' is 5, should be true or false @ n");
-  CHECK(message_of([&] { json_get<std::vector<std::string>>(json, "list", "f"); }) == "'list' is a list, should be a list of strings @ list");
+  CHECK(message_of([&] { json_get<std::vector<std::string>>(json, "list", "f"); }) ==
+        "'list' is a list, should be a list of strings @ list");
 }
 
 TEST_CASE("data files are found in the source tree") {
-  CHECK(message_of([] { data_file("nowhere/none.json"); }) == "the data file nowhere/none.json is not where the program looks for it");
+  CHECK(message_of([] { data_file("nowhere/none.json"); }) ==
+        "the data file nowhere/none.json is not where the program looks for it");
 }

@@ -58,12 +58,16 @@ void leave_dead_lock(fs::path const& path) {
 }
 
 void set_age(fs::path const& path, int seconds) {
-  timespec times[2] = {{.tv_sec = ::time(nullptr) - seconds, .tv_nsec = 0}, {.tv_sec = ::time(nullptr) - seconds, .tv_nsec = 0}};
+  timespec times[2] = {{.tv_sec = ::time(nullptr) - seconds, .tv_nsec = 0},
+                       {.tv_sec = ::time(nullptr) - seconds, .tv_nsec = 0}};
   REQUIRE(::utimensat(AT_FDCWD, path.c_str(), times, 0) == 0);
 }
 
 void write_foreign_lock(fs::path const& path, ProcessId process) {
-  write_json(path, {{"token", "abcdef0123456789"}, {"process", process.json()}, {"slurm_job", "77"}, {"since", "2026-01-31T12:00:00Z"}});
+  write_json(path, {{"token", "abcdef0123456789"},
+                    {"process", process.json()},
+                    {"slurm_job", "77"},
+                    {"since", "2026-01-31T12:00:00Z"}});
 }
 
 }  // namespace
@@ -74,7 +78,8 @@ TEST_CASE("a lock is held by one and released") {
     FolderLock const lock = FolderLock::acquire(folder.lock());
     CHECK_FALSE(lock.lost());
     lock.require_held();
-    REQUIRE_THROWS_WITH(FolderLock::acquire(folder.lock()), Catch::StartsWith("another job is at work here: process " + std::to_string(::getpid())));
+    REQUIRE_THROWS_WITH(FolderLock::acquire(folder.lock()),
+                        Catch::StartsWith("another job is at work here: process " + std::to_string(::getpid())));
     REQUIRE_THROWS_AS(FolderLock::wait(folder.lock(), 0.3), Error);
   }
   CHECK(fs::is_empty(folder.path));
@@ -103,7 +108,9 @@ namespace {
 int winners_of(Folder const& folder, int rivals) {
   fs::path const go = folder.path / "go", tried = folder.path / "tried";
   fs::create_directory(tried);
-  auto const all_tried = [&] { return std::distance(fs::directory_iterator(tried), fs::directory_iterator()) == rivals; };
+  auto const all_tried = [&] {
+    return std::distance(fs::directory_iterator(tried), fs::directory_iterator()) == rivals;
+  };
   std::vector<pid_t> pids;
   for (int i = 0; i < rivals; ++i)
     pids.push_back(child([&] {
@@ -162,7 +169,8 @@ TEST_CASE("a holder on another host is refused while its heart beats, and replac
       std::this_thread::sleep_for(300ms);
     }
   });
-  REQUIRE_THROWS_WITH(FolderLock::acquire(folder.lock()), Catch::Contains("process 1 on elsewhere, Slurm job 77, since 2026-01-31T12:00:00Z"));
+  REQUIRE_THROWS_WITH(FolderLock::acquire(folder.lock()),
+                      Catch::Contains("process 1 on elsewhere, Slurm job 77, since 2026-01-31T12:00:00Z"));
 }
 
 TEST_CASE("the lock of another host that beats no more is taken over after a watch") {

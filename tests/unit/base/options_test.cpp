@@ -72,7 +72,8 @@ std::string error_of(std::vector<char const*> words) {
 }
 
 struct File {
-  std::filesystem::path path = std::filesystem::temp_directory_path() / ("refrain-options-" + std::to_string(::getpid()) + ".ini");
+  std::filesystem::path path =
+      std::filesystem::temp_directory_path() / ("refrain-options-" + std::to_string(::getpid()) + ".ini");
   explicit File(std::string const& text) { std::ofstream(path) << text; }
   ~File() { std::filesystem::remove(path); }
 };
@@ -82,8 +83,8 @@ struct File {
 TEST_CASE("options set their fields, in both spellings, lists in one or several options") {
   Values v;
   OptionTable table = train_table(v);
-  REQUIRE(parse(table, {"--pairs", "a.h5", "b.h5", "--out=x", "--beta", "1e-2", "--pairs", "c.h5", "--seed=7", "--loss", "ipo",
-                        "--shuffle", "off", "--plan", "--max-steps", "12"}));
+  REQUIRE(parse(table, {"--pairs", "a.h5", "b.h5", "--out=x", "--beta", "1e-2", "--pairs", "c.h5", "--seed=7", "--loss",
+                        "ipo", "--shuffle", "off", "--plan", "--max-steps", "12"}));
   CHECK(v.pairs == std::vector<std::filesystem::path>{"a.h5", "b.h5", "c.h5"});
   CHECK(v.out == "x");
   CHECK(v.beta == 0.01);
@@ -121,7 +122,8 @@ TEST_CASE("each wrong command line has its line") {
   CHECK(error_of({"--seed", "1.5"}) == "--seed: '1.5' is not a whole number (give a whole number of at least 0)");
   CHECK(error_of({"--seed", "99999999999999999999"}) ==
         "--seed: 99999999999999999999 is out of range (give a whole number of at least 0)");
-  CHECK(error_of({"--tensor-parallel", "65"}) == "--tensor-parallel: 65 is out of range (give a whole number from 1 to 64)");
+  CHECK(error_of({"--tensor-parallel", "65"}) ==
+        "--tensor-parallel: 65 is out of range (give a whole number from 1 to 64)");
   CHECK(error_of({"--loss", "sigmoidal"}) == "--loss: 'sigmoidal' is not one of sigmoid, ipo (did you mean sigmoid?)");
   CHECK(error_of({"--loss", "x"}) == "--loss: 'x' is not one of sigmoid, ipo (give one of them)");
   CHECK(error_of({"--shuffle", "maybe"}) == "--shuffle: 'maybe' is not on or off (give on or off)");
@@ -133,7 +135,8 @@ TEST_CASE("each wrong command line has its line") {
 }
 
 TEST_CASE("a configuration file sets options and the command line wins") {
-  File const file("# a comment\nbeta = 0.3\nseed = 9\npairs = a.h5\npairs = b.h5\n[train]\nout = from-file\nplan = on\n");
+  File const file(
+      "# a comment\nbeta = 0.3\nseed = 9\npairs = a.h5\npairs = b.h5\n[train]\nout = from-file\nplan = on\n");
   Values v;
   OptionTable table = train_table(v);
   REQUIRE(parse(table, {"--config", file.path.c_str(), "--seed", "10"}));
@@ -148,7 +151,8 @@ TEST_CASE("errors of a configuration file name file and key") {
   auto const message = [](std::string const& text) {
     File const file(text);
     std::string line = error_of({"--out", "x", "--config", file.path.c_str()});
-    if (auto const at = line.find(file.path.string()); at != std::string::npos) line.replace(at, file.path.string().size(), "FILE");
+    if (auto const at = line.find(file.path.string()); at != std::string::npos)
+      line.replace(at, file.path.string().size(), "FILE");
     return line;
   };
   CHECK(message("bta = 1\n") == "unknown option 'bta' [FILE:bta] (did you mean beta?)");
@@ -156,7 +160,8 @@ TEST_CASE("errors of a configuration file name file and key") {
   CHECK(message("beta = 1\nbeta = 2\n") == "option 'beta' is given twice [FILE:beta] (give it once)");
   CHECK(message("[shard]\nbeta = 1\n") == "unknown option 'shard.beta' [FILE:shard.beta] (see refrain-train --help)");
   CHECK(message("just words\n") == "the line 'just words' is not KEY = VALUE [FILE] (write lines like: seed = 42)");
-  CHECK(error_of({"--config", "/nowhere/x.ini"}) == "--config names a file that does not exist [/nowhere/x.ini] (check the path)");
+  CHECK(error_of({"--config", "/nowhere/x.ini"}) ==
+        "--config names a file that does not exist [/nowhere/x.ini] (check the path)");
 }
 
 namespace {
@@ -170,7 +175,10 @@ struct Convert {
 OptionTable convert_table(Convert& v) {
   OptionTable table("convert", "Converts.");
   table.add("name", v.name, "of all commands");
-  table.command(v.command, "import", "Reads a folder.").add("model", v.model, "the folder").add("out", v.out, "the checkpoint").required();
+  table.command(v.command, "import", "Reads a folder.")
+      .add("model", v.model, "the folder")
+      .add("out", v.out, "the checkpoint")
+      .required();
   table.command(v.command, "verify", "Checks.").positional("PATH...", v.paths, "what to check", 1);
   return table;
 }
@@ -201,7 +209,8 @@ TEST_CASE("subcommands have their own options and words") {
   CHECK(convert_error({"--name", "x"}) == "a command is missing (put one of these first: import, verify)");
   CHECK(convert_error({"improt"}) == "unknown command 'improt' (did you mean import?)");
   CHECK(convert_error({"verify", "a", "--model", "m"}) ==
-        "option --model belongs to refrain-convert import, not to refrain-convert verify (see refrain-convert verify --help)");
+        "option --model belongs to refrain-convert import, not to refrain-convert verify (see refrain-convert verify "
+        "--help)");
   CHECK(convert_error({"verify"}) == "PATH... is missing (refrain-convert verify needs it: what to check)");
   CHECK(convert_error({"import", "stray", "--out", "x"}) == "unexpected 'stray' (see refrain-convert import --help)");
 }
@@ -211,8 +220,8 @@ TEST_CASE("help shows groups and defaults within 100 columns, for a wrong comman
   OptionTable table = train_table(v);
   std::string text;
   REQUIRE_FALSE(parse(table, {"--frobnicate", "--help"}, &text));
-  for (char const* part : {"Usage: refrain-train --out PATH [OPTION...]", "Data:", "Loss:", "--loss sigmoid|ipo", "[sigmoid]", "[0.1]",
-                           "where the result goes (required)", "--config FILE"})
+  for (char const* part : {"Usage: refrain-train --out PATH [OPTION...]", "Data:", "Loss:", "--loss sigmoid|ipo",
+                           "[sigmoid]", "[0.1]", "where the result goes (required)", "--config FILE"})
     CHECK_THAT(text, Catch::Contains(part));
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) CHECK(line.size() <= 100);
@@ -240,6 +249,7 @@ TEST_CASE("the reference page lists every option of every command") {
   OptionTable table = convert_table(v);
   std::string page;
   REQUIRE_FALSE(parse(table, {"--help-markdown"}, &page));
-  for (char const* part : {"# refrain-convert", "## refrain-convert import", "| `--out PATH` | the checkpoint | required |", "`PATH...`"})
+  for (char const* part :
+       {"# refrain-convert", "## refrain-convert import", "| `--out PATH` | the checkpoint | required |", "`PATH...`"})
     CHECK_THAT(page, Catch::Contains(part));
 }
