@@ -17,7 +17,8 @@ DATA = pathlib.Path(os.environ.get("REFRAIN_TEST_DATA", SOURCE / "../shared/data
 
 def ours(folder, lines, repeats):
     command = [BIN / "refrain-tokenize", folder, "--repeat", str(repeats)]
-    done = subprocess.run(command, input="".join(json.dumps(line) + "\n" for line in lines), capture_output=True, text=True)
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    done = subprocess.run(command, input=text, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(done.stderr)
     answer = json.loads(done.stdout)
@@ -55,7 +56,8 @@ def main():
         runs["refrain"] = (min(runs["refrain"][0], again[0]), min(runs["refrain"][1], again[1]), again[2])
         name = folder.parent.name if folder.name == "hf" else folder.name
         for who, (load, seconds, ids) in runs.items():
-            print(f"{name:<12}{who:<10}{load:8.2f}{megabytes / seconds[0]:12.1f}{megabytes / min(seconds[1:]):12.1f}{ids:9}")
+            first, best = megabytes / seconds[0], megabytes / min(seconds[1:])
+            print(f"{name:<12}{who:<10}{load:8.2f}{first:12.1f}{best:12.1f}{ids:9}")
         (_, us, our_ids), (_, them, their_ids) = runs["refrain"], runs["tokenizers"]
         if our_ids != their_ids:
             sys.exit("the numbers of ids differ")

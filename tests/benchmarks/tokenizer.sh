@@ -4,6 +4,9 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 peers=${REFRAIN_PEERS:-$here/../../.deps/peers}
-[[ -x $peers/bin/python ]] || { echo "no peers' environment in $peers: run env/test.sh peers once, or set REFRAIN_PEERS" >&2; exit 2; }
+if [[ ! -x $peers/bin/python ]]; then
+  echo "no peers' environment in $peers: run env/test.sh peers once, or set REFRAIN_PEERS" >&2
+  exit 2
+fi
 export TOKENIZERS_PARALLELISM=false RAYON_NUM_THREADS=1
 exec "$peers/bin/python" "$here/tokenizer.py" "$@"

@@ -157,7 +157,7 @@ BESIDE = {  # files beside tokenizer.json
                                                    "extra_special_tokens": {"c": "<C>"}}},
     "added_tokens_decoder": {"tokenizer_config.json": {**BASE, "added_tokens_decoder": BY_ID}},
     "split_special_tokens": {"tokenizer_config.json": {**BASE, "split_special_tokens": True}},
-    "special_tokens_map": {"tokenizer_config.json": {"tokenizer_class": BASE["tokenizer_class"]}, "special_tokens_map.json": {
+    "special_tokens_map": {"tokenizer_config.json": {}, "special_tokens_map.json": {
         "bos_token": {key: value for key, value in added("<s>", rstrip=True).items() if key != "special"},
         "eos_token": "</s>", "pad_token": "<pad>"}},
     "added_tokens.json": {"tokenizer_config.json": BASE, "added_tokens.json": {"<A>": 512, "<B>": 513}},

@@ -34,7 +34,8 @@ private:
   std::filesystem::path path_;
 };
 
-inline Json bpe_json(std::vector<std::string> const& tokens, std::vector<std::pair<std::string, std::string>> const& merges) {
+inline Json bpe_json(std::vector<std::string> const& tokens,
+                     std::vector<std::pair<std::string, std::string>> const& merges) {
   Json vocab = Json::object(), pairs = Json::array();
   for (std::size_t id = 0; id < tokens.size(); ++id) vocab[tokens[id]] = id;
   for (auto const& [left, right] : merges) pairs.push_back({left, right});
@@ -56,7 +57,8 @@ inline Json sentencepiece_json() {
     if (tokens.size() == 259) tokens.push_back(mark);
     tokens.push_back(token);
   }
-  for (std::string const& token : {mark + "a", std::string("ab"), mark + "ab", std::string("cd")}) tokens.push_back(token);
+  for (std::string const& token : {mark + "a", std::string("ab"), mark + "ab", std::string("cd")})
+    tokens.push_back(token);
   Json model = bpe_json(tokens, {{"a", "b"}, {mark, "ab"}, {mark, "a"}, {"c", "d"}});
   model["unk_token"] = "<unk>";
   model["byte_fallback"] = model["fuse_unk"] = true;
@@ -80,7 +82,8 @@ inline Json sentencepiece_json() {
 /// All bytes (id = byte), then the merged tokens in their order.
 inline Json byte_level_json(std::vector<std::pair<std::string, std::string>> const& merges) {
   std::vector<std::string> tokens(256);
-  for (int byte = 0; byte < 256; ++byte) append_utf8(tokens[byte], byte_level_character(static_cast<unsigned char>(byte)));
+  for (int byte = 0; byte < 256; ++byte)
+    append_utf8(tokens[byte], byte_level_character(static_cast<unsigned char>(byte)));
   for (auto const& [left, right] : merges) tokens.push_back(left + right);
   return {{"added_tokens", Json::array()},
           {"normalizer", nullptr},
