@@ -75,6 +75,10 @@ Launcher choose_launcher(std::string const& wanted, std::optional<Allocation> co
   // The job's CPUs a GPU would contradict srun's CPUs a task: newer Slurms refuse the two together.
   if (allocation && current_environment().count("SLURM_CPUS_PER_GPU") > 0) launcher.variables["SLURM_CPUS_PER_GPU"] = "";
 
+  // Slurm 22.05 and Open MPI 4.1 over TCP, 16 ranks on four busy nodes: 7 of 48 starts crashed inside MPI_Init (a message before its
+  // handler was there) with the other ways of Slurm's PMIx barrier, none of 38 with the ring.
+  if (allocation && current_environment().count("SLURM_PMIX_FENCE") == 0) launcher.variables["SLURM_PMIX_FENCE"] = "ring";
+
   if (wanted == "srun" && !allocation)
     throw Error("the launcher is srun, but this is no Slurm job", "start it by sbatch, or give --launcher \"mpirun -n 2\"");
   if (wanted == "srun" || (wanted.empty() && allocation))

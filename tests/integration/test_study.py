@@ -242,7 +242,7 @@ def test_a_stopped_member_is_requeued_alone(project, slurm):
     code, err = stop(project, **slurm)
     assert code == 85
     assert "scontrol requeue 6_1" in calls(project)
-    assert "requeued job 6_1" in err and "OMP_NUM_THREADS=2 env" in err
+    assert "requeued job 6_1" in err and "OMP_NUM_THREADS=2 SLURM_PMIX_FENCE=ring env" in err
 
 
 def test_where_requeue_is_refused_the_index_is_submitted_again(project, slurm):
