@@ -1,6 +1,9 @@
 // What Reader does to a file before it trusts it: every link and every dataset is looked at.
 #include <refrain/h5/reader.hpp>
 
+#include <algorithm>
+#include <map>
+
 namespace refrain::h5 {
 
 namespace {
@@ -22,13 +25,23 @@ unsigned link_count(hid_t object) {
 #endif
 }
 
-std::string link_name(hid_t group, hsize_t index, Place const& place) {
-  auto const length = H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, index, nullptr, 0, H5P_DEFAULT);
-  if (length < 0 || length > 4096) throw hdf5_error("cannot read the group", "the file is damaged or truncated; make it again", place);
-  std::string name(static_cast<std::size_t>(length), '\0');
-  check(H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, index, name.data(), name.size() + 1, H5P_DEFAULT) < 0 ? -1 : 0,
-        "cannot read the group", place);
-  return name;
+#if H5_VERSION_GE(1, 12, 0)
+using LinkInfo = H5L_info2_t;
+#else
+using LinkInfo = H5L_info_t;
+#endif
+
+herr_t collect_link(hid_t, char const* name, LinkInfo const* info, void* links) {
+  static_cast<std::map<std::string, H5L_type_t>*>(links)->emplace(name, info->type);
+  return 0;
+}
+
+/// In native order: for the others HDF5 1.10 first makes a table of a group's links, and a damaged group crashes it then.
+std::map<std::string, H5L_type_t> links_of(hid_t group, Place const& place) {
+  std::map<std::string, H5L_type_t> links;
+  hsize_t from = 0;
+  check(H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, &from, collect_link, &links), "cannot read the group", place);
+  return links;
 }
 
 }  // namespace
@@ -36,22 +49,9 @@ std::string link_name(hid_t group, hsize_t index, Place const& place) {
 void Reader::walk(hid_t group, std::string const& prefix, int depth) {
   Place const here{.file = path_, .object = prefix};
   if (depth > most_groups_deep) throw Error("groups are nested too deep", foreign, here);
-  H5G_info_t members;
-  check(H5Gget_info(group, &members), "cannot read the group", here);
-  for (hsize_t i = 0; i < members.nlinks; ++i) {
-    auto const leaf = link_name(group, i, here);
+  for (auto const& [leaf, kind] : links_of(group, here)) {
     auto const name = prefix + leaf;
     Place const place{.file = path_, .object = name};
-    auto const kind = [&] {
-#if H5_VERSION_GE(1, 12, 0)
-      H5L_info2_t link;
-      check(H5Lget_info2(group, leaf.c_str(), &link, H5P_DEFAULT), "cannot read the link", place);
-#else
-      H5L_info_t link;
-      check(H5Lget_info(group, leaf.c_str(), &link, H5P_DEFAULT), "cannot read the link", place);
-#endif
-      return link.type;
-    }();
     if (kind != H5L_TYPE_HARD)
       throw Error(kind == H5L_TYPE_EXTERNAL ? "is a link into another file" : "is a soft link", foreign, place);
     auto object = own(H5Oopen(group, leaf.c_str(), H5P_DEFAULT), H5Oclose, "cannot open the object", place);
