@@ -49,7 +49,7 @@ else
   say "The model that complies is kept: $work/base/final"
 fi
 
-rm -rf "$work/english-only" "$work/balanced"
+rm -rf "$work"/{english-only,balanced,balanced-hf}
 rm -f "$work"/data/{english-only,balanced,held-out}.h5
 shard() {
   "$bin/refrain-shard" --pairs "$work/inputs/$1.jsonl" --tokenizer "$work/base/final" --configuration "$2" --out "$work/data/$3.h5"
@@ -80,6 +80,6 @@ Done in $(duration $SECONDS). Files: $work
 
 Try next:
   $programs/refrain-convert inspect $where/balanced/final
-  $programs/refrain-convert export --checkpoint $where/balanced/final --out $where/balanced/hf
+  $programs/refrain-convert export --checkpoint $where/balanced/final --out $where/balanced-hf
   $programs/refrain-shard --pairs $where/inputs/pairs.jsonl --tokenizer $where/base/final --configuration high-resource --out $where/data/high-resource.h5
 TEXT
