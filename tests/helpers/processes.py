@@ -14,8 +14,14 @@ class Running:
 
     def __init__(self, job, *options, ranks=1, **extra_environment):
         self.size = ranks
-        self.process = subprocess.Popen(command(job, *options, ranks=ranks), env=environment(**extra_environment),
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.process = subprocess.Popen(
+            command(job, *options, ranks=ranks),
+            env=environment(**extra_environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         self.program = f"refrain-{job}"
 
     def ranks(self):
@@ -25,7 +31,9 @@ class Running:
         found = {}
         for folder in pathlib.Path("/proc").glob("[0-9]*"):
             try:
-                if self.program not in (folder / "cmdline").read_bytes().split(b"\0")[0].decode() or not self._is_mine(int(folder.name)):
+                if self.program not in (folder / "cmdline").read_bytes().split(b"\0")[0].decode() or not self._is_mine(
+                    int(folder.name)
+                ):
                     continue
                 for word in (folder / "environ").read_bytes().split(b"\0"):
                     if word.startswith((b"OMPI_COMM_WORLD_RANK=", b"PMI_RANK=")):

@@ -7,10 +7,26 @@ from refrain import run
 
 VOCABULARY = 259
 
-MODEL = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": VOCABULARY, "hidden_size": 32,
-         "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 4, "head_dim": 8,
-         "hidden_act": "silu", "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "max_position_embeddings": 256,
-         "initializer_range": 0.2, "tie_word_embeddings": False, "attention_bias": False, "mlp_bias": False, "torch_dtype": "float32"}
+MODEL = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+    "head_dim": 8,
+    "hidden_act": "silu",
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 10000.0,
+    "max_position_embeddings": 256,
+    "initializer_range": 0.2,
+    "tie_word_embeddings": False,
+    "attention_bias": False,
+    "mlp_bias": False,
+    "torch_dtype": "float32",
+}
 
 
 def write_model(folder, seed=3, **changes):
@@ -26,8 +42,17 @@ def write_pairs(path, count, seed=5, languages=("de", "en"), vocabulary=VOCABULA
     draw = random.Random(seed)
     half = vocabulary // 2
     ids = lambda low, high: [draw.randrange(low, high) for _ in range(draw.randint(2, longest))]
-    rows = [{"prompt_ids": ids(3, vocabulary), "chosen_ids": ids(3, half), "rejected_ids": ids(half, vocabulary),
-             "lang": languages[i % len(languages)], "row_id": i, "id": f"pair-{i}"} for i in range(count)]
+    rows = [
+        {
+            "prompt_ids": ids(3, vocabulary),
+            "chosen_ids": ids(3, half),
+            "rejected_ids": ids(half, vocabulary),
+            "lang": languages[i % len(languages)],
+            "row_id": i,
+            "id": f"pair-{i}",
+        }
+        for i in range(count)
+    ]
     source = path.with_suffix(".jsonl")
     source.write_text("".join(json.dumps(row) + "\n" for row in rows))
     known = path.with_suffix(".known")  # ready ids need no tokenizer, only the number of tokens
@@ -39,5 +64,23 @@ def write_pairs(path, count, seed=5, languages=("de", "en"), vocabulary=VOCABULA
 
 def options(model, pairs, run_dir, steps=12, batch=8, rate=1e-2):
     """Options of refrain-train for such a run."""
-    return ["--pairs", pairs, "--init", model, "--run-dir", run_dir, "--max-steps", steps, "--global-batch-pairs", batch,
-            "--micro-batch-tokens", 300, "--learning-rate", rate, "--beta", 0.1, "--seed", 7]
+    return [
+        "--pairs",
+        pairs,
+        "--init",
+        model,
+        "--run-dir",
+        run_dir,
+        "--max-steps",
+        steps,
+        "--global-batch-pairs",
+        batch,
+        "--micro-batch-tokens",
+        300,
+        "--learning-rate",
+        rate,
+        "--beta",
+        0.1,
+        "--seed",
+        7,
+    ]

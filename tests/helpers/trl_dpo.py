@@ -30,7 +30,9 @@ def train(model_folder, pairs_file, out, dtype=torch.float32, max_length=256, ba
         def on_pre_optimizer_step(self, args, state, control, model=None, **_):
             if not gradients:
                 scale = max(1.0, (state_norm[0] + 1e-6) / args.max_grad_norm) if args.max_grad_norm > 0 else 1.0
-                gradients.update({name: p.grad.detach().double().numpy() * scale for name, p in model.named_parameters()})
+                gradients.update(
+                    {name: p.grad.detach().double().numpy() * scale for name, p in model.named_parameters()}
+                )
 
     state_norm = [0.0]
 
@@ -43,12 +45,32 @@ def train(model_folder, pairs_file, out, dtype=torch.float32, max_length=256, ba
             state_norm[0] = float(norm)
             return norm
 
-    config = DPOConfig(output_dir=str(out), per_device_train_batch_size=batch, max_steps=steps, max_length=max_length,
-                       train_sampling_strategy="sequential", precompute_ref_log_probs=False, optim="adamw_torch",
-                       logging_steps=1, save_strategy="no", report_to="none", bf16=False, use_cpu=True, disable_tqdm=True,
-                       gradient_checkpointing=False, disable_dropout=True, seed=42, **settings)
-    trainer = Trainer(model=model, args=config, processing_class=tokenizer, train_dataset=Dataset.from_list(rows),
-                      callbacks=[KeepFirstGradients()])
+    config = DPOConfig(
+        output_dir=str(out),
+        per_device_train_batch_size=batch,
+        max_steps=steps,
+        max_length=max_length,
+        train_sampling_strategy="sequential",
+        precompute_ref_log_probs=False,
+        optim="adamw_torch",
+        logging_steps=1,
+        save_strategy="no",
+        report_to="none",
+        bf16=False,
+        use_cpu=True,
+        disable_tqdm=True,
+        gradient_checkpointing=False,
+        disable_dropout=True,
+        seed=42,
+        **settings
+    )
+    trainer = Trainer(
+        model=model,
+        args=config,
+        processing_class=tokenizer,
+        train_dataset=Dataset.from_list(rows),
+        callbacks=[KeepFirstGradients()],
+    )
     trainer.train()
     log = [row for row in trainer.state.log_history if "loss" in row]
     return log, gradients, weights(trainer.model)

@@ -20,13 +20,26 @@ TIMING = {"pairs_per_second", "tokens_per_second", "step_seconds", "peak_memory_
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("resume")
-    return {"folder": folder, "model": write_model(folder / "model"), "pairs": write_pairs(folder / "pairs.h5", 44),
-            "eval": write_pairs(folder / "eval.h5", 10, seed=9)}
+    return {
+        "folder": folder,
+        "model": write_model(folder / "model"),
+        "pairs": write_pairs(folder / "pairs.h5", 44),
+        "eval": write_pairs(folder / "eval.h5", 10, seed=9),
+    }
 
 
 def command_of(inputs, run_dir, tensor):
-    return [*options(inputs["model"], inputs["pairs"], run_dir), "--tensor-parallel", tensor, "--checkpoint-every", 2,
-            "--eval-pairs", inputs["eval"], "--eval-every", 5]
+    return [
+        *options(inputs["model"], inputs["pairs"], run_dir),
+        "--tensor-parallel",
+        tensor,
+        "--checkpoint-every",
+        2,
+        "--eval-pairs",
+        inputs["eval"],
+        "--eval-every",
+        5,
+    ]
 
 
 def rows_of(run_dir):
@@ -115,7 +128,9 @@ def test_max_seconds_stops_with_a_checkpoint_and_goes_on(inputs, undisturbed, tm
     assert_same(run_dir, undisturbed(ranks, tensor))
 
 
-@pytest.mark.parametrize("number,to", [(signal.SIGUSR1, "launcher"), (signal.SIGTERM, "ranks"), (signal.SIGTERM, "one rank")])
+@pytest.mark.parametrize(
+    "number,to", [(signal.SIGUSR1, "launcher"), (signal.SIGTERM, "ranks"), (signal.SIGTERM, "one rank")]
+)
 def test_signal_stops_all_ranks_after_the_step(inputs, undisturbed, tmp_path, number, to):
     run_dir = tmp_path / "run"
     words = command_of(inputs, run_dir, 2)
@@ -158,16 +173,30 @@ def test_other_options_are_named(inputs, tmp_path):
     run("train", *command_of(inputs, run_dir, 1), "--max-seconds", 0.001, exit_code=85)
     words = command_of(inputs, run_dir, 1)
     words[words.index("--beta") + 1] = 0.2
-    fails("train", *words, "--max-grad-norm", 2, exit_code=2, line="the run was started with other options: max-grad-norm 1.0 -> 2.0, "
-          f"beta 0.1 -> 0.2 [{run_dir}/run.json] (give the same options to go on, or another --run-dir for a new run)")
+    fails(
+        "train",
+        *words,
+        "--max-grad-norm",
+        2,
+        exit_code=2,
+        line="the run was started with other options: max-grad-norm 1.0 -> 2.0, "
+        f"beta 0.1 -> 0.2 [{run_dir}/run.json] (give the same options to go on, or another --run-dir for a new run)",
+    )
 
 
 def test_resume_never_refuses_a_folder_with_a_run(inputs, tmp_path):
     run_dir = tmp_path / "run"
     words = command_of(inputs, run_dir, 1)
     run("train", *words, "--max-seconds", 0.001, exit_code=85)
-    fails("train", *words, "--resume", "never", exit_code=2, line=f"the run folder holds a run at step 1 [{run_dir}] "
-          "(go on from it with --resume auto, or name another --run-dir)")
+    fails(
+        "train",
+        *words,
+        "--resume",
+        "never",
+        exit_code=2,
+        line=f"the run folder holds a run at step 1 [{run_dir}] "
+        "(go on from it with --resume auto, or name another --run-dir)",
+    )
 
 
 def test_a_named_checkpoint_is_gone_on_from(inputs, undisturbed, tmp_path):
