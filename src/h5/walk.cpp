@@ -15,14 +15,18 @@ constexpr int64_t most_chunk_bytes = int64_t{1} << 28;
 /// deflate cannot shrink by more than this
 constexpr int64_t deflate_ratio = 1032;
 
-unsigned link_count(hid_t object) {
+/// All there is to know is asked for, so that every piece of the object's metadata is read and its checksum checked.
+unsigned link_count(hid_t object, Place const& place) {
 #if H5_VERSION_GE(1, 12, 0)
   H5O_info2_t info;
-  return H5Oget_info3(object, &info, H5O_INFO_BASIC) < 0 ? 0 : info.rc;
+  H5O_native_info_t native;
+  check(H5Oget_info3(object, &info, H5O_INFO_ALL), "cannot read the object's metadata", place);
+  check(H5Oget_native_info(object, &native, H5O_NATIVE_INFO_ALL), "cannot read the object's metadata", place);
 #else
   H5O_info_t info;
-  return H5Oget_info2(object, &info, H5O_INFO_BASIC) < 0 ? 0 : info.rc;
+  check(H5Oget_info2(object, &info, H5O_INFO_ALL), "cannot read the object's metadata", place);
 #endif
+  return info.rc;
 }
 
 #if H5_VERSION_GE(1, 12, 0)
@@ -56,7 +60,7 @@ void Reader::walk(hid_t group, std::string const& prefix, int depth) {
       throw Error(kind == H5L_TYPE_EXTERNAL ? "is a link into another file" : "is a soft link", foreign, place);
     auto object = own(H5Oopen(group, leaf.c_str(), H5P_DEFAULT), H5Oclose, "cannot open the object", place);
     // Two links to one object could make a circle of groups, or count its bytes twice.
-    if (link_count(object.get()) != 1) throw Error("has more than one link", foreign, place);
+    if (link_count(object.get(), place) != 1) throw Error("has more than one link", foreign, place);
     auto const type = H5Iget_type(object.get());
     if (type == H5I_GROUP)
       walk(object.get(), name + "/", depth + 1);
