@@ -45,6 +45,7 @@ struct Watchdog::State {
   Communicator world;
   fs::path folder;
   double timeout, interval;
+  double silence;  ///< seconds without a beat that mean a stopped process and not a busy machine
   ProcessId me = ProcessId::myself();
 
   std::mutex mutex;
@@ -59,7 +60,8 @@ struct Watchdog::State {
   std::thread thread;
 
   State(Communicator const& all, fs::path where, double seconds)
-      : world(all), folder(std::move(where)), timeout(seconds), interval(std::clamp(seconds / 10, 0.1, 60.0)) {}
+      : world(all), folder(std::move(where)), timeout(seconds), interval(std::clamp(seconds / 10, 0.1, 60.0)),
+        silence(std::max(3 * interval, seconds / 2)) {}
 
   fs::path file_of(int rank) const { return folder / ("rank-" + std::to_string(rank)); }
 
@@ -109,7 +111,7 @@ struct Watchdog::State {
       Sight const& sight = sights[static_cast<std::size_t>(r)];
       if (!sight.present) continue;  // done, and waiting at the end
       double const silent = seconds_since(sight.beat_changed);
-      bool const stopped = silent > 3 * interval;
+      bool const stopped = silent > silence;
       double const quiet = sight.quiet + silent;
       if (!stopped && quiet < timeout) return std::nullopt;
       double const score = quiet + (stopped ? 2e9 : sight.waiting ? 0 : 1e9);
@@ -128,7 +130,7 @@ struct Watchdog::State {
 
   [[noreturn]] void end_job(int rank) {
     Sight const& sight = sights[static_cast<std::size_t>(rank)];
-    bool const stopped = seconds_since(sight.beat_changed) > 3 * interval;
+    bool const stopped = seconds_since(sight.beat_changed) > silence;
     if (claim_voice()) {
       std::string const person =
           " (host " + sight.process.host + ", process " + std::to_string(sight.process.pid) + ")";
