@@ -53,10 +53,11 @@ TokenIds parse_ids(Json const& row, char const* column, Place const& place) {
   ids.reserve(row[column].size());
   for (Json const& id : row[column]) {
     if (!id.is_number_integer()) throw wrong_type(column + ("[" + std::to_string(ids.size()) + "]"), id, "a token id", place);
-    // Numbers beyond int32 are clamped to one that no vocabulary has, so that they are refused with the others.
-    auto const value = id.is_number_unsigned() && id.get<uint64_t>() > std::numeric_limits<int32_t>::max()
-                           ? std::numeric_limits<int32_t>::max()
-                           : std::max<int64_t>(id.get<int64_t>(), -1);
+    // Numbers outside int32 are clamped to ids that no vocabulary has, so that they are refused with the others.
+    constexpr int64_t most = std::numeric_limits<int32_t>::max();
+    int64_t const value = id.is_number_unsigned() && id.get<uint64_t>() > static_cast<uint64_t>(most)
+                              ? most
+                              : std::clamp<int64_t>(id.get<int64_t>(), -1, most);
     ids.push_back(static_cast<int32_t>(value));
   }
   return ids;
