@@ -17,7 +17,9 @@ void append_answer(Columns& columns, std::span<int32_t const> prompt, std::span<
   auto const begin = static_cast<int32_t>(columns.tokens.size());
   auto const number = static_cast<int64_t>(columns.segments.size());
   auto const total = static_cast<int32_t>(prompt.size() + answer.size());
-  auto const token_at = [&](std::size_t i) -> int64_t { return i < prompt.size() ? prompt[i] : answer[i - prompt.size()]; };
+  auto const token_at = [&](std::size_t i) -> int64_t {
+    return i < prompt.size() ? prompt[i] : answer[i - prompt.size()];
+  };
   for (int32_t i = 0; i + 1 < total; ++i) {
     columns.tokens.push_back(token_at(static_cast<std::size_t>(i)));
     columns.positions.push_back(i);
@@ -27,18 +29,22 @@ void append_answer(Columns& columns, std::span<int32_t const> prompt, std::span<
       columns.answer.push_back(number);
     }
   }
-  columns.segments.push_back({.begin = begin, .length = static_cast<int32_t>(columns.tokens.size()) - begin,
-                              .prefix_begin = 0, .prefix_length = 0});
+  columns.segments.push_back({.begin = begin,
+                              .length = static_cast<int32_t>(columns.tokens.size()) - begin,
+                              .prefix_begin = 0,
+                              .prefix_length = 0});
 }
 
-std::span<int32_t const> part(h5::Pairs const& pairs, std::vector<int64_t> const& begin, std::vector<int32_t> const& length,
-                              std::size_t i) {
+std::span<int32_t const> part(h5::Pairs const& pairs, std::vector<int64_t> const& begin,
+                              std::vector<int32_t> const& length, std::size_t i) {
   return std::span(pairs.tokens).subspan(static_cast<std::size_t>(begin[i]), static_cast<std::size_t>(length[i]));
 }
 
 }  // namespace
 
-PairLengths lengths_of(h5::Pairs const& pairs) { return {pairs.prompt_length, pairs.chosen_length, pairs.rejected_length}; }
+PairLengths lengths_of(h5::Pairs const& pairs) {
+  return {pairs.prompt_length, pairs.chosen_length, pairs.rejected_length};
+}
 
 model::PackedBatch pack(h5::Pairs const& pairs, MicroBatch const& micro_batch, Answers answers, int tensor_size) {
   Columns columns;
@@ -46,7 +52,8 @@ model::PackedBatch pack(h5::Pairs const& pairs, MicroBatch const& micro_batch, A
     auto const i = static_cast<std::size_t>(pair);
     auto const prompt = part(pairs, pairs.prompt_begin, pairs.prompt_length, i);
     append_answer(columns, prompt, part(pairs, pairs.chosen_begin, pairs.chosen_length, i));
-    if (answers == Answers::both) append_answer(columns, prompt, part(pairs, pairs.rejected_begin, pairs.rejected_length, i));
+    if (answers == Answers::both)
+      append_answer(columns, prompt, part(pairs, pairs.rejected_begin, pairs.rejected_length, i));
   }
   model::PackedBatch batch;
   batch.answers = static_cast<int64_t>(columns.segments.size());

@@ -35,7 +35,8 @@ int64_t rank_memory(model::ParameterStore const& store, int64_t tokens, int64_t 
     if (unit > 0) largest = std::max(largest, store.flat_weights(unit).numel());
   }
   int64_t const width = static_cast<int64_t>(store.flat_weights(0).element_size());
-  int64_t bytes = elements * (width + static_cast<int64_t>(store.flat_grads(0).element_size()) + 8 + (width == 4 ? 0 : 4));
+  int64_t bytes =
+      elements * (width + static_cast<int64_t>(store.flat_grads(0).element_size()) + 8 + (width == 4 ? 0 : 4));
   if (store.backend().data().size() > 1) bytes += (store.flat_weights(0).numel() + largest) * 4;
 
   // A token's saved values in a block: its input and the sum in the middle, q|k|v, the attention's output, gate|up.

@@ -5,7 +5,6 @@
 #include "formatted.hpp"
 
 #include <algorithm>
-#include <numeric>
 #include <set>
 
 namespace refrain::train {
@@ -32,15 +31,16 @@ Evaluation evaluate(PairPass& pass, PairSet const& set, BatchOptions const& batc
   // Every rank has every language's sums, in the same order, whether or not it sees such a pair.
   for (auto const& language : std::set<std::string>(set.pairs.language.begin(), set.pairs.language.end()))
     result.by_language[language];
-  std::vector<int64_t> all(static_cast<std::size_t>(set.pairs.size()));
-  std::iota(all.begin(), all.end(), 0);
-  StepPlan const plan = plan_pairs(set.lengths, all, batches, layout.data().size());
+  StepPlan const plan = plan_all(set, batches, layout.data().size());
   // A pair's share of the mean over all pairs, made its own loss again.
   double const pairs = static_cast<double>(plan.pairs);
-  result.all = pass.evaluate(set, plan, [&](int64_t pair, PairLogps const&, Sums sums) {
-    sums.loss *= pairs;
-    result.by_language[set.pairs.language[static_cast<std::size_t>(pair)]].add(sums);
-  }, alive);
+  result.all = pass.evaluate(
+      set, plan,
+      [&](int64_t pair, PairLogps const&, Sums sums) {
+        sums.loss *= pairs;
+        result.by_language[set.pairs.language[static_cast<std::size_t>(pair)]].add(sums);
+      },
+      alive);
   auto const data = comm::mpi_collectives(layout.data());
   for (auto& [language, sums] : result.by_language) sums.all_reduce(*data);
   return result;

@@ -61,7 +61,8 @@ Json run_identity(Options const& options, DType weights) {
 Json reference_key(Json const& identity) {
   Json key;
   // The pairs that a run meets follow from its steps, its order and its batches.
-  for (char const* name : {"pairs", "init", "eval-pairs", "dtype", "epochs", "max-steps", "global-batch-pairs", "seed", "shuffle"})
+  for (char const* name :
+       {"pairs", "init", "eval-pairs", "dtype", "epochs", "max-steps", "global-batch-pairs", "seed", "shuffle"})
     key[name] = identity.at(name);
   return key;
 }

@@ -26,7 +26,8 @@ namespace fs = std::filesystem;
 /// Everything that lives as long as the run does, in the order in which it is made.
 class Run {
 public:
-  Run(Options const& options, comm::Communicator const& world) : options_(options), world_(world), layout_(world, options.tensor_parallel, options.data_parallel) {}
+  Run(Options const& options, comm::Communicator const& world)
+      : options_(options), world_(world), layout_(world, options.tensor_parallel, options.data_parallel) {}
 
   Exit go();
 
@@ -77,7 +78,8 @@ bool Run::already_finished() {
     if (before.is_null()) return;
     if (std::string const difference = describe_difference(before, identity_); !difference.empty())
       throw UsageError("the run was started with other options: " + difference,
-                       "give the same options to go on, or another --run-dir for a new run", {.file = options_.run_dir / "run.json"});
+                       "give the same options to go on, or another --run-dir for a new run",
+                       {.file = options_.run_dir / "run.json"});
     checkpoint::StepFolders const folders(options_.run_dir);
     if (!folders.finished()) return;
     finished = 1;
@@ -97,8 +99,10 @@ void Run::load_inputs() {
     if (world_.rank() == 0) identity_ = run_identity(options_, weights_);
   });
   identity_ = Json::parse(world_.broadcast(identity_.dump(), 0));
-  batches_ = {.global_batch_pairs = options_.global_batch_pairs, .micro_batch_tokens = options_.micro_batch_tokens,
-              .shuffle = options_.shuffle, .answers = options_.needs_reference() ? Answers::both : Answers::chosen};
+  batches_ = {.global_batch_pairs = options_.global_batch_pairs,
+              .micro_batch_tokens = options_.micro_batch_tokens,
+              .shuffle = options_.shuffle,
+              .answers = options_.needs_reference() ? Answers::both : Answers::chosen};
   double const passes = options_.epochs * static_cast<double>(steps_per_epoch(pairs_.pairs.size(), batches_));
   steps_ = options_.max_steps.value_or(static_cast<int64_t>(std::ceil(passes)));
 }
@@ -113,7 +117,8 @@ void Run::make_model() {
     Provenance provenance("refrain-train", options_.record);
     for (auto const& input : {options_.pairs, options_.init, options_.eval_pairs})
       if (!input.empty()) provenance.add_input(input);
-    provenance.set("layout", Json{{"tensor_parallel", layout_.tensor().size()}, {"data_parallel", layout_.data().size()},
+    provenance.set("layout", Json{{"tensor_parallel", layout_.tensor().size()},
+                                  {"data_parallel", layout_.data().size()},
                                   {"threads", at::get_num_threads()}});
     provenance_ = provenance.json();
   });
@@ -138,18 +143,21 @@ std::optional<fs::path> Run::resume_from() const {
 
 void Run::announce(std::optional<fs::path> const& from) const {
   int64_t tokens = 0;
-  for (int64_t pair = 0; pair < pairs_.pairs.size(); ++pair) tokens += pair_tokens(pairs_.lengths, pair, batches_.answers);
+  for (int64_t pair = 0; pair < pairs_.pairs.size(); ++pair)
+    tokens += pair_tokens(pairs_.lengths, pair, batches_.answers);
   int64_t const disk = run_disk(*store_, options_.keep_checkpoints, config_.dtype);
   comm::agree(world_, [&] {
     if (world_.rank() == 0) require_free_space(options_.run_dir, disk);
   });
   int64_t const memory = rank_memory(*store_, std::min(options_.micro_batch_tokens, tokens), chunk_rows_);
   auto const bytes = [](int64_t count) { return format_bytes(static_cast<double>(count)); };
-  log_line(options_.init.filename().string() + ": " + format_count(parameter_count(*store_)) + " parameters in " + to_string(weights_) + ", " +
-           formatted("%d ranks (tensor %d x data %d) of %d threads, ", world_.size(), layout_.tensor().size(), layout_.data().size(),
-                     at::get_num_threads()) +
-           format_count(pairs_.pairs.size()) + " pairs, " + format_count(steps_) + " steps of " + format_count(options_.global_batch_pairs) +
-           " pairs, " + format_count(tokens) + " tokens a pass, about " + bytes(memory) + " of memory a rank, up to " + bytes(disk) + " on disk");
+  log_line(options_.init.filename().string() + ": " + format_count(parameter_count(*store_)) + " parameters in " +
+           to_string(weights_) + ", " +
+           formatted("%d ranks (tensor %d x data %d) of %d threads, ", world_.size(), layout_.tensor().size(),
+                     layout_.data().size(), at::get_num_threads()) +
+           format_count(pairs_.pairs.size()) + " pairs, " + format_count(steps_) + " steps of " +
+           format_count(options_.global_batch_pairs) + " pairs, " + format_count(tokens) + " tokens a pass, about " +
+           bytes(memory) + " of memory a rank, up to " + bytes(disk) + " on disk");
   if (from) log_line("going on from " + from->string());
 }
 
@@ -165,11 +173,22 @@ void Run::record_start(int64_t first_step) {
 
 Exit Run::train() {
   StepEngine engine(*store_, chunk_rows_);
-  trainer_ = std::make_unique<Trainer>(RunParts{
-      .options = options_, .layout = layout_, .store = *store_, .optimizer = *optimizer_, .engine = engine, .watchdog = *watchdog_,
-      .folder = folder_.get(), .train = pairs_, .eval = options_.eval_pairs.empty() ? nullptr : &eval_, .batches = batches_, .steps = steps_,
-      .checkpoints = {.layout = layout_, .small_files_from = options_.init, .provenance = provenance_, .identity = identity_},
-      .final_dtype = config_.dtype});
+  trainer_ = std::make_unique<Trainer>(RunParts{.options = options_,
+                                                .layout = layout_,
+                                                .store = *store_,
+                                                .optimizer = *optimizer_,
+                                                .engine = engine,
+                                                .watchdog = *watchdog_,
+                                                .folder = folder_.get(),
+                                                .train = pairs_,
+                                                .eval = options_.eval_pairs.empty() ? nullptr : &eval_,
+                                                .batches = batches_,
+                                                .steps = steps_,
+                                                .checkpoints = {.layout = layout_,
+                                                                .small_files_from = options_.init,
+                                                                .provenance = provenance_,
+                                                                .identity = identity_},
+                                                .final_dtype = config_.dtype});
 
   bool initial_loaded = false;
   auto const load_initial = [&] {
@@ -179,7 +198,7 @@ Exit Run::train() {
   auto const from = resume_from();
   announce(from);
   watchdog_->progress("loading the model");
-  trainer_->prepare_reference(reference_key(identity_), load_initial);
+  if (!trainer_->prepare_reference(reference_key(identity_), load_initial)) return Exit::stopped_early;
   TrainingState state;
   if (from) {
     comm::agree(world_, [&] { state = load_state(*from, *optimizer_, identity_); });
@@ -193,7 +212,8 @@ Exit Run::train() {
 void Run::note_failure(std::exception const& failure) noexcept {
   if (!folder_) return;
   try {
-    folder_->write_status("failed", trainer_ ? trainer_->progressed() : Progressed{.steps = steps_}, error_text(failure));
+    folder_->write_status("failed", trainer_ ? trainer_->progressed() : Progressed{.steps = steps_},
+                          error_text(failure));
   } catch (std::exception const&) {
     // What failed first is the line that is printed.
   }

@@ -10,7 +10,9 @@ static_assert(sizeof(Sums) % sizeof(double) == 0);
 constexpr std::size_t fields = sizeof(Sums) / sizeof(double);
 
 std::span<double, fields> as_vector(Sums& sums) { return std::span<double, fields>(&sums.loss, fields); }
-std::span<double const, fields> as_vector(Sums const& sums) { return std::span<double const, fields>(&sums.loss, fields); }
+std::span<double const, fields> as_vector(Sums const& sums) {
+  return std::span<double const, fields>(&sums.loss, fields);
+}
 
 double per_token(double logp, int64_t tokens) { return logp / static_cast<double>(std::max<int64_t>(1, tokens)); }
 double mean(double sum, double count) { return count > 0 ? sum / count : 0; }

@@ -11,7 +11,8 @@
 namespace refrain::train {
 namespace {
 
-constexpr int64_t chunk_elements = 1 << 16;  // sums of squares are taken a chunk at a time: the same at any number of threads
+constexpr int64_t chunk_elements =
+    1 << 16;  // sums of squares are taken a chunk at a time: the same at any number of threads
 
 /// What AdamW's formula needs, rounded to fp32 where torch rounds.
 struct Coefficients {
@@ -57,7 +58,9 @@ double sum_of_squares(float const* values, int64_t count) {
 Optimizer::Optimizer(model::ParameterStore& store) : store_(store) {
   for (int unit = 0; unit < store.units(); ++unit) {
     at::Tensor const weights = store.flat_weights(unit);
-    master_.push_back(weights.scalar_type() == at::kFloat ? weights : at::zeros(weights.sizes(), weights.options().dtype(at::kFloat)));
+    master_.push_back(weights.scalar_type() == at::kFloat
+                          ? weights
+                          : at::zeros(weights.sizes(), weights.options().dtype(at::kFloat)));
     exp_avg_.push_back(at::zeros(weights.sizes(), weights.options().dtype(at::kFloat)));
     exp_avg_sq_.push_back(at::zeros_like(exp_avg_.back()));
   }
@@ -78,7 +81,8 @@ double Optimizer::grad_norm() const {
   }
   at::Tensor total = at::full({1}, sum, at::kDouble);
   auto& tensor = store_.backend().tensor();
-  tensor.wait(tensor.all_reduce(model::buffer_of(total), comm::ReduceOp::sum, comm::Lane::compute), comm::Lane::compute);
+  tensor.wait(tensor.all_reduce(model::buffer_of(total), comm::ReduceOp::sum, comm::Lane::compute),
+              comm::Lane::compute);
   return std::sqrt(total.item<double>());
 }
 
@@ -98,7 +102,8 @@ void Optimizer::step(AdamStep const& settings) {
   for (auto const& spec : store_.specs()) {
     auto const unit = static_cast<std::size_t>(spec.info.unit);
     Coefficients coefficients = common;
-    if (spec.info.shape.size() > 1) coefficients.decay = static_cast<float>(1 - settings.learning_rate * settings.weight_decay);
+    if (spec.info.shape.size() > 1)
+      coefficients.decay = static_cast<float>(1 - settings.learning_rate * settings.weight_decay);
     int64_t const count = spec.local_count();
     at::Tensor const grad = store_.flat_grads(spec.info.unit).narrow(0, spec.offset, count).to(at::kFloat);
     float* const p = master_[unit].mutable_data_ptr<float>() + spec.offset;

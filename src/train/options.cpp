@@ -11,12 +11,15 @@ OptionTable Options::table(Options& o) {
   Range<int64_t> const at_least_one{.least = 1};
 
   table.group("Input and output")
-      .add("pairs", o.pairs, "preference pairs, made by refrain-shard", "FILE.h5").required()
-      .add("init", o.init, "model to start from: a checkpoint or a Hugging Face folder; also the reference model", "CKPT|HF_DIR")
+      .add("pairs", o.pairs, "preference pairs, made by refrain-shard", "FILE.h5")
       .required()
-      .add("run-dir", o.run_dir, "folder of this run: metrics, checkpoints, the final model", "DIR").required()
-      .add("eval-pairs", o.eval_pairs, "held-out pairs: evaluated before the first step, every --eval-every steps and at the end",
-           "FILE.h5")
+      .add("init", o.init, "model to start from: a checkpoint or a Hugging Face folder; also the reference model",
+           "CKPT|HF_DIR")
+      .required()
+      .add("run-dir", o.run_dir, "folder of this run: metrics, checkpoints, the final model", "DIR")
+      .required()
+      .add("eval-pairs", o.eval_pairs,
+           "held-out pairs: evaluated before the first step, every --eval-every steps and at the end", "FILE.h5")
       .add("eval-every", o.eval_every, "steps between evaluations; without it only before and after", at_least_one);
 
   table.group("Layout")
@@ -40,24 +43,30 @@ OptionTable Options::table(Options& o) {
       .add("epochs", o.epochs, "passes over the pairs", positive)
       .add("max-steps", o.max_steps, "number of optimizer steps, instead of --epochs", at_least_one)
       .add("global-batch-pairs", o.global_batch_pairs, "pairs of an optimizer step, over all ranks", at_least_one)
-      .add("micro-batch-tokens", o.micro_batch_tokens, "tokens that a rank works on at once; bounds memory, not the result",
-           at_least_one)
+      .add("micro-batch-tokens", o.micro_batch_tokens,
+           "tokens that a rank works on at once; bounds memory, not the result", at_least_one)
       .add("max-grad-norm", o.max_grad_norm, "gradients are scaled down to this norm; 0: never", not_negative)
       .add("weight-decay", o.weight_decay, "AdamW's weight decay, on all but the norms", not_negative)
       .add("seed", o.seed, "of the order of the pairs", {.least = 0})
       .add("shuffle", o.shuffle, "a new order of the pairs in every epoch; off: file order")
-      .add("logits-chunk-rows", o.logits_chunk_rows, "answer positions whose logits are in memory at once; else as many as fit 64 MiB", at_least_one);
+      .add("logits-chunk-rows", o.logits_chunk_rows,
+           "answer positions whose logits are in memory at once; else as many as fit 64 MiB", at_least_one);
 
   table.group("Checkpoints and stopping")
       .add("checkpoint-every", o.checkpoint_every, "steps between checkpoints", at_least_one)
-      .add("checkpoint-minutes", o.checkpoint_minutes, "minutes between checkpoints, unless --checkpoint-every; default 30",
-           positive)
+      .add("checkpoint-minutes", o.checkpoint_minutes,
+           "minutes between checkpoints, unless --checkpoint-every; default 30", positive)
       .add("keep-checkpoints", o.keep_checkpoints, "resumable checkpoints kept while the run goes on", at_least_one)
-      .add("resume", o.resume, "auto: go on from the run folder's last checkpoint, if there is one; never: refuse a folder "
-           "that holds a run; or a checkpoint to go on from", "auto|never|CKPT")
-      .add("verify-writes", o.verify_writes, "which checkpoints are read back from disk: the first and the final one, all, none")
-      .add("max-seconds", o.max_seconds, "stop with a checkpoint and exit code 85 before this time is over", positive)
-      .add("timeout", o.timeout, "seconds after which a rank that gives no sign of life ends the job; 0: never", not_negative);
+      .add("resume", o.resume,
+           "auto: go on from the run folder's last checkpoint, if there is one; never: refuse a folder "
+           "that holds a run; or a checkpoint to go on from",
+           "auto|never|CKPT")
+      .add("verify-writes", o.verify_writes,
+           "which checkpoints are read back from disk: the first and the final one, all, none")
+      .add("max-seconds", o.max_seconds,
+           "stop with a checkpoint and exit code 85 before this time is over, after one step at least", positive)
+      .add("timeout", o.timeout, "seconds after which a rank that gives no sign of life ends the job; 0: never",
+           not_negative);
   return table;
 }
 
@@ -68,7 +77,8 @@ void Options::validate() const {
     throw UsageError("--sft-weight adds the token loss to another loss, and --loss sft is that loss", "leave it out");
   if (checkpoint_every && checkpoint_minutes)
     throw UsageError("--checkpoint-every and --checkpoint-minutes contradict each other", "give one of them");
-  if (eval_every && eval_pairs.empty()) throw UsageError("--eval-every needs --eval-pairs", "name held-out pairs, or leave it out");
+  if (eval_every && eval_pairs.empty())
+    throw UsageError("--eval-every needs --eval-pairs", "name held-out pairs, or leave it out");
   require_readable_file(pairs, "--pairs");
   require_folder(init, "--init");
   if (!eval_pairs.empty()) require_readable_file(eval_pairs, "--eval-pairs");

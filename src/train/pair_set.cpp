@@ -3,19 +3,23 @@
 #include <refrain/train/batch.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace refrain::train {
 
 PairSet PairSet::load(std::filesystem::path const& path, int64_t vocab_size) {
   PairSet set;
   set.pairs = h5::read_pairs(path);
-  if (set.pairs.size() == 0) throw Error("the file holds no pairs", "shard pairs into it, or choose another", {.file = path});
+  if (set.pairs.size() == 0)
+    throw Error("the file holds no pairs", "shard pairs into it, or choose another", {.file = path});
   auto const [low, high] = std::minmax_element(set.pairs.tokens.begin(), set.pairs.tokens.end());
   if (low != set.pairs.tokens.end() && (*low < 0 || *high >= vocab_size)) {
     int64_t const wrong = *low < 0 ? *low : *high;
-    throw Error("token " + std::to_string(wrong) + " is not among the " + std::to_string(vocab_size) + " tokens of the model",
-                "shard the pairs with this model's tokenizer", {.file = path, .object = "/tokens"});
+    throw Error(
+        "token " + std::to_string(wrong) + " is not among the " + std::to_string(vocab_size) + " tokens of the model",
+        "shard the pairs with this model's tokenizer", {.file = path, .object = "/tokens"});
   }
   set.lengths = lengths_of(set.pairs);
   auto const size = static_cast<std::size_t>(set.pairs.size());
@@ -47,8 +51,10 @@ std::vector<double> PairPass::account(PairSet const& set, MicroBatch const& pair
     auto const i = static_cast<std::size_t>(pairs[k]);
     std::size_t const chosen = both ? 2 * k : k, rejected = chosen + 1;
     auto const stats = [&](std::size_t answer, int32_t length) {
-      return AnswerStats{.logit = answers.logit[answer], .entropy = answers.entropy[answer],
-                         .likeliest = answers.likeliest[answer], .sequence_tokens = set.lengths.prompt[i] + length};
+      return AnswerStats{.logit = answers.logit[answer],
+                         .entropy = answers.entropy[answer],
+                         .likeliest = answers.likeliest[answer],
+                         .sequence_tokens = set.lengths.prompt[i] + length};
     };
     PairLogps logps{.chosen = answers.logp[chosen], .chosen_tokens = answers.tokens[chosen]};
     if (both) {
@@ -72,20 +78,22 @@ std::vector<double> PairPass::account(PairSet const& set, MicroBatch const& pair
 }
 
 Sums PairPass::train(PairSet const& set, StepPlan const& plan, std::function<void()> const& alive) {
-  Denominators const denominators{.pairs = static_cast<double>(plan.pairs), .chosen_tokens = static_cast<double>(plan.chosen_tokens)};
+  Denominators const denominators{.pairs = static_cast<double>(plan.pairs),
+                                  .chosen_tokens = static_cast<double>(plan.chosen_tokens)};
   Sums sums;
   for (auto const& pairs : mine(plan)) {
-    engine_.train(packed(set, pairs), [&](AnswerSums const& answers) {
-      return account(set, pairs, answers, denominators, sums, {});
-    });
+    engine_.train(packed(set, pairs),
+                  [&](AnswerSums const& answers) { return account(set, pairs, answers, denominators, sums, {}); });
     alive();
   }
   sums.all_reduce(*data_);
   return sums;
 }
 
-Sums PairPass::evaluate(PairSet const& set, StepPlan const& plan, Visit const& visit, std::function<void()> const& alive) {
-  Denominators const denominators{.pairs = static_cast<double>(plan.pairs), .chosen_tokens = static_cast<double>(plan.chosen_tokens)};
+Sums PairPass::evaluate(PairSet const& set, StepPlan const& plan, Visit const& visit,
+                        std::function<void()> const& alive) {
+  Denominators const denominators{.pairs = static_cast<double>(plan.pairs),
+                                  .chosen_tokens = static_cast<double>(plan.chosen_tokens)};
   Sums sums;
   for (auto const& pairs : mine(plan)) {
     account(set, pairs, engine_.forward(packed(set, pairs)), denominators, sums, visit);
@@ -93,6 +101,20 @@ Sums PairPass::evaluate(PairSet const& set, StepPlan const& plan, Visit const& v
   }
   sums.all_reduce(*data_);
   return sums;
+}
+
+StepPlan plan_all(PairSet const& set, BatchOptions const& batches, int data_size) {
+  std::vector<int64_t> all(static_cast<std::size_t>(set.pairs.size()));
+  std::iota(all.begin(), all.end(), 0);
+  return plan_pairs(set.lengths, all, batches, data_size);
+}
+
+bool PairPass::knows_reference(PairSet const& set, StepPlan const& plan) {
+  for (auto const& rank : plan.ranks)
+    for (auto const& micro_batch : rank)
+      for (int64_t const pair : micro_batch)
+        if (std::isnan(set.reference.chosen[static_cast<std::size_t>(pair)])) return false;
+  return true;
 }
 
 void PairPass::fill_reference(PairSet& set, StepPlan const& plan, std::function<void()> const& alive) {

@@ -12,7 +12,8 @@ namespace {
 int32_t sequence_tokens(int32_t prompt, int32_t answer) noexcept { return std::max(prompt + answer - 1, 0); }
 
 /// Cuts a rank's pairs, longest first, into micro-batches: each pair goes into the first that has room.
-std::vector<MicroBatch> cut(std::vector<int64_t> const& pairs, PairLengths const& lengths, BatchOptions const& options) {
+std::vector<MicroBatch> cut(std::vector<int64_t> const& pairs, PairLengths const& lengths,
+                            BatchOptions const& options) {
   std::vector<MicroBatch> result;
   std::vector<int64_t> filled;
   for (int64_t const pair : pairs) {
@@ -43,7 +44,8 @@ int64_t pair_tokens(PairLengths const& lengths, int64_t pair, Answers answers) n
   return answers == Answers::chosen ? chosen : chosen + sequence_tokens(lengths.prompt[i], lengths.rejected[i]);
 }
 
-StepPlan plan_pairs(PairLengths const& lengths, std::vector<int64_t> const& pairs, BatchOptions const& options, int data_size) {
+StepPlan plan_pairs(PairLengths const& lengths, std::vector<int64_t> const& pairs, BatchOptions const& options,
+                    int data_size) {
   StepPlan plan;
   plan.pairs = static_cast<int64_t>(pairs.size());
   for (int64_t const pair : pairs) {
@@ -73,7 +75,8 @@ StepPlan plan_pairs(PairLengths const& lengths, std::vector<int64_t> const& pair
   return plan;
 }
 
-StepPlan plan_step(PairLengths const& lengths, uint64_t seed, int64_t step, BatchOptions const& options, int data_size) {
+StepPlan plan_step(PairLengths const& lengths, uint64_t seed, int64_t step, BatchOptions const& options,
+                   int data_size) {
   int64_t const per_epoch = steps_per_epoch(lengths.size(), options);
   int64_t const epoch = step / per_epoch, within = step % per_epoch;
   std::vector<int64_t> order;

@@ -50,7 +50,8 @@ void RunFolder::record_start(Json const& identity, Json const& options, Json con
 
 void RunFolder::open_metrics(Progressed const& progress) {
   int64_t const step = progress.step;
-  metrics_.emplace(path_ / "metrics.jsonl", [step](Json const& row) { return step > 0 && row.value("step", int64_t{0}) <= step; });
+  metrics_.emplace(path_ / "metrics.jsonl",
+                   [step](Json const& row) { return step > 0 && row.value("step", int64_t{0}) <= step; });
   write_status("running", progress);
   metrics_->cut();
 }
@@ -69,11 +70,13 @@ void RunFolder::write_metrics_columns(Json const& provenance) {
   for (std::string line; std::getline(file, line);) rows.push_back(parse_json(line, path_ / "metrics.jsonl"));
   for (auto const& row : rows)
     for (auto const& [key, value] : row.items())
-      if (key != "step" && value.is_number()) columns.try_emplace(key, rows.size(), std::numeric_limits<double>::quiet_NaN());
+      if (key != "step" && value.is_number())
+        columns.try_emplace(key, rows.size(), std::numeric_limits<double>::quiet_NaN());
   for (std::size_t i = 0; i < rows.size(); ++i) {
     steps.push_back(rows[i].value("step", int64_t{0}));
     for (auto& [key, values] : columns)
-      if (auto const found = rows[i].find(key); found != rows[i].end() && found->is_number()) values[i] = found->get<double>();
+      if (auto const found = rows[i].find(key); found != rows[i].end() && found->is_number())
+        values[i] = found->get<double>();
   }
   h5::Writer out(path_ / "metrics.h5", "metrics.v1", provenance);
   out.write("/metrics/step", steps);
@@ -82,12 +85,9 @@ void RunFolder::write_metrics_columns(Json const& provenance) {
 }
 
 void RunFolder::write_status(std::string const& state, Progressed const& progress, std::string const& error) {
-  Json status{{"state", state},
-              {"step", progress.step},
-              {"steps", progress.steps},
-              {"pairs_per_second", progress.pairs_per_second},
-              {"updated", utc_now()},
-              {"error", error.empty() ? Json(nullptr) : Json(error)}};
+  Json status{{"state", state},          {"step", progress.step},
+              {"steps", progress.steps}, {"pairs_per_second", progress.pairs_per_second},
+              {"updated", utc_now()},    {"error", error.empty() ? Json(nullptr) : Json(error)}};
   if (metrics_) status["metrics"] = metrics_->position();
   checkpoint::write_sealed_json(path_ / "status.json", status);
 }

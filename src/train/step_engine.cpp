@@ -9,7 +9,8 @@ namespace refrain::train {
 namespace {
 
 std::vector<double> sums_by_answer(at::Tensor const& values_N, at::Tensor const& answer_N, int64_t answers) {
-  at::Tensor const sums = at::zeros({answers}, at::kDouble).index_add_(0, answer_N, values_N.detach().to(at::kCPU, at::kDouble));
+  at::Tensor const sums =
+      at::zeros({answers}, at::kDouble).index_add_(0, answer_N, values_N.detach().to(at::kCPU, at::kDouble));
   return {sums.const_data_ptr<double>(), sums.const_data_ptr<double>() + answers};
 }
 
@@ -24,7 +25,8 @@ AnswerSums sums_of(model::HeadOut const& head, model::PackedBatch const& batch) 
   sums.logit = sums_by_answer(head.mean_logit_N, batch.answer_N, batch.answers);
   sums.entropy = sums_by_answer(head.entropy_N, batch.answer_N, batch.answers);
   sums.tokens = counts_by_answer(at::ones_like(batch.answer_N), batch.answer_N, batch.answers);
-  sums.likeliest = counts_by_answer(head.top1_N.to(at::kCPU).eq(batch.targets_N.to(at::kCPU)), batch.answer_N, batch.answers);
+  sums.likeliest =
+      counts_by_answer(head.top1_N.to(at::kCPU).eq(batch.targets_N.to(at::kCPU)), batch.answer_N, batch.answers);
   return sums;
 }
 
@@ -41,14 +43,14 @@ AnswerSums StepEngine::forward(model::PackedBatch const& batch) {
   at::NoGradGuard const no_grad;
   at::Tensor x_TD;
   {
-    auto const lease = store_.acquire(0);
+    [[maybe_unused]] auto const lease = store_.acquire(0);
     x_TD = decoder_.embed(batch);
   }
   for (int i = 0; i < decoder_.blocks(); ++i) {
-    auto const lease = store_.acquire(1 + i);
+    [[maybe_unused]] auto const lease = store_.acquire(1 + i);
     x_TD = decoder_.block(i, x_TD, batch);
   }
-  auto const lease = store_.acquire(1 + decoder_.blocks());
+  [[maybe_unused]] auto const lease = store_.acquire(1 + decoder_.blocks());
   return sums_of(decoder_.head(x_TD, batch, chunk_rows_), batch);
 }
 
@@ -63,11 +65,11 @@ AnswerSums StepEngine::train(model::PackedBatch const& batch,
   // Every block's graph stays until its backward: nothing is recomputed.
   std::vector<at::Tensor> inputs, outputs;
   {
-    auto const lease = store_.acquire(0);
+    [[maybe_unused]] auto const lease = store_.acquire(0);
     outputs.push_back(decoder_.embed(batch));
   }
   for (int i = 0; i < blocks; ++i) {
-    auto const lease = store_.acquire(1 + i);
+    [[maybe_unused]] auto const lease = store_.acquire(1 + i);
     inputs.push_back(leaf(outputs.back()));
     outputs.push_back(decoder_.block(i, inputs.back(), batch));
   }
@@ -75,7 +77,7 @@ AnswerSums StepEngine::train(model::PackedBatch const& batch,
   AnswerSums sums;
   at::Tensor grad_TD;
   {
-    auto const lease = store_.acquire(1 + blocks);
+    [[maybe_unused]] auto const lease = store_.acquire(1 + blocks);
     at::Tensor const x_TD = leaf(outputs.back());
     model::HeadOut const head = decoder_.head(x_TD, batch, chunk_rows_);
     sums = sums_of(head, batch);
@@ -86,7 +88,7 @@ AnswerSums StepEngine::train(model::PackedBatch const& batch,
   store_.reduce(1 + blocks);
   for (int i = blocks - 1; i >= 0; --i) {
     {
-      auto const lease = store_.acquire(1 + i);
+      [[maybe_unused]] auto const lease = store_.acquire(1 + i);
       auto const block = static_cast<std::size_t>(i);
       grad_TD = model::backpropagate(outputs[block + 1], inputs[block], grad_TD);
       outputs.resize(block + 1);

@@ -19,6 +19,15 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
+constexpr int64_t time_is_over = 1 << 8;  // beside signal numbers, as a reason to stop
+
+char const* name_of_reason(int64_t reason) {
+  return reason == time_is_over ? "--max-seconds"
+         : reason == SIGUSR1    ? "SIGUSR1"
+         : reason == SIGTERM    ? "SIGTERM"
+                                : "SIGINT";
+}
+
 }  // namespace
 
 Trainer::Trainer(RunParts parts)
@@ -39,41 +48,54 @@ std::function<void()> Trainer::alive(std::string doing) const {
   return [this, doing = std::move(doing)] { parts_.watchdog.progress(doing); };
 }
 
-void Trainer::prepare_reference(Json const& key, std::function<void()> const& load_initial) {
-  if (!parts_.options.needs_reference()) return;
+bool Trainer::prepare_reference(Json const& key, std::function<void()> const& load_initial) {
+  if (!parts_.options.needs_reference()) return true;
   auto const path = parts_.options.run_dir / "reference.h5";
-  auto const fits = [](ReferenceLogps const& logps, PairSet const& set) { return logps.chosen.size() == set.reference.chosen.size(); };
-  bool found = false;
+  auto const fits = [](ReferenceLogps const& logps, PairSet const& set) {
+    return logps.chosen.size() == set.reference.chosen.size();
+  };
   comm::agree(parts_.layout.world(), [&] {
     auto known = read_reference(path, key);
-    found = known && fits(known->train, parts_.train) && (parts_.eval == nullptr || fits(known->eval, *parts_.eval));
-    if (!found) return;
+    if (!known || !fits(known->train, parts_.train) || (parts_.eval != nullptr && !fits(known->eval, *parts_.eval)))
+      return;
     parts_.train.reference = std::move(known->train);
     if (parts_.eval != nullptr) parts_.eval->reference = std::move(known->eval);
   });
-  if (parts_.layout.world().min(found ? 1 : 0) == 1) return;
 
-  load_initial();
+  bool changed = false;
+  auto const fill = [&](PairSet& set, StepPlan const& plan, std::string const& doing) {
+    if (parts_.layout.world().min(pass_.knows_reference(set, plan) ? 1 : 0) == 1) return;
+    if (!changed) load_initial();
+    changed = true;
+    pass_.fill_reference(set, plan, alive(doing));
+  };
   int const data_size = parts_.layout.data().size();
   // The steps' own batches, so that the first step meets the very numbers that it is compared with.
   int64_t const steps = std::min(parts_.steps, steps_per_epoch(parts_.train.pairs.size(), parts_.batches));
+  int64_t reason = 0, step = 0;
   Progress progress("reference", steps, "batches");
-  for (int64_t step = 0; step < steps; ++step) {
-    auto const plan = plan_step(parts_.train.lengths, static_cast<uint64_t>(parts_.options.seed), step, parts_.batches, data_size);
-    pass_.fill_reference(parts_.train, plan, alive(formatted("reference log-probabilities, batch %ld of %ld", step + 1, steps)));
+  for (; step < steps && reason == 0; ++step) {
+    auto const plan =
+        plan_step(parts_.train.lengths, static_cast<uint64_t>(parts_.options.seed), step, parts_.batches, data_size);
+    fill(parts_.train, plan, formatted("reference log-probabilities, batch %ld of %ld", step + 1, steps));
     progress.advance(step + 1);
+    reason = stop_reason(false);  // signals alone: --max-seconds leaves time for one step
   }
-  if (parts_.eval != nullptr) {
-    std::vector<int64_t> all(static_cast<std::size_t>(parts_.eval->pairs.size()));
-    for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int64_t>(i);
-    pass_.fill_reference(*parts_.eval, plan_pairs(parts_.eval->lengths, all, parts_.batches, data_size),
-                         alive("reference log-probabilities of the held-out pairs"));
-  }
-  on_rank_0([&](RunFolder&) {
+  if (reason == 0 && parts_.eval != nullptr)
+    fill(*parts_.eval, plan_all(*parts_.eval, parts_.batches, data_size),
+         "reference log-probabilities of the held-out pairs");
+  if (!changed) return true;
+  on_rank_0([&](RunFolder& folder) {
     Reference reference{.train = parts_.train.reference, .eval = {}};
     if (parts_.eval != nullptr) reference.eval = parts_.eval->reference;
     write_reference(path, reference, key, parts_.checkpoints.provenance);
+    if (reason != 0) folder.write_status("stopped", progressed());
   });
+  if (reason == 0) return true;
+  log_line(
+      formatted("stopped in the reference pass, after batch %ld of %ld, by %s; the same command goes on from there",
+                step, steps, name_of_reason(reason)));
+  return false;
 }
 
 Exit Trainer::run(TrainingState state) {
@@ -88,7 +110,8 @@ Exit Trainer::run(TrainingState state) {
     one_step();
     progress.advance(state_.step, formatted("%.3g pairs/s", rate_));
     bool const last = state_.step == parts_.steps;
-    if (!last && parts_.eval != nullptr && parts_.options.eval_every && state_.step % *parts_.options.eval_every == 0) evaluate_now("");
+    if (!last && parts_.eval != nullptr && parts_.options.eval_every && state_.step % *parts_.options.eval_every == 0)
+      evaluate_now("");
     if (!last && checkpoint_due()) write_checkpoint();
   }
   finish();
@@ -99,7 +122,8 @@ void Trainer::one_step() {
   auto const begin = Clock::now();
   auto const& options = parts_.options;
   int64_t const step = state_.step;
-  auto const plan = plan_step(parts_.train.lengths, static_cast<uint64_t>(options.seed), step, parts_.batches, parts_.layout.data().size());
+  auto const plan = plan_step(parts_.train.lengths, static_cast<uint64_t>(options.seed), step, parts_.batches,
+                              parts_.layout.data().size());
   parts_.store.zero_grads();
   Sums const sums = pass_.train(parts_.train, plan, alive(formatted("step %ld: forward and backward", step + 1)));
   check_loss(sums);
@@ -108,9 +132,12 @@ void Trainer::one_step() {
   double const norm = parts_.optimizer.grad_norm();
   if (!std::isfinite(norm))
     throw Error(formatted("the gradient's norm is %g at step %ld", norm, step + 1),
-                "look at metrics.jsonl for where it began; a lower --learning-rate often helps", {.file = options.run_dir});
+                "look at metrics.jsonl for where it began; a lower --learning-rate often helps",
+                {.file = options.run_dir});
   double const learning_rate = learning_rate_at(options, step, parts_.steps);
-  parts_.optimizer.step({.number = step + 1, .learning_rate = learning_rate, .weight_decay = options.weight_decay,
+  parts_.optimizer.step({.number = step + 1,
+                         .learning_rate = learning_rate,
+                         .weight_decay = options.weight_decay,
                          .grad_scale = clip_factor(norm, options.max_grad_norm)});
   state_.step = step + 1;
   state_.epoch = plan.epoch;
@@ -121,14 +148,16 @@ void Trainer::one_step() {
   double const peak = parts_.layout.world().max(static_cast<double>(parts_.store.backend().peak_memory()));
   Json row = step_row(sums, learning_rate, norm, last_step_seconds_);
   row["peak_memory_bytes"] = static_cast<int64_t>(peak);
-  row["mfu"] = step_flops(parts_.store, sums.sequence_tokens) / (last_step_seconds_ * product_rate_ * parts_.layout.world().size());
+  row["mfu"] = step_flops(parts_.store, sums.sequence_tokens) /
+               (last_step_seconds_ * product_rate_ * parts_.layout.world().size());
   on_rank_0([&](RunFolder& folder) { folder.append_metrics(row, progressed()); });
 }
 
 void Trainer::check_loss(Sums const& sums) const {
   if (std::isfinite(sums.loss)) return;
   throw Error(formatted("the loss is %g at step %ld", sums.loss, state_.step + 1),
-              "look at metrics.jsonl for where it began; a lower --learning-rate often helps", {.file = parts_.options.run_dir});
+              "look at metrics.jsonl for where it began; a lower --learning-rate often helps",
+              {.file = parts_.options.run_dir});
 }
 
 void Trainer::check_first_loss(Sums const& sums) const {
@@ -138,13 +167,18 @@ void Trainer::check_first_loss(Sums const& sums) const {
   double const allowed = bf16 ? 0.02 : 1e-4;
   double const wanted = initial_loss(options, -sums.logp_chosen / std::max(1.0, sums.tokens_chosen));
   if (std::abs(sums.loss - wanted) <= allowed * std::max(1.0, wanted)) return;
-  throw Error(formatted("the first step's loss is %.6f, and %.6f where policy and reference are the same model", sums.loss, wanted),
+  throw Error(formatted("the first step's loss is %.6f, and %.6f where policy and reference are the same model",
+                        sums.loss, wanted),
               "remove reference.h5, which belongs to another model, or take the model that it was made with",
               {.file = options.run_dir / "reference.h5"});
 }
 
 Json Trainer::step_row(Sums const& sums, double learning_rate, double grad_norm, double seconds) {
-  Json row{{"step", state_.step}, {"epoch", state_.epoch}, {"loss", sums.loss}, {"learning_rate", learning_rate}, {"grad_norm", grad_norm}};
+  Json row{{"step", state_.step},
+           {"epoch", state_.epoch},
+           {"loss", sums.loss},
+           {"learning_rate", learning_rate},
+           {"grad_norm", grad_norm}};
   append_means(row, sums, parts_.options, "");
   row["num_tokens"] = static_cast<int64_t>(state_.num_tokens);
   row["pairs_per_second"] = sums.pairs / seconds;
@@ -155,7 +189,8 @@ Json Trainer::step_row(Sums const& sums, double learning_rate, double grad_norm,
 
 Json Trainer::evaluate_now(std::string const& key) {
   auto const begin = Clock::now();
-  Evaluation const evaluation = evaluate(pass_, *parts_.eval, parts_.batches, parts_.layout, alive(formatted("evaluation after step %ld", state_.step)));
+  Evaluation const evaluation = evaluate(pass_, *parts_.eval, parts_.batches, parts_.layout,
+                                         alive(formatted("evaluation after step %ld", state_.step)));
   Json const record = evaluation_record(evaluation, state_.step, parts_.options);
   Json row{{"step", state_.step}, {"epoch", state_.epoch}, {"eval_loss", record.at("all").at("loss")}};
   append_means(row, evaluation.all, parts_.options, "eval_");
@@ -167,16 +202,21 @@ Json Trainer::evaluate_now(std::string const& key) {
   return record;
 }
 
-bool Trainer::must_stop() {
+int64_t Trainer::stop_reason(bool got_further) const {
+  // A start gets further at least once, or requeued jobs whose time is too short would go round for ever.
   auto const& options = parts_.options;
-  // A start makes at least one step, or requeued jobs whose time is too short would go round for ever.
-  bool const late = options.max_seconds && state_.step > first_step_ && seconds_since(started_) + 2 * checkpoint_seconds_ + last_step_seconds_ >= *options.max_seconds;
-  // The highest signal number that any rank received, or 1 << 8 for time: all ranks decide alike.
-  int64_t const reason = parts_.layout.world().max(late ? int64_t{1} << 8 : static_cast<int64_t>(stop_signal()));
+  bool const late = options.max_seconds && got_further &&
+                    seconds_since(started_) + 2 * checkpoint_seconds_ + last_step_seconds_ >= *options.max_seconds;
+  // The highest that any rank has: all ranks decide alike.
+  return parts_.layout.world().max(late ? time_is_over : static_cast<int64_t>(stop_signal()));
+}
+
+bool Trainer::must_stop() {
+  int64_t const reason = stop_reason(state_.step > first_step_);
   if (reason == 0) return false;
   if (state_.step > saved_step_) write_checkpoint();
-  char const* const by = reason == 1 << 8 ? "--max-seconds" : reason == SIGUSR1 ? "SIGUSR1" : reason == SIGTERM ? "SIGTERM" : "SIGINT";
-  log_line(formatted("stopped after step %ld of %ld by %s; the same command goes on from there", state_.step, parts_.steps, by));
+  log_line(formatted("stopped after step %ld of %ld by %s; the same command goes on from there", state_.step,
+                     parts_.steps, name_of_reason(reason)));
   on_rank_0([&](RunFolder& folder) { folder.write_status("stopped", progressed()); });
   return true;
 }
@@ -219,8 +259,9 @@ void Trainer::finish() {
     folder.require_lock();
     folder.write_metrics_columns(parts_.checkpoints.provenance);
   });
-  save_final(folders.final_folder(), parts_.optimizer, parts_.checkpoints, parts_.final_dtype,
-             options.verify_writes == checkpoint::VerifyWrites::off ? checkpoint::ReadBack::no : checkpoint::ReadBack::yes);
+  save_final(
+      folders.final_folder(), parts_.optimizer, parts_.checkpoints, parts_.final_dtype,
+      options.verify_writes == checkpoint::VerifyWrites::off ? checkpoint::ReadBack::no : checkpoint::ReadBack::yes);
   on_rank_0([&](RunFolder& folder) {
     folders.committed_final();
     folder.write_status("finished", progressed());

@@ -19,8 +19,9 @@ std::vector<at::Tensor> units_of(Optimizer const& optimizer, at::Tensor (Optimiz
 }
 
 /// This rank's share of one kind of values.
-void append(std::vector<checkpoint::SliceToWrite>& slices, Optimizer const& optimizer, at::Tensor (Optimizer::*buffer)(int) const,
-            std::string const& prefix, DType dtype, CheckpointContext const& context) {
+void append(std::vector<checkpoint::SliceToWrite>& slices, Optimizer const& optimizer,
+            at::Tensor (Optimizer::*buffer)(int) const, std::string const& prefix, DType dtype,
+            CheckpointContext const& context) {
   append_slices(slices, optimizer.store(), units_of(optimizer, buffer), prefix, dtype, context.layout.data().rank(),
                 context.layout.data().size());
 }
@@ -39,18 +40,20 @@ void save_state(std::filesystem::path const& folder, TrainingState const& state,
                       {"tensor_parallel", context.layout.tensor().size()},
                       {"data_parallel", context.layout.data().size()},
                       {"identity", context.identity}};
-  checkpoint::write_checkpoint(context.layout.world(), folder, slices,
-                               {.small_files_from = context.small_files_from, .training_state = training, .provenance = context.provenance},
-                               read_back);
+  checkpoint::write_checkpoint(
+      context.layout.world(), folder, slices,
+      {.small_files_from = context.small_files_from, .training_state = training, .provenance = context.provenance},
+      read_back);
 }
 
-void save_final(std::filesystem::path const& folder, Optimizer const& optimizer, CheckpointContext const& context, DType dtype,
-                checkpoint::ReadBack read_back) {
+void save_final(std::filesystem::path const& folder, Optimizer const& optimizer, CheckpointContext const& context,
+                DType dtype, checkpoint::ReadBack read_back) {
   std::vector<checkpoint::SliceToWrite> slices;
   append(slices, optimizer, &Optimizer::master, weights_prefix, dtype, context);
-  checkpoint::write_checkpoint(context.layout.world(), folder, slices,
-                               {.small_files_from = context.small_files_from, .training_state = nullptr, .provenance = context.provenance},
-                               read_back);
+  checkpoint::write_checkpoint(
+      context.layout.world(), folder, slices,
+      {.small_files_from = context.small_files_from, .training_state = nullptr, .provenance = context.provenance},
+      read_back);
 }
 
 TrainingState load_state(std::filesystem::path const& folder, Optimizer& optimizer, Json const& identity) {
@@ -61,9 +64,11 @@ TrainingState load_state(std::filesystem::path const& folder, Optimizer& optimiz
                 "start from it with --init, or resume from a folder step-...", {.file = folder});
   Json const& training = manifest.training_state;
   std::filesystem::path const file = folder / "manifest.json";
-  if (std::string const difference = describe_difference(training.value("identity", Json::object()), identity); !difference.empty())
+  if (std::string const difference = describe_difference(training.value("identity", Json::object()), identity);
+      !difference.empty())
     throw UsageError("the checkpoint was made with other options: " + difference,
-                     "give the options that it was made with, or start a new run in another --run-dir", {.file = folder});
+                     "give the options that it was made with, or start a new run in another --run-dir",
+                     {.file = folder});
   auto const read = [&](at::Tensor (Optimizer::*buffer)(int) const, std::string const& prefix) {
     read_slices(optimizer.store(), units_of(optimizer, buffer), source, prefix);
   };

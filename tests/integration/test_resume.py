@@ -208,3 +208,16 @@ def test_a_named_checkpoint_is_gone_on_from(inputs, undisturbed, tmp_path):
     final = checkpoints.tensors(second / "final")
     assert all(np.array_equal(final[name], value) for name, value in weights.items())
     assert [row["step"] for row in metrics(second)] == list(range(3, 13))
+
+
+def test_signal_in_the_reference_pass_keeps_what_there_is(inputs, undisturbed, tmp_path):
+    run_dir = tmp_path / "run"
+    words = command_of(inputs, run_dir, 1)
+    job = Running("train", *words)
+    assert job.until(lambda: (run_dir / ".heartbeat").exists())  # behind the signal handlers, before the model is there
+    job.kill(job.ranks(), signal.SIGUSR1)
+    code, text = job.wait()
+    assert code == 85 and "stopped in the reference pass, after batch 1 of 6, by SIGUSR1" in text, text
+    assert (run_dir / "reference.h5").exists()
+    run("train", *words)
+    assert_same(run_dir, undisturbed(1, 1))

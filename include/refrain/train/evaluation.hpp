@@ -19,9 +19,9 @@ struct Evaluation {
 Evaluation evaluate(PairPass& pass, PairSet const& set, BatchOptions const& batches, comm::ParallelLayout const& layout,
                     std::function<void()> const& alive);
 
-/// eval.json's entry: {"step": n, "languages": {"de": {"pairs", "loss", "accuracy", "margin", "logp_accuracy", "logp_margin"}}},
-/// where accuracy and margin are of rewards, and logp_* of the policy's log-probabilities per token, without the reference
-/// (so that they say something before the first step, too).
+/// eval.json's entry: {"step": n, "languages": {"de": {"pairs", "loss", "accuracy", "margin", "logp_accuracy",
+/// "logp_margin"}}}, where accuracy and margin are of rewards, and logp_* of the policy's log-probabilities per token,
+/// without the reference (so that they say something before the first step, too).
 Json evaluation_record(Evaluation const& evaluation, int64_t step, Options const& options);
 
 /// A row a language and one for all: accuracy and margin after, and what there was before (null: not known).

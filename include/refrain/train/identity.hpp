@@ -5,8 +5,8 @@
 
 namespace refrain::train {
 
-/// What decides a run's result beside its layout: the options that matter, and digests of model and pairs. A resumed run must
-/// have the same. Micro-batches, layout and threads may differ (the result then agrees within rounding).
+/// What decides a run's result beside its layout: the options that matter, and digests of model and pairs. A resumed
+/// run must have the same. Micro-batches, layout and threads may differ (the result then agrees within rounding).
 Json run_identity(Options const& options, DType weights);
 
 /// What reference.h5 belongs to.

@@ -24,7 +24,8 @@ struct Denominators {
 
 /// The loss as TRL 1.16's DPOTrainer defines it (trl/trainer/dpo_trainer.py, _compute_loss), in fp64: sigmoid
 /// -log s(beta d) with d = (c - ref_c) - (r - ref_r); ipo (d' - 1/(2 beta))^2 with log-probabilities per token; hinge;
-/// robust with label smoothing; sft the token loss of the chosen answer; `sft_weight` adds the last to one of the others.
+/// robust with label smoothing; sft the token loss of the chosen answer; `sft_weight` adds the last to one of the
+/// others.
 PairLoss pair_loss(Options const& options, PairLogps const& logps, Denominators const& denominators);
 
 /// What the loss must be while policy and reference are the same model: ln 2, 1 / (4 beta^2), or 1; `sft` is the token

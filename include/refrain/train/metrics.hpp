@@ -9,8 +9,8 @@
 
 namespace refrain::train {
 
-/// Sums over pairs, from which a row of metrics is made; they add up over micro-batches and data ranks. Only doubles, since
-/// they travel as one vector.
+/// Sums over pairs, from which a row of metrics is made; they add up over micro-batches and data ranks. Only doubles,
+/// since they travel as one vector.
 struct Sums {
   double loss = 0, pairs = 0;
   double reward_chosen = 0, reward_rejected = 0, reward_margin = 0, reward_accuracy = 0;
@@ -18,7 +18,7 @@ struct Sums {
   double token_logp_margin = 0, token_logp_accuracy = 0;  ///< of log-probabilities per token, without the reference
   double logit_chosen = 0, logit_rejected = 0, entropy = 0;
   double tokens_chosen = 0, tokens_rejected = 0, likeliest_chosen = 0;
-  double sequence_tokens = 0;                             ///< prompt and answer, the prompt once for each answer
+  double sequence_tokens = 0;  ///< prompt and answer, the prompt once for each answer
 
   void add(Sums const& other);
   /// Sum over a group of ranks. @collective

@@ -12,9 +12,9 @@ namespace refrain::train {
 
 /// A step's settings for AdamW; beta1 0.9, beta2 0.999, eps 1e-8 as in transformers' TrainingArguments.
 struct AdamStep {
-  int64_t number = 1;          ///< from 1, for the bias correction
+  int64_t number = 1;  ///< from 1, for the bias correction
   double learning_rate = 0, weight_decay = 0;
-  double grad_scale = 1;       ///< what clipping multiplies gradients by
+  double grad_scale = 1;  ///< what clipping multiplies gradients by
 };
 
 /// AdamW over the flat buffers of a ParameterStore: one pass over long vectors. The master weights are fp32; where the
@@ -27,8 +27,8 @@ public:
   /// @throws Error, also for NaN or Inf, naming the tensor
   void load_master(checkpoint::TensorSource const& source);
 
-  /// The norm over all parameters of the model, from fp64 partial sums; a parameter that several tensor ranks hold counts
-  /// once. @collective over the tensor ranks
+  /// The norm over all parameters of the model, from fp64 partial sums; a parameter that several tensor ranks hold
+  /// counts once. @collective over the tensor ranks
   double grad_norm() const;
 
   /// torch.optim.AdamW's update (decoupled decay, on matrices only), then the store's weights from the master's.

@@ -77,17 +77,20 @@ struct EnumChoices<train::Schedule> {
 template <>
 struct EnumChoices<train::Precision> {
   using enum train::Precision;
-  static constexpr std::array<Choice<train::Precision>, 3> choices{{{automatic, "auto"}, {bf16, "bf16"}, {fp32, "fp32"}}};
+  static constexpr std::array<Choice<train::Precision>, 3> choices{
+      {{automatic, "auto"}, {bf16, "bf16"}, {fp32, "fp32"}}};
 };
 template <>
 struct EnumChoices<train::DeviceChoice> {
   using enum train::DeviceChoice;
-  static constexpr std::array<Choice<train::DeviceChoice>, 3> choices{{{automatic, "auto"}, {cpu, "cpu"}, {cuda, "cuda"}}};
+  static constexpr std::array<Choice<train::DeviceChoice>, 3> choices{
+      {{automatic, "auto"}, {cpu, "cpu"}, {cuda, "cuda"}}};
 };
 template <>
 struct EnumChoices<checkpoint::VerifyWrites> {
   using enum checkpoint::VerifyWrites;
-  static constexpr std::array<Choice<checkpoint::VerifyWrites>, 3> choices{{{first, "first"}, {all, "all"}, {off, "off"}}};
+  static constexpr std::array<Choice<checkpoint::VerifyWrites>, 3> choices{
+      {{first, "first"}, {all, "all"}, {off, "off"}}};
 };
 
 }  // namespace refrain

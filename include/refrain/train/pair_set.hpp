@@ -23,6 +23,9 @@ struct PairSet {
   static PairSet load(std::filesystem::path const& path, int64_t vocab_size);
 };
 
+/// All pairs of the set as one plan.
+StepPlan plan_all(PairSet const& set, BatchOptions const& batches, int data_size);
+
 /// Runs plans of pairs through the model, on this rank's share, and sums up what they give.
 class PairPass {
 public:
@@ -31,10 +34,13 @@ public:
 
   PairPass(Options const& options, StepEngine& engine, comm::ParallelLayout const& layout);
 
-  /// Forward and backward over one step; gradients are in the store then. @collective over all ranks. @returns global sums
+  /// Forward and backward over one step; gradients are in the store then. @collective over all ranks. @returns global
+  /// sums
   Sums train(PairSet const& set, StepPlan const& plan, std::function<void()> const& alive);
   /// Forward alone, with the step's loss. @collective over all ranks. @returns global sums
   Sums evaluate(PairSet const& set, StepPlan const& plan, Visit const& visit, std::function<void()> const& alive);
+  /// Whether all pairs of the plan have reference log-probabilities.
+  static bool knows_reference(PairSet const& set, StepPlan const& plan);
   /// Reference log-probabilities of the plan's pairs, into `set` on every rank. @collective over all ranks
   void fill_reference(PairSet& set, StepPlan const& plan, std::function<void()> const& alive);
 

@@ -9,7 +9,8 @@
 
 namespace refrain::train {
 
-/// Log-probabilities of a file's answers under the reference model, a value a pair; NaN for pairs that the run never meets.
+/// Log-probabilities of a file's answers under the reference model, a value a pair; NaN for pairs that the run never
+/// meets.
 struct ReferenceLogps {
   std::vector<double> chosen, rejected;
 };

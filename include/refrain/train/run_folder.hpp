@@ -17,8 +17,8 @@ struct Progressed {
   double pairs_per_second = 0;
 };
 
-/// The files of a run folder that one process writes (rank 0 of a job): lock, run.json, status.json, metrics.jsonl, metrics.h5,
-/// eval.json. The lock is held while this lives.
+/// The files of a run folder that one process writes (rank 0 of a job): lock, run.json, status.json, metrics.jsonl,
+/// metrics.h5, eval.json. The lock is held while this lives.
 class RunFolder {
 public:
   /// Makes the folder and locks it. @throws Error if another job works in it

@@ -26,7 +26,8 @@ public:
   /// Forward and backward; gradients are added to the store's and reduced over the data ranks. `gradients` maps the
   /// answers' sums to the loss's derivatives by their log-probabilities.
   /// A batch without tokens takes part in the reductions alone. @collective over all ranks
-  AnswerSums train(model::PackedBatch const& batch, std::function<std::vector<double>(AnswerSums const&)> const& gradients);
+  AnswerSums train(model::PackedBatch const& batch,
+                   std::function<std::vector<double>(AnswerSums const&)> const& gradients);
 
 private:
   model::ParameterStore& store_;

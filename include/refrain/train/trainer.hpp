@@ -21,11 +21,11 @@ struct RunParts {
   Optimizer& optimizer;
   StepEngine& engine;
   comm::Watchdog& watchdog;
-  RunFolder* folder;              ///< on rank 0; null on the others
+  RunFolder* folder;  ///< on rank 0; null on the others
   PairSet& train;
-  PairSet* eval;                  ///< null without --eval-pairs
+  PairSet* eval;  ///< null without --eval-pairs
   BatchOptions batches;
-  int64_t steps;                  ///< of the whole run
+  int64_t steps;  ///< of the whole run
   CheckpointContext checkpoints;
   DType final_dtype;
 };
@@ -35,9 +35,11 @@ class Trainer {
 public:
   explicit Trainer(RunParts parts);
 
-  /// Reference log-probabilities of all pairs that the run meets, from reference.h5 or else from the initial model.
+  /// Reference log-probabilities of all pairs that the run meets: those that reference.h5 has, and the rest from the
+  /// initial model. Stopped on the way, it keeps what there is.
   /// @param load_initial puts the initial weights into the optimizer
-  void prepare_reference(Json const& key, std::function<void()> const& load_initial);
+  /// @returns false if it was stopped
+  bool prepare_reference(Json const& key, std::function<void()> const& load_initial);
 
   /// From `state` to the end. @returns success, or stopped_early after a checkpoint
   Exit run(TrainingState state);
@@ -52,6 +54,7 @@ private:
   void check_first_loss(Sums const& sums) const;
   Json step_row(Sums const& sums, double learning_rate, double grad_norm, double seconds);
   Json evaluate_now(std::string const& key);
+  int64_t stop_reason(bool got_further) const;
   bool must_stop();
   bool checkpoint_due() const;
   void write_checkpoint();

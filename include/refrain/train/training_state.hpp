@@ -11,9 +11,9 @@ namespace refrain::train {
 
 /// Where a run stands, beside its tensors. The order of the pairs follows from the step and the seed.
 struct TrainingState {
-  int64_t step = 0;        ///< optimizer steps done
+  int64_t step = 0;  ///< optimizer steps done
   double epoch = 0;
-  double num_tokens = 0;   ///< as TRL counts: cumulative, the prompt once for each answer
+  double num_tokens = 0;  ///< as TRL counts: cumulative, the prompt once for each answer
 };
 
 /// What checkpoints of one run have in common.
@@ -28,8 +28,8 @@ void save_state(std::filesystem::path const& folder, TrainingState const& state,
                 CheckpointContext const& context, checkpoint::ReadBack read_back);
 
 /// Writes the trained weights alone, as `dtype`. @collective @throws the same Error on every rank
-void save_final(std::filesystem::path const& folder, Optimizer const& optimizer, CheckpointContext const& context, DType dtype,
-                checkpoint::ReadBack read_back);
+void save_final(std::filesystem::path const& folder, Optimizer const& optimizer, CheckpointContext const& context,
+                DType dtype, checkpoint::ReadBack read_back);
 
 /// The state of a resumable checkpoint that any layout wrote, into `optimizer` and its store.
 /// @throws Error if it is not resumable or belongs to a run with another identity

@@ -69,7 +69,8 @@ TEST_CASE("an epoch meets every pair once, and its last step is what is left") {
 }
 
 TEST_CASE("without shuffling pairs come in file order") {
-  auto const plan = plan_step(lengths_for(20), 1, 1, {.global_batch_pairs = 6, .micro_batch_tokens = 100, .shuffle = false}, 2);
+  auto const plan =
+      plan_step(lengths_for(20), 1, 1, {.global_batch_pairs = 6, .micro_batch_tokens = 100, .shuffle = false}, 2);
   REQUIRE(pairs_of(plan) == std::vector<int64_t>{6, 7, 8, 9, 10, 11});
 }
 
