@@ -9,7 +9,8 @@
 namespace refrain::model {
 namespace {
 
-// Views of q, k and v of a segment as the attention kernel wants them: [1, heads, length, head_dim], strides as they are.
+// Views of q, k and v of a segment as the attention kernel wants them: [1, heads, length, head_dim], strides as they
+// are.
 class HeadViews {
 public:
   HeadViews(at::Tensor const& qkv_TS, HeadShape const& shape)
@@ -37,8 +38,8 @@ at::Tensor rows_as_heads(at::Tensor const& x_TD, HeadShape const& shape, Segment
       .transpose(1, 2);
 }
 
-// Keys and values that a segment sees, and the mask where "up to itself" is not a plain causal triangle (the kernel aligns
-// its triangle top left when there are more keys than queries).
+// Keys and values that a segment sees, and the mask where "up to itself" is not a plain causal triangle (the kernel
+// aligns its triangle top left when there are more keys than queries).
 struct Seen {
   at::Tensor k, v;
   std::optional<at::Tensor> mask;
@@ -101,7 +102,8 @@ at::Tensor attend_backward(at::Tensor const& dy_TD, Saved const& saved, HeadShap
 
 }  // namespace
 
-at::Tensor attention(at::Tensor const& qkv_TS, HeadShape const& shape, PackedBatch const& batch, RotaryTable const& rotary) {
+at::Tensor attention(at::Tensor const& qkv_TS, HeadShape const& shape, PackedBatch const& batch,
+    RotaryTable const& rotary) {
   int64_t const rotated_heads = shape.heads + shape.kv_heads;
   at::Tensor const qkv = qkv_TS.detach();
   kernels::rotate(qkv, rotated_heads, shape.head_dim, batch.positions_T, rotary.cos_PR, rotary.sin_PR,

@@ -54,7 +54,9 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Backend> cpu_backend(comm::ParallelLayout const& layout) { return std::make_unique<CpuBackend>(layout); }
+std::unique_ptr<Backend> cpu_backend(comm::ParallelLayout const& layout) {
+  return std::make_unique<CpuBackend>(layout);
+}
 
 at::ScalarType scalar_type(DType dtype) {
   switch (dtype) {

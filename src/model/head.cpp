@@ -14,7 +14,8 @@ namespace {
 struct Vocabulary {
   int64_t start, count, whole;
 
-  Vocabulary(ParamSpec const& spec) : start(spec.global.start[0]), count(spec.global.count[0]), whole(spec.info.shape[0]) {}
+  Vocabulary(ParamSpec const& spec) : start(spec.global.start[0]), count(spec.global.count[0]),
+      whole(spec.info.shape[0]) {}
   at::Tensor rows(at::Tensor const& matrix_VD) const { return matrix_VD.narrow(0, 0, count); }
 };
 

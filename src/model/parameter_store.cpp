@@ -52,7 +52,8 @@ void check_tensor_degree(checkpoint::ModelConfig const& config, int degree) {
               "degrees that work: " + working);
 }
 
-ParameterStore::ParameterStore(checkpoint::ModelConfig const& config, Backend& backend, DType weight_dtype, DType grad_dtype)
+ParameterStore::ParameterStore(checkpoint::ModelConfig const& config, Backend& backend, DType weight_dtype,
+    DType grad_dtype)
     : config_(config), backend_(&backend) {
   check_tensor_degree(config, backend.tensor().size());
   lay_out();
@@ -153,7 +154,8 @@ void ParameterStore::reduce(int unit) {
   for (ParamId id = 0; id < static_cast<ParamId>(specs_.size()); ++id) {
     if (specs_[id].info.unit == unit && specs_[id].grad_partial_over_tensor) {
       auto& tensor = backend_->tensor();
-      tensor.wait(tensor.all_reduce(buffer_of(main_grad(id)), comm::ReduceOp::sum, comm::Lane::reduce), comm::Lane::reduce);
+      tensor.wait(tensor.all_reduce(buffer_of(main_grad(id)), comm::ReduceOp::sum, comm::Lane::reduce),
+          comm::Lane::reduce);
     }
   }
   auto& data = backend_->data();

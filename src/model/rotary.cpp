@@ -22,7 +22,8 @@ at::Tensor rotary_frequencies(checkpoint::ModelConfig const& config) {
   auto const context = static_cast<double>(scaling.original_max_position_embeddings);
   double const longest = context / scaling.low_freq_factor, shortest = context / scaling.high_freq_factor;
   at::Tensor const wave_R = 2 * std::numbers::pi / plain_R;
-  at::Tensor const smooth_R = (context / wave_R - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor);
+  at::Tensor const smooth_R =
+      (context / wave_R - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor);
   at::Tensor const blended_R = (1 - smooth_R) * slowed_R + smooth_R * plain_R;
   return at::where(wave_R > longest, slowed_R, at::where(wave_R < shortest, plain_R, blended_R));
 }

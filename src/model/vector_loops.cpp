@@ -4,8 +4,8 @@
 #include <bit>
 #include <cmath>
 
-// Distributions build for the oldest x86-64: a second copy of each loop is for CPUs with AVX2 and FMA, chosen when the program
-// starts.
+// Distributions build for the oldest x86-64: a second copy of each loop is for CPUs with AVX2 and FMA, chosen when the
+// program starts.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define REFRAIN_VECTOR_LOOP __attribute__((target_clones("arch=x86-64-v3", "default")))
 #else
@@ -33,7 +33,8 @@ constexpr int64_t columns_per_sum = 1024;
   p = p * r + 1.6666665459e-1F;
   p = p * r + 5.0000001201e-1F;
   p = p * (r * r) + r + 1.F;
-  // The lowest bits of `shifted` are n: moved into the exponent they multiply by 2^n. Halved and doubled, since 2^128 has no exponent.
+  // The lowest bits of `shifted` are n: moved into the exponent they multiply by 2^n. Halved and doubled, since 2^128
+  // has no exponent.
   uint32_t const exponent = (std::bit_cast<uint32_t>(shifted) + 126U) << 23;
   float const result = p * std::bit_cast<float>(exponent) * 2.F;
   return x < lowest ? 0.F : result;

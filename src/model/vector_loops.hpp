@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-/// The loops over one row, apart from everything of libtorch: this file's source alone is compiled with the options that let
-/// the compiler turn them into vector instructions. All fp32; `kernels.hpp` says what is computed.
+/// The loops over one row, apart from everything of libtorch: this file's source alone is compiled with the options
+/// that let the compiler turn them into vector instructions. All fp32; `kernels.hpp` says what is computed.
 namespace refrain::model::loops {
 
 /// The maximum over no logits at all: its share of a softmax is exactly 0, and differences stay finite.

@@ -27,7 +27,8 @@ at::Tensor part_of(at::Tensor whole, checkpoint::Slice const& slice) {
   return whole;
 }
 
-at::Tensor without_padding(at::Tensor const& local, ParamSpec const& spec) { return local.narrow(0, 0, spec.global.count[0]); }
+at::Tensor without_padding(at::Tensor const& local, ParamSpec const& spec) { return local.narrow(0, 0,
+    spec.global.count[0]); }
 
 struct Parallel {
   comm::ParallelLayout layout;
@@ -65,7 +66,8 @@ HeadOut forward_backward(ParameterStore& store, PackedBatch const& batch) {
 }
 
 at::Tensor gradient_of(ParameterStore const& store, ParamSpec const& spec) {
-  return without_padding(store.flat_grads(spec.info.unit).narrow(0, spec.offset, spec.local_count()).view(spec.local_shape), spec);
+  return without_padding(store.flat_grads(spec.info.unit).narrow(0, spec.offset,
+      spec.local_count()).view(spec.local_shape), spec);
 }
 
 void compare_gradients(ParameterStore const& parts, ParameterStore const& whole) {

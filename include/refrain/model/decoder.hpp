@@ -10,10 +10,10 @@
 
 namespace refrain::model {
 
-/// The Llama decoder, a unit at a time: its caller owns the loop over units (gather, run, drop, recompute, reduce are lines
-/// of that loop), and autograd lives within one call. Weights are never seen by autograd: backward adds to main_grad.
-/// Hidden states have the weights' type; norms, rotary angles, softmax and log-probabilities are computed in fp32. Without
-/// gradients (at::NoGradGuard) nothing is kept.
+/// The Llama decoder, a unit at a time: its caller owns the loop over units (gather, run, drop, recompute, reduce are
+/// lines of that loop), and autograd lives within one call. Weights are never seen by autograd: backward adds to
+/// main_grad. Hidden states have the weights' type; norms, rotary angles, softmax and log-probabilities are computed in
+/// fp32. Without gradients (at::NoGradGuard) nothing is kept.
 ///
 /// Token ids must lie in [0, vocab_size), positions be >= 0; segments must not overlap.
 class Decoder {
@@ -21,7 +21,8 @@ public:
   explicit Decoder(ParameterStore& store);
 
   int blocks() const noexcept { return static_cast<int>(blocks_.size()); }
-  /// Embedding rows, [T, D]. Not differentiable by autograd: pass the gradient to embed_backward. @collective over tensor
+  /// Embedding rows, [T, D]. Not differentiable by autograd: pass the gradient to embed_backward. @collective over
+  /// tensor
   at::Tensor embed(PackedBatch const& batch) const;
   void embed_backward(PackedBatch const& batch, at::Tensor const& grad_TD) const;
   /// Block `i`, [T, D] -> [T, D]; differentiable in x. Its backward may run once: it overwrites what it kept.

@@ -24,7 +24,8 @@ at::Tensor rms_norm_backward(at::Tensor const& dy_TD, at::Tensor const& x_TD, at
 enum class Rotation { forward, backward };
 
 /// Rotates the first `heads` heads of each row in place: dimension j of a head together with j + head_dim / 2 (Llama's
-/// layout in Hugging Face files). x_TS: rows of several heads of width `head_dim`; tables fp32 [positions, head_dim / 2].
+/// layout in Hugging Face files). x_TS: rows of several heads of width `head_dim`; tables fp32 [positions, head_dim /
+/// 2].
 void rotate(at::Tensor const& x_TS, int64_t heads, int64_t head_dim, at::Tensor const& positions_T,
             at::Tensor const& cos_PR, at::Tensor const& sin_PR, Rotation direction);
 

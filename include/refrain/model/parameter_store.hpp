@@ -18,8 +18,8 @@ using ParamId = int;
 struct ParamSpec {
   checkpoint::ParameterInfo info;  ///< Hugging Face's name, global shape, split, unit
   Shape local_shape;               ///< padded: the vocabulary is rounded up to a multiple of the tensor degree
-  checkpoint::Slice global;        ///< the part of the global tensor here, padding left out (count may be 0); on axis 0 it
-                                   ///< fills the first count[0] rows of local_shape, the rest is padding and stays 0
+  checkpoint::Slice global;        ///< the part of the global tensor here, padding left out (count may be 0); on axis 0
+                                   ///< it fills the first count[0] rows of local_shape, the rest is padding and stays 0
   int64_t offset = 0;              ///< of its first element in its unit's flat buffer
   bool grad_partial_over_tensor = false;  ///< its gradient is a partial sum that must be reduced over the tensor ranks
 
@@ -43,14 +43,14 @@ private:
 };
 
 /// All parameters of this rank, one flat buffer a unit (embedding | block i | last norm and head), so that sharding,
-/// gathering, reducing and the optimizer work on few long vectors. Weights that one product uses (q|k|v, gate|up) lie side
-/// by side, so that the fused matrix is a view too. Gaps between parameters (alignment) and padded rows are 0, in the
-/// gradients too.
+/// gathering, reducing and the optimizer work on few long vectors. Weights that one product uses (q|k|v, gate|up) lie
+/// side by side, so that the fused matrix is a view too. Gaps between parameters (alignment) and padded rows are 0, in
+/// the gradients too.
 ///
 /// Backward adds to `main_grad`. With one data rank that is the step's gradient itself. With several it is the
-/// micro-batch's, in a buffer that units share (the embedding has its own): `reduce` sums it over the data ranks, adds the sum
-/// to `flat_grads`, and clears it. So between two calls of `reduce` only one unit's backward may run, besides the embedding's
-/// (whose weight is the head's too where they are tied: reduce it once, last).
+/// micro-batch's, in a buffer that units share (the embedding has its own): `reduce` sums it over the data ranks, adds
+/// the sum to `flat_grads`, and clears it. So between two calls of `reduce` only one unit's backward may run, besides
+/// the embedding's (whose weight is the head's too where they are tied: reduce it once, last).
 class ParameterStore {
 public:
   /// `weight_dtype` and `grad_dtype`: fp32 or bf16.
@@ -79,8 +79,8 @@ public:
   at::Tensor flat_grads(int unit) const { return flat_grads_[unit]; }
 
   void zero_grads();
-  /// Sums a unit's gradients over the data ranks (and what is partial over the tensor ranks), in rank order. Called once a
-  /// micro-batch, when the unit's backward is done. @collective
+  /// Sums a unit's gradients over the data ranks (and what is partial over the tensor ranks), in rank order. Called
+  /// once a micro-batch, when the unit's backward is done. @collective
   void reduce(int unit);
 
 private:

@@ -2,8 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
-/// Matrix products with weights that may be narrower than fp32. On the CPU they are computed in fp32; results have the type
-/// of the activations.
+/// Matrix products with weights that may be narrower than fp32. On the CPU they are computed in fp32; results have the
+/// type of the activations.
 namespace refrain::model {
 
 /// x W^T: [T, I] x [O, I] -> [T, O].

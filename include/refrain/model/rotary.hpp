@@ -7,8 +7,8 @@
 namespace refrain::model {
 
 /// fp32 [head_dim / 2]: radians a position of each rotated pair, as `_compute_default_rope_parameters`,
-/// `_compute_linear_scaling_rope_parameters` and `_compute_llama3_parameters` of transformers' modeling_rope_utils.py have
-/// them (computed in fp32 there and here).
+/// `_compute_linear_scaling_rope_parameters` and `_compute_llama3_parameters` of transformers' modeling_rope_utils.py
+/// have them (computed in fp32 there and here).
 at::Tensor rotary_frequencies(checkpoint::ModelConfig const& config);
 
 /// cos and sin of position x frequency, fp32 [positions, head_dim / 2].

@@ -2,11 +2,11 @@
 //
 //     mpirun -n N forward MODEL_FOLDER REQUEST.json OUT_FOLDER
 //
-// All ranks are tensor ranks. The request: {"tokens": [...], "positions": [...], "segments": [[begin, length, prefix_begin,
-// prefix_length], ...], "head_rows": [...], "targets": [...], "dlogp": [...], "chunk_rows": 16, "dtype": "fp32",
-// "logits": true}. Into OUT_FOLDER go logits, logp, mean_logit, entropy (fp32) and top1 (int64) as plain arrays, and, where
-// dlogp is given, the gradients of sum(dlogp * logp): rank-R.json names each parameter and its slice, rank-R.f32 holds them.
-// Every backward is run twice from the same weights, and their bits are compared.
+// All ranks are tensor ranks. The request: {"tokens": [...], "positions": [...], "segments": [[begin, length,
+// prefix_begin, prefix_length], ...], "head_rows": [...], "targets": [...], "dlogp": [...], "chunk_rows": 16, "dtype":
+// "fp32", "logits": true}. Into OUT_FOLDER go logits, logp, mean_logit, entropy (fp32) and top1 (int64) as plain
+// arrays, and, where dlogp is given, the gradients of sum(dlogp * logp): rank-R.json names each parameter and its
+// slice, rank-R.f32 holds them. Every backward is run twice from the same weights, and their bits are compared.
 #include <refrain/base/error.hpp>
 #include <refrain/base/json_file.hpp>
 #include <refrain/checkpoint/tensor_source.hpp>
@@ -42,7 +42,8 @@ model::PackedBatch batch_of(Json const& request) {
 
 void write(fs::path const& path, at::Tensor const& values) {
   at::Tensor const whole = values.contiguous();
-  std::ofstream(path, std::ios::binary).write(static_cast<char const*>(whole.data_ptr()), static_cast<std::streamsize>(whole.nbytes()));
+  std::ofstream(path, std::ios::binary).write(static_cast<char const*>(whole.data_ptr()),
+      static_cast<std::streamsize>(whole.nbytes()));
 }
 
 // One forward pass; with gradients where dlogp is defined, as the trainer's loop does it.
@@ -76,7 +77,8 @@ void write_gradients(model::ParameterStore const& store, fs::path const& folder)
   for (auto const& spec : store.specs()) {
     at::Tensor const part = store.flat_grads(spec.info.unit).narrow(0, spec.offset, spec.global_count()).to(at::kFloat);
     values.write(static_cast<char const*>(part.data_ptr()), static_cast<std::streamsize>(part.nbytes()));
-    index.push_back({{"name", spec.info.name}, {"start", spec.global.start}, {"count", spec.global.count}, {"shape", spec.info.shape}});
+    index.push_back({{"name", spec.info.name}, {"start", spec.global.start}, {"count", spec.global.count}, {"shape",
+        spec.info.shape}});
   }
   std::ofstream(folder / (stem + ".json")) << index;
 }

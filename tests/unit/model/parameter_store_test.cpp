@@ -21,7 +21,8 @@ public:
     folder_ = "memory";
     for (auto const& info : checkpoint::parameter_list(config)) {
       infos_.push_back({info.name, DType::fp32, info.shape});
-      values_.push_back(at::arange(element_count(info.shape), at::kFloat).div_(1000).add_(static_cast<double>(values_.size())).view(info.shape));
+      values_.push_back(at::arange(element_count(info.shape),
+          at::kFloat).div_(1000).add_(static_cast<double>(values_.size())).view(info.shape));
     }
   }
   std::vector<checkpoint::TensorInfo> const& tensors() const override { return infos_; }
@@ -66,7 +67,8 @@ TEST_CASE("loaded weights are the file's, fused matrices lie in order") {
             .equal(at::cat({source.values(attention + "q_proj.weight"), source.values(attention + "k_proj.weight"),
                             source.values(attention + "v_proj.weight")})));
   CHECK(model.store.units() == 4);
-  CHECK_THROWS_WITH(model.store.id("lm_head.bias"), Catch::Contains("no such parameter") && Catch::Contains("lm_head.bias"));
+  CHECK_THROWS_WITH(model.store.id("lm_head.bias"), Catch::Contains("no such parameter") &&
+      Catch::Contains("lm_head.bias"));
 }
 
 TEST_CASE("a tied model has no output matrix of its own") {
@@ -81,7 +83,8 @@ TEST_CASE("NaN and infinite weights are refused by name") {
     Store model(small_config());
     MemorySource const source(small_config());
     source.values("model.layers.0.mlp.down_proj.weight")[3][4] = bad;
-    CHECK_THROWS_WITH(model.store.load(source), Catch::Contains("NaN") && Catch::Contains("model.layers.0.mlp.down_proj.weight"));
+    CHECK_THROWS_WITH(model.store.load(source), Catch::Contains("NaN") &&
+        Catch::Contains("model.layers.0.mlp.down_proj.weight"));
   }
 }
 
@@ -89,7 +92,8 @@ TEST_CASE("a tensor of another shape is refused by name") {
   checkpoint::ModelConfig other = small_config();
   other.intermediate_size = 24;
   Store model(small_config());
-  CHECK_THROWS_WITH(model.store.load(MemorySource(other)), Catch::Contains("model.layers.0.mlp.gate_proj.weight") && Catch::Contains("[24, 16]"));
+  CHECK_THROWS_WITH(model.store.load(MemorySource(other)), Catch::Contains("model.layers.0.mlp.gate_proj.weight") &&
+      Catch::Contains("[24, 16]"));
 }
 
 TEST_CASE("a tensor degree that does not divide names those that do") {
