@@ -17,8 +17,13 @@ find_package_handle_standard_args(ArrowParquet
 if(ArrowParquet_FOUND AND NOT TARGET ArrowParquet::parquet)
   list(GET ArrowParquet_arrow 0 ArrowParquet_arrow)
   list(GET ArrowParquet_parquet 0 ArrowParquet_parquet)
-  add_library(ArrowParquet::parquet INTERFACE IMPORTED)
+  # Imported by location: CMake takes a bare path that ends in a version for no shared library, and leaves its folder out of
+  # the installed programs' RPATH.
+  add_library(ArrowParquet::arrow SHARED IMPORTED)
+  set_target_properties(ArrowParquet::arrow PROPERTIES IMPORTED_LOCATION ${ArrowParquet_arrow})
+  add_library(ArrowParquet::parquet SHARED IMPORTED)
   set_target_properties(ArrowParquet::parquet PROPERTIES
+    IMPORTED_LOCATION ${ArrowParquet_parquet}
     INTERFACE_INCLUDE_DIRECTORIES ${ArrowParquet_INCLUDE_DIR}
-    INTERFACE_LINK_LIBRARIES "${ArrowParquet_parquet};${ArrowParquet_arrow}")
+    INTERFACE_LINK_LIBRARIES ArrowParquet::arrow)
 endif()

@@ -43,9 +43,9 @@ def command(job, *options, ranks=1, binaries=None):
     return words if ranks == 1 else [os.environ.get("REFRAIN_TEST_MPIRUN", "mpirun"), "-n", str(ranks), *words]
 
 
-def run(job, *options, ranks=1, exit_code=0, timeout=300, cwd=None, **extra_environment):
+def run(job, *options, ranks=1, exit_code=0, timeout=300, cwd=None, binaries=None, **extra_environment):
     """Runs a job to its end and checks its exit code. Returns the finished process with its text."""
-    done = subprocess.run(command(job, *options, ranks=ranks), env=environment(**extra_environment), cwd=cwd,
+    done = subprocess.run(command(job, *options, ranks=ranks, binaries=binaries), env=environment(**extra_environment), cwd=cwd,
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
     assert done.returncode == exit_code, (
         f"refrain-{job} {' '.join(map(str, options))} at {ranks} ranks: exit {done.returncode}, wanted {exit_code}\n"
