@@ -25,3 +25,10 @@ if(REFRAIN_PARQUET STREQUAL ON)
 elseif(REFRAIN_PARQUET STREQUAL AUTO)
   find_package(ArrowParquet 24 QUIET)
 endif()
+
+# Folders of the libraries that wheels carry, for the RPATH of installed programs.
+set(REFRAIN_WHEEL_FOLDERS)
+foreach(library ${Libtorch_CPU_LIBRARY} ${ArrowParquet_parquet})
+  get_filename_component(folder ${library} DIRECTORY)
+  list(APPEND REFRAIN_WHEEL_FOLDERS ${folder})
+endforeach()

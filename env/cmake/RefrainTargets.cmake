@@ -16,12 +16,13 @@ endfunction()
 add_custom_target(programs)
 
 # refrain_job(NAME LINK targets...): build/bin/refrain-NAME from jobs/NAME.cpp. The installed program finds the libraries
-# that it was linked with, libtorch's among them.
+# that it was linked with. Those of the wheels are named: CMake leaves folders inside the source tree, where env/setup.sh
+# puts them, out of an installed RPATH.
 function(refrain_job name)
   cmake_parse_arguments(arg "" "" "LINK" ${ARGN})
   add_executable(refrain-${name} ${PROJECT_SOURCE_DIR}/jobs/${name}.cpp)
   target_link_libraries(refrain-${name} PRIVATE ${arg_LINK})
-  set_target_properties(refrain-${name} PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
+  set_target_properties(refrain-${name} PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON INSTALL_RPATH "${REFRAIN_WHEEL_FOLDERS}")
   add_dependencies(programs refrain-${name})
   install(TARGETS refrain-${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endfunction()
