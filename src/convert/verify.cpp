@@ -109,6 +109,7 @@ private:
         add_sealed(run / name);
       else
         fail(run / name, "the run folder lacks the file", "start the run again, which writes it");
+    if (fs::exists(run / "eval.json")) add_sealed(run / "eval.json");
     if (fs::exists(run / "status.json")) add_metrics(run);
     for (auto const& entry : fs::directory_iterator(run))
       if (entry.path().extension() == ".h5") add_hdf5(entry.path());

@@ -94,9 +94,9 @@ void RunFolder::write_status(std::string const& state, Progressed const& progres
 
 void RunFolder::write_evaluation(std::string const& key, Json const& value) {
   fs::path const file = path_ / "eval.json";
-  Json all = fs::exists(file) ? read_json(file) : Json::object();
+  Json all = fs::exists(file) ? checkpoint::read_sealed_json(file) : Json::object();
   all[key] = value;
-  write_json(file, all);
+  checkpoint::write_sealed_json(file, all);
 }
 
 std::string describe_difference(Json const& before, Json const& now) {

@@ -3,6 +3,7 @@
 #include <refrain/base/files.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/base/signals.hpp>
+#include <refrain/checkpoint/run_files.hpp>
 #include <refrain/checkpoint/step_folders.hpp>
 #include <refrain/train/estimate.hpp>
 #include <refrain/train/schedule.hpp>
@@ -273,7 +274,7 @@ void Trainer::finish() {
 void Trainer::say_language_table(Json const& after) const {
   if (parts_.folder == nullptr) return;
   // A run that went on from another one's checkpoint has no evaluation before its first step.
-  Json const all = read_json(parts_.options.run_dir / "eval.json");
+  Json const all = checkpoint::read_sealed_json(parts_.options.run_dir / "eval.json");
   log_line("held-out pairs\n" + language_table(all.contains("before") ? all.at("before") : Json(), after));
 }
 

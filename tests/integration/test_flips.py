@@ -94,7 +94,7 @@ def run_folder(tmp_path_factory):
     pairs = sorted(data("preferences").glob("*.jsonl"))[:1]
     run("shard", "--pairs", *pairs, "--tokenizer", model, "--configuration", "all", "--max-length", 128, "--out", folder / "pairs.h5")
     options = ["--pairs", folder / "pairs.h5", "--init", model, "--global-batch-pairs", 4]
-    run("train", *options, "--run-dir", folder / "done", "--max-steps", 3)
+    run("train", *options, "--run-dir", folder / "done", "--max-steps", 3, "--eval-pairs", folder / "pairs.h5")
     run("train", *options, "--run-dir", folder / "stopped", "--max-steps", 100000, "--max-seconds", 5, exit_code=85)
     return folder
 

@@ -10,7 +10,7 @@
 namespace refrain::checkpoint {
 
 /// A JSON file that carries the SHA-256 of its own bytes: its last key, `sha256`, is taken over all bytes before that key.
-/// run.json, status.json and manifest.json are such files.
+/// run.json, status.json, eval.json and manifest.json are such files.
 ///
 /// Indented by 2, written atomically. @pre `value` is an object without a key `sha256`
 void write_sealed_json(std::filesystem::path const& path, Json value);
