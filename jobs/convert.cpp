@@ -1,4 +1,6 @@
 #include <refrain/comm/launch.hpp>
 #include <refrain/convert/job.hpp>
 
-int main(int argc, char** argv) { return refrain::comm::launch<refrain::conversion::Options>(argc, argv, refrain::conversion::run); }
+int main(int argc, char** argv) {
+  return refrain::comm::launch<refrain::conversion::Options>(argc, argv, refrain::conversion::run);
+}

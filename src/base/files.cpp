@@ -60,7 +60,7 @@ void set_private_umask() {
 
 std::string read_file(fs::path const& path) {
   Descriptor const file(path, O_RDONLY);
-  struct stat info {};
+  struct stat info{};
   if (!file.valid() || ::fstat(file.get(), &info) != 0) throw system_error("read the file", {}, {.file = path});
   if (S_ISDIR(info.st_mode)) throw Error("this is a folder, not a file", "name a file in it", {.file = path});
   std::string text;
@@ -111,7 +111,7 @@ void replace_symlink(fs::path const& target, fs::path const& link) {
 
 void require_readable_file(fs::path const& path, std::string const& option) {
   std::string const came_with = option + " names a file that ";
-  struct stat info {};
+  struct stat info{};
   if (::stat(path.c_str(), &info) != 0) {
     if (errno == ENOENT || errno == ENOTDIR)
       throw UsageError(came_with + "does not exist", "check the path", {.file = path});
@@ -124,7 +124,7 @@ void require_readable_file(fs::path const& path, std::string const& option) {
 }
 
 void require_folder(fs::path const& path, std::string const& option) {
-  struct stat info {};
+  struct stat info{};
   if (::stat(path.c_str(), &info) != 0) {
     if (errno == ENOENT || errno == ENOTDIR)
       throw UsageError(option + " names a folder that does not exist", "check the path", {.file = path});
@@ -137,7 +137,7 @@ void require_folder(fs::path const& path, std::string const& option) {
 }
 
 int64_t free_bytes(fs::path const& path) {
-  struct statvfs info {};
+  struct statvfs info{};
   fs::path where = fs::absolute(path);
   while (::statvfs(where.c_str(), &info) != 0) {
     if (errno != ENOENT || where == where.parent_path()) throw system_error("ask for free space", {}, {.file = path});

@@ -14,8 +14,10 @@ namespace {
 /// nlohmann's message without its id and without the position, which Place carries.
 std::string reason_of(nlohmann::detail::exception const& error) {
   std::string text = error.what();
-  if (auto const at = text.find("syntax error"); at != std::string::npos) text = text.substr(at);
-  else if (auto const colon = text.find(": "); colon != std::string::npos) text = text.substr(colon + 2);
+  if (auto const at = text.find("syntax error"); at != std::string::npos)
+    text = text.substr(at);
+  else if (auto const colon = text.find(": "); colon != std::string::npos)
+    text = text.substr(colon + 2);
   return text;
 }
 
@@ -169,8 +171,8 @@ T json_get_or(Json const& object, std::string const& key, T fallback, std::files
   return read_as<T>(*found, key, path);
 }
 
-#define REFRAIN_JSON_TYPE(T)                                                                        \
-  template T json_get<T>(Json const&, std::string const&, std::filesystem::path const&);            \
+#define REFRAIN_JSON_TYPE(T)                                                                                           \
+  template T json_get<T>(Json const&, std::string const&, std::filesystem::path const&);                               \
   template T json_get_or<T>(Json const&, std::string const&, T, std::filesystem::path const&);
 REFRAIN_JSON_TYPE(std::string)
 REFRAIN_JSON_TYPE(bool)

@@ -66,7 +66,7 @@ std::optional<Holder> read(fs::path const& path) {
     if (errno == ENOENT || errno == ESTALE) return std::nullopt;
     throw system_error("read the lock file", {}, {.file = path});
   }
-  struct stat info {};
+  struct stat info{};
   bool const known = ::fstat(fd, &info) == 0;
   char block[4096];
   ssize_t const size = ::read(fd, block, sizeof block);
@@ -101,7 +101,7 @@ bool create(fs::path const& path, Holder const& me) {
   fs::path const temporary = temporary_for(path, me);
   if (int const code = write_new(temporary, me); code != 0) fail(code, "write the lock file", path);
   int code = ::link(temporary.c_str(), path.c_str()) == 0 ? 0 : errno;
-  struct stat info {};
+  struct stat info{};
   // Over NFS the answer to a link that was made may be lost: two links are the proof.
   if (code != 0 && ::stat(temporary.c_str(), &info) == 0 && info.st_nlink == 2) code = 0;
   ::unlink(temporary.c_str());

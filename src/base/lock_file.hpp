@@ -14,7 +14,7 @@ namespace refrain::lock_file {
 struct Holder {
   std::string token;  ///< unlike every other holder's, of any time
   ProcessId process;
-  std::string job, since;  ///< Slurm's id or empty, time of day
+  std::string job, since;              ///< Slurm's id or empty, time of day
   int64_t inode = 0, modified_ns = 0;  ///< of the file that was read; the heartbeat changes modified_ns
   double age = 0;                      ///< seconds since the heartbeat, by this host's clock
 

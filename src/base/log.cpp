@@ -29,9 +29,7 @@ spdlog::logger& logger() {
   return instance;
 }
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 /// A bar stands on the line without a line break; what follows must not be glued to it.
 void clear_bar() {
@@ -62,7 +60,11 @@ void log_warning(std::string const& text) {
 }
 
 Progress::Progress(std::string label, int64_t total, std::string unit, int64_t first)
-    : label_(std::move(label)), unit_(std::move(unit)), total_(total), first_(first), started_(now()),
+    : label_(std::move(label)),
+      unit_(std::move(unit)),
+      total_(total),
+      first_(first),
+      started_(now()),
       terminal_(::isatty(STDERR_FILENO) == 1) {
   last_printed_ = started_;
 }

@@ -17,8 +17,10 @@ constexpr std::size_t help_column = 34;
 void print_entry(std::ostream& out, std::string const& left, std::string const& help) {
   out << "  " << left;
   // A long left side has a line of its own.
-  if (left.size() + 4 > help_column) out << "\n" << std::string(help_column, ' ');
-  else out << std::string(help_column - left.size() - 2, ' ');
+  if (left.size() + 4 > help_column)
+    out << "\n" << std::string(help_column, ' ');
+  else
+    out << std::string(help_column - left.size() - 2, ' ');
   out << option_text::wrapped(help, help_column, page_width) << "\n";
 }
 

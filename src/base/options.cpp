@@ -90,8 +90,7 @@ void OptionTable::choose_command(int argc, char const* const* argv) {
   std::vector<std::string> names;
   for (Command const& command : commands_) names.push_back(command.name);
   std::string const list = option_text::joined(names, ", ");
-  if (argc < 2 || argv[1][0] == '-')
-    throw UsageError("a command is missing", "put one of these first: " + list);
+  if (argc < 2 || argv[1][0] == '-') throw UsageError("a command is missing", "put one of these first: " + list);
   auto const found = std::find(names.begin(), names.end(), argv[1]);
   if (found == names.end())
     throw UsageError("unknown command '" + std::string(argv[1]) + "'",
@@ -116,9 +115,9 @@ void OptionTable::assign_from(std::string const& name, std::vector<std::string> 
                          commands_[static_cast<std::size_t>(option->command)].name + ", not to " + invocation(),
                      "see " + invocation() + " --help", place);
   if (values.size() > 1 && !option->many)
-    throw UsageError(
-        "option " + written + " is given " + (values.size() == 2 ? "twice" : std::to_string(values.size()) + " times"),
-        "give it once", place);
+    throw UsageError("option " + written + " is given " +
+                         (values.size() == 2 ? "twice" : std::to_string(values.size()) + " times"),
+                     "give it once", place);
   try {
     option->assign(values);
   } catch (Error const& error) {
@@ -193,10 +192,12 @@ bool OptionTable::parse(int argc, char const* const* argv, std::ostream& out) {
   described.add_options()("config", po::value<std::string>());
   for (Option const& option : options_) {
     if (!applies(option.command)) continue;
-    if (!option.takes_value) described.add_options()(option.name.c_str(), "");
+    if (!option.takes_value)
+      described.add_options()(option.name.c_str(), "");
     else if (option.many)
       described.add_options()(option.name.c_str(), po::value<std::vector<std::string>>()->multitoken(), "");
-    else described.add_options()(option.name.c_str(), po::value<std::string>(), "");
+    else
+      described.add_options()(option.name.c_str(), po::value<std::string>(), "");
   }
   std::vector<std::string> const words(argv + (commanded ? 2 : std::min(1, argc)), argv + argc);
 

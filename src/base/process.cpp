@@ -50,8 +50,10 @@ ProcessId ProcessId::myself() {
 }
 
 ProcessId ProcessId::from_json(Json const& json) {
-  return {.host = json.at("host").get<std::string>(), .machine = json.at("machine").get<std::string>(),
-          .pid = json.at("pid").get<int64_t>(), .start = json.at("start").get<int64_t>()};
+  return {.host = json.at("host").get<std::string>(),
+          .machine = json.at("machine").get<std::string>(),
+          .pid = json.at("pid").get<int64_t>(),
+          .start = json.at("start").get<int64_t>()};
 }
 
 Json ProcessId::json() const { return {{"host", host}, {"machine", machine}, {"pid", pid}, {"start", start}}; }

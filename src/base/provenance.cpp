@@ -74,7 +74,7 @@ std::string host_name() {
 
 std::string utc_now() {
   std::time_t const now = std::time(nullptr);
-  std::tm parts {};
+  std::tm parts{};
   ::gmtime_r(&now, &parts);
   char text[32];
   std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);

@@ -8,7 +8,7 @@
 namespace refrain {
 namespace {
 
-volatile std::sig_atomic_t received = 0;
+std::sig_atomic_t volatile received = 0;
 
 void note(int signal) {
   if (signal == SIGINT && received == SIGINT) ::_exit(128 + SIGINT);
@@ -18,7 +18,7 @@ void note(int signal) {
 }  // namespace
 
 void install_stop_handlers() {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = note;
   sigemptyset(&action.sa_mask);
   action.sa_flags = SA_RESTART;  // a write to a checkpoint goes on

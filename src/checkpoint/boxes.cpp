@@ -22,7 +22,8 @@ void check_request(Slice const& slice, Shape const& shape, std::size_t element_s
   for (std::size_t axis = 0; inside && axis < shape.size(); ++axis)
     inside = slice.start[axis] >= 0 && slice.count[axis] >= 0 && slice.start[axis] <= shape[axis] - slice.count[axis];
   if (!inside || static_cast<std::size_t>(element_count(slice.count)) * element_size != bytes)
-    throw Error("a box of " + to_string(slice.count) + " from " + to_string(slice.start) + " is asked of " + to_string(shape),
+    throw Error("a box of " + to_string(slice.count) + " from " + to_string(slice.start) + " is asked of " +
+                    to_string(shape),
                 "check that config.json belongs to these weights", std::move(place));
 }
 
@@ -74,8 +75,8 @@ Slice consecutive_box(Shape const& shape, int64_t first, int64_t elements) {
   return box;
 }
 
-void copy_box(std::span<std::byte const> from, Slice const& from_box, std::span<std::byte> to, Slice const& to_box, Slice const& what,
-              std::size_t element_size) {
+void copy_box(std::span<std::byte const> from, Slice const& from_box, std::span<std::byte> to, Slice const& to_box,
+              Slice const& what, std::size_t element_size) {
   auto const rank = what.count.size();
   auto const offset = [&](Slice const& box, Shape const& at) {
     int64_t index = 0;
@@ -84,7 +85,9 @@ void copy_box(std::span<std::byte const> from, Slice const& from_box, std::span<
   };
   // Trailing axes that are whole in both boxes are one run with the axis before them.
   std::size_t run_axis = rank == 0 ? 0 : rank - 1;
-  while (run_axis > 0 && what.count[run_axis] == from_box.count[run_axis] && what.count[run_axis] == to_box.count[run_axis]) --run_axis;
+  while (run_axis > 0 && what.count[run_axis] == from_box.count[run_axis] &&
+         what.count[run_axis] == to_box.count[run_axis])
+    --run_axis;
   std::size_t run = element_size;
   for (std::size_t axis = run_axis; axis < rank; ++axis) run *= static_cast<std::size_t>(what.count[axis]);
 

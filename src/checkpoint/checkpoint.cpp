@@ -24,7 +24,8 @@ Checkpoint::Checkpoint(std::filesystem::path folder) {
     auto const found = std::filesystem::file_size(folder_ / name, failed);
     if (failed) throw Error("the checkpoint lacks the file", again, {.file = folder_ / name});
     if (static_cast<int64_t>(found) != size)
-      throw Error("has " + std::to_string(found) + " bytes, the manifest says " + std::to_string(size), again, {.file = folder_ / name});
+      throw Error("has " + std::to_string(found) + " bytes, the manifest says " + std::to_string(size), again,
+                  {.file = folder_ / name});
   }
   // Weights are there, or they are the master values rounded.
   bool const rounded = manifest_.resumable();
@@ -33,7 +34,8 @@ Checkpoint::Checkpoint(std::filesystem::path folder) {
   for (auto const& object : manifest_.order)
     if (object.starts_with(prefix)) {
       auto const& tensor = manifest_.tensors.at(object);
-      tensors_.push_back({.name = object.substr(prefix.size()), .dtype = rounded ? dtype : tensor.dtype, .shape = tensor.shape});
+      tensors_.push_back(
+          {.name = object.substr(prefix.size()), .dtype = rounded ? dtype : tensor.dtype, .shape = tensor.shape});
     }
 }
 
@@ -41,7 +43,9 @@ Checkpoint::~Checkpoint() = default;
 
 h5::Reader& Checkpoint::reader(std::string const& file) const {
   auto& reader = readers_[file];
-  if (!reader) reader = std::make_unique<h5::Reader>(folder_ / file, file.starts_with("optimizer-") ? "optimizer.v1" : "weights.v1");
+  if (!reader)
+    reader =
+        std::make_unique<h5::Reader>(folder_ / file, file.starts_with("optimizer-") ? "optimizer.v1" : "weights.v1");
   return *reader;
 }
 
@@ -52,18 +56,21 @@ void Checkpoint::read(std::string const& name, Slice const& slice, std::span<std
   std::vector<std::byte> buffer;
   auto const element = size_of(known.dtype);
   check_request(slice, known.shape, element, out.size(), {.file = folder_, .object = name});
-  for_each_piece(slice.count, Shape(slice.count.size(), 1), sizeof(float), piece_bytes, [&](Slice piece, int64_t first) {
-    auto const elements = static_cast<std::size_t>(element_count(piece.count));
-    for (std::size_t axis = 0; axis < piece.start.size(); ++axis) piece.start[axis] += slice.start[axis];
-    buffer.resize(elements * sizeof(float));
-    read_object(master + name, piece, buffer);
-    convert(buffer, DType::fp32, out.subspan(static_cast<std::size_t>(first) * element, elements * element), known.dtype);
-  });
+  for_each_piece(slice.count, Shape(slice.count.size(), 1), sizeof(float), piece_bytes,
+                 [&](Slice piece, int64_t first) {
+                   auto const elements = static_cast<std::size_t>(element_count(piece.count));
+                   for (std::size_t axis = 0; axis < piece.start.size(); ++axis) piece.start[axis] += slice.start[axis];
+                   buffer.resize(elements * sizeof(float));
+                   read_object(master + name, piece, buffer);
+                   convert(buffer, DType::fp32,
+                           out.subspan(static_cast<std::size_t>(first) * element, elements * element), known.dtype);
+                 });
 }
 
 void Checkpoint::read_object(std::string const& object, Slice const& slice, std::span<std::byte> out) const {
   auto const found = manifest_.tensors.find(object);
-  if (found == manifest_.tensors.end()) throw Error("the checkpoint does not hold " + object, "give a checkpoint of this model", {.file = folder_});
+  if (found == manifest_.tensors.end())
+    throw Error("the checkpoint does not hold " + object, "give a checkpoint of this model", {.file = folder_});
   auto const& tensor = found->second;
   check_request(slice, tensor.shape, size_of(tensor.dtype), out.size(), {.file = folder_, .object = object});
   if (out.empty()) return;
@@ -74,11 +81,13 @@ void Checkpoint::read_object(std::string const& object, Slice const& slice, std:
 void Checkpoint::check_stored(StoredTensor const& tensor, StoredSlice const& stored) const {
   auto const& known = reader(stored.file).info(stored.dataset);
   if (known.dtype != tensor.dtype || known.shape != stored.slice.count)
-    throw Error("is " + to_string(known.dtype) + " " + to_string(known.shape) + ", the manifest says " + to_string(tensor.dtype) + " " + to_string(stored.slice.count),
+    throw Error("is " + to_string(known.dtype) + " " + to_string(known.shape) + ", the manifest says " +
+                    to_string(tensor.dtype) + " " + to_string(stored.slice.count),
                 again, {.file = folder_ / stored.file, .object = stored.dataset});
 }
 
-void Checkpoint::read_stored(StoredTensor const& tensor, StoredSlice const& stored, Slice const& slice, std::span<std::byte> out) const {
+void Checkpoint::read_stored(StoredTensor const& tensor, StoredSlice const& stored, Slice const& slice,
+                             std::span<std::byte> out) const {
   check_stored(tensor, stored);
   auto& file = reader(stored.file);
   auto const& known = file.info(stored.dataset);
@@ -101,7 +110,9 @@ void Checkpoint::read_stored(StoredTensor const& tensor, StoredSlice const& stor
     if (auto const wanted = intersection(piece, slice)) copy_box(buffer, piece, out, slice, *wanted, element);
   });
   if (known_sound) return;
-  if (digest.hex() != stored.xxh3) throw Error("the values do not match their digest in manifest.json", again, {.file = folder_ / stored.file, .object = stored.dataset});
+  if (digest.hex() != stored.xxh3)
+    throw Error("the values do not match their digest in manifest.json", again,
+                {.file = folder_ / stored.file, .object = stored.dataset});
   verified_.insert(&stored);
 }
 
@@ -112,8 +123,10 @@ void Checkpoint::verify_small_files() const {
     auto const size = std::filesystem::file_size(path, failed);
     if (failed) throw Error("the checkpoint lacks the file", again, {.file = path});
     if (static_cast<int64_t>(size) != expected.size)
-      throw Error("has " + std::to_string(size) + " bytes, the manifest says " + std::to_string(expected.size), again, {.file = path});
-    if (sha256_file(path) != expected.sha256) throw Error("does not match its sha256 in manifest.json", again, {.file = path});
+      throw Error("has " + std::to_string(size) + " bytes, the manifest says " + std::to_string(expected.size), again,
+                  {.file = path});
+    if (sha256_file(path) != expected.sha256)
+      throw Error("does not match its sha256 in manifest.json", again, {.file = path});
   }
 }
 
@@ -133,7 +146,8 @@ void Checkpoint::verify_file(std::string const& name) const {
     for (auto const& stored : tensor.slices) {
       if (stored.file != name) continue;
       check_stored(tensor, stored);
-      if (element_count(stored.slice.count) > 0) read_stored(tensor, stored, {stored.slice.start, Shape(stored.slice.start.size(), 1)}, element);
+      if (element_count(stored.slice.count) > 0)
+        read_stored(tensor, stored, {stored.slice.start, Shape(stored.slice.start.size(), 1)}, element);
     }
   }
 }

@@ -18,14 +18,17 @@ HuggingFaceSource::HuggingFaceSource(std::filesystem::path folder) {
     open_indexed(index);
   else
     throw Error("the folder has neither model.safetensors nor model.safetensors.index.json",
-                "give a folder with safetensors weights (transformers' save_pretrained writes them)", {.file = folder_});
-  if (tensors_.empty()) throw Error("the folder's files hold no tensors", "download the model again", {.file = folder_});
+                "give a folder with safetensors weights (transformers' save_pretrained writes them)",
+                {.file = folder_});
+  if (tensors_.empty())
+    throw Error("the folder's files hold no tensors", "download the model again", {.file = folder_});
 }
 
 void HuggingFaceSource::add(std::unique_ptr<SafetensorsFile> file) {
   for (auto const& entry : file->entries()) {
     if (!places_.try_emplace(entry.info.name, files_.size(), entry.begin).second)
-      throw Error("the tensor stands in two files", "download the model again", {.file = file->path(), .object = entry.info.name});
+      throw Error("the tensor stands in two files", "download the model again",
+                  {.file = file->path(), .object = entry.info.name});
     tensors_.push_back(entry.info);
   }
   files_.push_back(std::move(file));
@@ -34,11 +37,14 @@ void HuggingFaceSource::add(std::unique_ptr<SafetensorsFile> file) {
 void HuggingFaceSource::open_indexed(std::filesystem::path const& index) {
   auto const json = read_json(index);
   auto const map = json_get<Json>(json, "weight_map", index);
-  if (!map.is_object() || map.empty()) throw Error("'weight_map' is not an object with tensors", "download the model again", {.file = index});
+  if (!map.is_object() || map.empty())
+    throw Error("'weight_map' is not an object with tensors", "download the model again", {.file = index});
   std::set<std::string> files;
   for (auto const& [name, file] : map.items()) {
-    if (!file.is_string() || file.get<std::string>().find('/') != std::string::npos || !file.get<std::string>().ends_with(".safetensors"))
-      throw Error("the tensor's file is " + file.dump() + ", not the name of a safetensors file", "download the model again", {.file = index, .object = name});
+    if (!file.is_string() || file.get<std::string>().find('/') != std::string::npos ||
+        !file.get<std::string>().ends_with(".safetensors"))
+      throw Error("the tensor's file is " + file.dump() + ", not the name of a safetensors file",
+                  "download the model again", {.file = index, .object = name});
     files.insert(file.get<std::string>());
   }
   for (auto const& file : files) {
@@ -47,12 +53,14 @@ void HuggingFaceSource::open_indexed(std::filesystem::path const& index) {
     auto opened = std::make_unique<SafetensorsFile>(folder_ / file);
     for (auto const& entry : opened->entries())
       if (auto const found = map.find(entry.info.name); found == map.end() || *found != file)
-        throw Error("the tensor is in " + file + ", the index does not say so", "download the model again", {.file = index, .object = entry.info.name});
+        throw Error("the tensor is in " + file + ", the index does not say so", "download the model again",
+                    {.file = index, .object = entry.info.name});
     add(std::move(opened));
   }
   for (auto const& [name, file] : map.items())
     if (!places_.contains(name))
-      throw Error("the index says the tensor is in " + file.get<std::string>() + ", it is not", "download the model again", {.file = index, .object = name});
+      throw Error("the index says the tensor is in " + file.get<std::string>() + ", it is not",
+                  "download the model again", {.file = index, .object = name});
 }
 
 void HuggingFaceSource::read(std::string const& name, Slice const& slice, std::span<std::byte> out) const {

@@ -18,7 +18,8 @@ Shape read_shape(Json const& object, char const* key, std::filesystem::path cons
   auto const shape = json_get<std::vector<int64_t>>(object, key, path);
   int64_t elements = 1;
   for (auto const length : shape) {
-    if (length < 0 || (length > 0 && elements > most_elements / length)) throw Error("'" + std::string(key) + "' is negative or enormous", again, {.file = path, .object = name});
+    if (length < 0 || (length > 0 && elements > most_elements / length))
+      throw Error("'" + std::string(key) + "' is negative or enormous", again, {.file = path, .object = name});
     elements *= std::max<int64_t>(length, 1);
   }
   return shape;
@@ -31,15 +32,20 @@ std::string plain_name(std::string const& name, std::filesystem::path const& pat
   return name;
 }
 
-StoredTensor read_tensor(std::string const& object, Json const& json, Manifest const& manifest, std::filesystem::path const& path) {
-  StoredTensor tensor{.dtype = dtype_from_string(json_get<std::string>(json, "dtype", path)), .shape = read_shape(json, "shape", path, object), .slices = {}};
+StoredTensor read_tensor(std::string const& object, Json const& json, Manifest const& manifest,
+                         std::filesystem::path const& path) {
+  StoredTensor tensor{.dtype = dtype_from_string(json_get<std::string>(json, "dtype", path)),
+                      .shape = read_shape(json, "shape", path, object),
+                      .slices = {}};
   std::vector<Slice> slices;
   for (auto const& entry : json_get<std::vector<Json>>(json, "slices", path)) {
     StoredSlice slice{.file = json_get<std::string>(entry, "file", path),
                       .dataset = json_get_or<std::string>(entry, "dataset", object, path),
                       .slice = {read_shape(entry, "start", path, object), read_shape(entry, "count", path, object)},
                       .xxh3 = json_get<std::string>(entry, "xxh3", path)};
-    if (!manifest.files.contains(slice.file)) throw Error("a slice is in " + slice.file + ", which the manifest does not list", again, {.file = path, .object = object});
+    if (!manifest.files.contains(slice.file))
+      throw Error("a slice is in " + slice.file + ", which the manifest does not list", again,
+                  {.file = path, .object = object});
     slices.push_back(slice.slice);
     tensor.slices.push_back(std::move(slice));
   }
@@ -49,7 +55,8 @@ StoredTensor read_tensor(std::string const& object, Json const& json, Manifest c
 
 }  // namespace
 
-void check_cover(std::string const& object, Shape const& shape, std::vector<Slice> const& slices, std::filesystem::path const& path) {
+void check_cover(std::string const& object, Shape const& shape, std::vector<Slice> const& slices,
+                 std::filesystem::path const& path) {
   Place const place{.file = path, .object = object};
   int64_t elements = 0;
   for (auto const& slice : slices) {
@@ -57,9 +64,11 @@ void check_cover(std::string const& object, Shape const& shape, std::vector<Slic
     elements += element_count(slice.count);
   }
   if (elements != element_count(shape))
-    throw Error("the slices hold " + std::to_string(elements) + " of " + std::to_string(element_count(shape)) + " elements", again, place);
-  // As many elements as the tensor and no two slices with one in common: each element exactly once. Sorted by the first axis,
-  // only slices that begin before this one ends can meet it.
+    throw Error("the slices hold " + std::to_string(elements) + " of " + std::to_string(element_count(shape)) +
+                    " elements",
+                again, place);
+  // As many elements as the tensor and no two slices with one in common: each element exactly once. Sorted by the first
+  // axis, only slices that begin before this one ends can meet it.
   std::vector<Slice const*> sorted;
   for (auto const& slice : slices) sorted.push_back(&slice);
   if (shape.empty()) {
@@ -68,7 +77,8 @@ void check_cover(std::string const& object, Shape const& shape, std::vector<Slic
   }
   std::sort(sorted.begin(), sorted.end(), [](Slice const* a, Slice const* b) { return a->start < b->start; });
   for (std::size_t i = 0; i < sorted.size(); ++i)
-    for (std::size_t j = i + 1; j < sorted.size() && sorted[j]->start[0] < sorted[i]->start[0] + sorted[i]->count[0]; ++j)
+    for (std::size_t j = i + 1; j < sorted.size() && sorted[j]->start[0] < sorted[i]->start[0] + sorted[i]->count[0];
+         ++j)
       if (intersection(*sorted[i], *sorted[j])) throw Error("two slices overlap", again, place);
 }
 
@@ -79,7 +89,8 @@ Json Manifest::to_json() const {
   json["training_state"] = training_state;
   json["provenance"] = provenance;
   json["small_files"] = Json::object();
-  for (auto const& [name, file] : small_files) json["small_files"][name] = {{"size", file.size}, {"sha256", file.sha256}};
+  for (auto const& [name, file] : small_files)
+    json["small_files"][name] = {{"size", file.size}, {"sha256", file.sha256}};
   json["files"] = Json::object();
   for (auto const& [name, size] : files) json["files"][name] = size;
   json["tensors"] = Json::object();
@@ -87,11 +98,13 @@ Json Manifest::to_json() const {
     auto const& tensor = tensors.at(object);
     auto slices = Json::array();
     for (auto const& slice : tensor.slices) {
-      Json entry{{"file", slice.file}, {"start", slice.slice.start}, {"count", slice.slice.count}, {"xxh3", slice.xxh3}};
+      Json entry{
+          {"file", slice.file}, {"start", slice.slice.start}, {"count", slice.slice.count}, {"xxh3", slice.xxh3}};
       if (slice.dataset != object) entry["dataset"] = slice.dataset;
       slices.push_back(std::move(entry));
     }
-    json["tensors"][object] = {{"dtype", to_string(tensor.dtype)}, {"shape", tensor.shape}, {"slices", std::move(slices)}};
+    json["tensors"][object] = {
+        {"dtype", to_string(tensor.dtype)}, {"shape", tensor.shape}, {"slices", std::move(slices)}};
   }
   return json;
 }
@@ -100,16 +113,20 @@ Manifest Manifest::load(std::filesystem::path const& folder) {
   auto const path = folder / "manifest.json";
   auto const json = read_sealed_json(path);
   if (json_get_or<std::string>(json, "format", "", path) != "refrain-checkpoint")
-    throw Error("not the manifest of a checkpoint", "give a folder that refrain-convert or refrain-train wrote", {.file = path});
+    throw Error("not the manifest of a checkpoint", "give a folder that refrain-convert or refrain-train wrote",
+                {.file = path});
   if (auto const found = json_get<int64_t>(json, "version", path); found != version)
-    throw Error("the checkpoint has format version " + std::to_string(found) + ", this program knows " + std::to_string(version),
+    throw Error("the checkpoint has format version " + std::to_string(found) + ", this program knows " +
+                    std::to_string(version),
                 "use the version of Refrain that wrote it", {.file = path});
   Manifest manifest;
   manifest.training_state = json_get<Json>(json, "training_state", path);
   manifest.provenance = json_get<Json>(json, "provenance", path);
-  auto const small_files = json_get<Json>(json, "small_files", path), files = json_get<Json>(json, "files", path), tensors = json_get<Json>(json, "tensors", path);
+  auto const small_files = json_get<Json>(json, "small_files", path), files = json_get<Json>(json, "files", path),
+             tensors = json_get<Json>(json, "tensors", path);
   for (auto const& [name, file] : small_files.items())
-    manifest.small_files[plain_name(name, path)] = {json_get<int64_t>(file, "size", path), json_get<std::string>(file, "sha256", path)};
+    manifest.small_files[plain_name(name, path)] = {json_get<int64_t>(file, "size", path),
+                                                    json_get<std::string>(file, "sha256", path)};
   for (auto const& [name, size] : files.items()) {
     if (!size.is_number_integer()) throw Error("the size of " + name + " is " + size.dump(), again, {.file = path});
     manifest.files[plain_name(name, path)] = size.get<int64_t>();
@@ -122,7 +139,8 @@ Manifest Manifest::load(std::filesystem::path const& folder) {
 }
 
 bool Manifest::resumable() const {
-  return std::any_of(order.begin(), order.end(), [](std::string const& object) { return object.starts_with("/optimizer/"); });
+  return std::any_of(order.begin(), order.end(),
+                     [](std::string const& object) { return object.starts_with("/optimizer/"); });
 }
 
 }  // namespace refrain::checkpoint

@@ -17,15 +17,18 @@ public:
 
   /// A count between 1 and 2^31. @param fallback 0: the key must be there
   int64_t count(std::string const& key, int64_t fallback = 0) const {
-    auto const value = fallback == 0 ? json_get<int64_t>(config_, key, path_) : json_get_or<int64_t>(config_, key, fallback, path_);
+    auto const value =
+        fallback == 0 ? json_get<int64_t>(config_, key, path_) : json_get_or<int64_t>(config_, key, fallback, path_);
     if (value < 1 || value > most)
-      throw Error("'" + key + "' is " + std::to_string(value) + ", should be between 1 and 2^31", "correct the file", place(key));
+      throw Error("'" + key + "' is " + std::to_string(value) + ", should be between 1 and 2^31", "correct the file",
+                  place(key));
     return value;
   }
 
   double positive(Json const& object, std::string const& key, double fallback) const {
     auto const value = json_get_or<double>(object, key, fallback, path_);
-    if (!(value > 0)) throw Error("'" + key + "' is " + Json(value).dump() + ", should be above 0", "correct the file", place(key));
+    if (!(value > 0))
+      throw Error("'" + key + "' is " + Json(value).dump() + ", should be above 0", "correct the file", place(key));
     return value;
   }
 
@@ -45,12 +48,15 @@ private:
   std::filesystem::path const& path_;
 };
 
-/// The object that describes rotary embeddings: transformers 5's rope_parameters, or rope_scaling, which wins there too.
+/// The object that describes rotary embeddings: transformers 5's rope_parameters, or rope_scaling, which wins there
+/// too.
 Json rope_object(ConfigReader const& reader) {
   for (auto const* key : {"rope_scaling", "rope_parameters"}) {
     auto const value = json_get_or<Json>(reader.json(), key, nullptr, reader.path());
     if (value.is_null() || (value.is_object() && value.empty())) continue;
-    if (!value.is_object()) throw Error("'" + std::string(key) + "' is " + value.dump() + ", should be an object", "correct the file", reader.place(key));
+    if (!value.is_object())
+      throw Error("'" + std::string(key) + "' is " + value.dump() + ", should be an object", "correct the file",
+                  reader.place(key));
     return value;
   }
   return Json::object();
@@ -60,11 +66,13 @@ void read_rope(ConfigReader const& reader, ModelConfig& model) {
   auto const rope = rope_object(reader);
   auto const& path = reader.path();
   model.rope_theta = reader.positive(rope, "rope_theta", reader.positive(reader.json(), "rope_theta", 10000));
-  auto const type = json_get_or<std::string>(rope, "rope_type", json_get_or<std::string>(rope, "type", "default", path), path);
+  auto const type =
+      json_get_or<std::string>(rope, "rope_type", json_get_or<std::string>(rope, "type", "default", path), path);
   auto& scaling = model.rope_scaling;
   if (type == "default") return;
   if (type != "linear" && type != "llama3")
-    throw Error("rope type '" + type + "' is not supported", "known are default, linear and llama3", reader.place("rope_type"));
+    throw Error("rope type '" + type + "' is not supported", "known are default, linear and llama3",
+                reader.place("rope_type"));
   scaling.type = type == "linear" ? RopeScaling::Type::linear : RopeScaling::Type::llama3;
   json_get<double>(rope, "factor", path);
   scaling.factor = reader.positive(rope, "factor", 1);
@@ -74,16 +82,20 @@ void read_rope(ConfigReader const& reader, ModelConfig& model) {
   scaling.low_freq_factor = reader.positive(rope, "low_freq_factor", 1);
   scaling.high_freq_factor = reader.positive(rope, "high_freq_factor", 4);
   if (scaling.high_freq_factor <= scaling.low_freq_factor)
-    throw Error("'high_freq_factor' is not above 'low_freq_factor'", "correct the file", reader.place("high_freq_factor"));
+    throw Error("'high_freq_factor' is not above 'low_freq_factor'", "correct the file",
+                reader.place("high_freq_factor"));
   // transformers takes the model's own length where the key is missing.
   scaling.original_max_position_embeddings =
       json_get_or<int64_t>(rope, "original_max_position_embeddings", model.max_position_embeddings, path);
   if (scaling.original_max_position_embeddings < 1)
-    throw Error("'original_max_position_embeddings' should be above 0", "correct the file", reader.place("original_max_position_embeddings"));
+    throw Error("'original_max_position_embeddings' should be above 0", "correct the file",
+                reader.place("original_max_position_embeddings"));
 }
 
 DType read_dtype(ConfigReader const& reader) {
-  auto const name = json_get_or<std::string>(reader.json(), "dtype", json_get_or<std::string>(reader.json(), "torch_dtype", "float32", reader.path()), reader.path());
+  auto const name = json_get_or<std::string>(
+      reader.json(), "dtype", json_get_or<std::string>(reader.json(), "torch_dtype", "float32", reader.path()),
+      reader.path());
   if (name == "bfloat16") return DType::bf16;
   if (name == "float16") return DType::fp16;
   if (name == "float32") return DType::fp32;
@@ -93,7 +105,8 @@ DType read_dtype(ConfigReader const& reader) {
 void refuse_what_changes_results(ConfigReader const& reader) {
   auto const type = json_get<std::string>(reader.json(), "model_type", reader.path());
   if (type != "llama")
-    throw Error("'model_type' is \"" + type + "\"", "only models of type llama are supported", reader.place("model_type"));
+    throw Error("'model_type' is \"" + type + "\"", "only models of type llama are supported",
+                reader.place("model_type"));
   reader.refuse_unless("hidden_act", "silu", "only silu is supported");
   reader.refuse_unless("attention_bias", false, "bias in attention is not supported");
   reader.refuse_unless("mlp_bias", false, "bias in the MLP is not supported");
@@ -118,17 +131,20 @@ ModelConfig ModelConfig::from_json(Json const& config, std::filesystem::path con
   model.num_attention_heads = reader.count("num_attention_heads");
   model.num_key_value_heads = reader.count("num_key_value_heads", model.num_attention_heads);
   if (model.num_attention_heads % model.num_key_value_heads != 0)
-    throw Error(std::to_string(model.num_attention_heads) + " attention heads do not divide by " + std::to_string(model.num_key_value_heads) + " key-value heads",
+    throw Error(std::to_string(model.num_attention_heads) + " attention heads do not divide by " +
+                    std::to_string(model.num_key_value_heads) + " key-value heads",
                 "correct the file", reader.place("num_key_value_heads"));
   model.head_dim = json_get_or<int64_t>(config, "head_dim", 0, path);
   if (model.head_dim == 0) {
     if (model.hidden_size % model.num_attention_heads != 0)
-      throw Error("hidden size " + std::to_string(model.hidden_size) + " does not divide by " + std::to_string(model.num_attention_heads) + " heads, and there is no head_dim",
+      throw Error("hidden size " + std::to_string(model.hidden_size) + " does not divide by " +
+                      std::to_string(model.num_attention_heads) + " heads, and there is no head_dim",
                   "correct the file", reader.place("num_attention_heads"));
     model.head_dim = model.hidden_size / model.num_attention_heads;
   }
   if (model.head_dim < 2 || model.head_dim > most || model.head_dim % 2 != 0)
-    throw Error("'head_dim' is " + std::to_string(model.head_dim) + ", should be even and above 0", "correct the file", reader.place("head_dim"));
+    throw Error("'head_dim' is " + std::to_string(model.head_dim) + ", should be even and above 0", "correct the file",
+                reader.place("head_dim"));
   model.max_position_embeddings = reader.count("max_position_embeddings", 2048);
   model.rms_norm_eps = reader.positive(config, "rms_norm_eps", 1e-6);
   model.initializer_range = reader.positive(config, "initializer_range", 0.02);
@@ -145,12 +161,15 @@ ModelConfig ModelConfig::load(std::filesystem::path const& folder) {
 
 std::vector<ParameterInfo> parameter_list(ModelConfig const& config) {
   auto const hidden = config.hidden_size, inner = config.intermediate_size;
-  auto const queries = config.num_attention_heads * config.head_dim, keys = config.num_key_value_heads * config.head_dim;
+  auto const queries = config.num_attention_heads * config.head_dim,
+             keys = config.num_key_value_heads * config.head_dim;
   std::vector<ParameterInfo> list{{"model.embed_tokens.weight", {config.vocab_size, hidden}, Split::rows, 0}};
   auto const layers = static_cast<int>(config.num_hidden_layers);
   for (int i = 0; i < layers; ++i) {
     auto const prefix = "model.layers." + std::to_string(i) + ".";
-    auto const add = [&](char const* name, Shape shape, Split split) { list.push_back({prefix + name, std::move(shape), split, 1 + i}); };
+    auto const add = [&](char const* name, Shape shape, Split split) {
+      list.push_back({prefix + name, std::move(shape), split, 1 + i});
+    };
     add("input_layernorm.weight", {hidden}, Split::none);
     add("self_attn.q_proj.weight", {queries, hidden}, Split::rows);
     add("self_attn.k_proj.weight", {keys, hidden}, Split::rows);
@@ -162,7 +181,8 @@ std::vector<ParameterInfo> parameter_list(ModelConfig const& config) {
     add("mlp.down_proj.weight", {hidden, inner}, Split::columns);
   }
   list.push_back({"model.norm.weight", {hidden}, Split::none, 1 + layers});
-  if (!config.tie_word_embeddings) list.push_back({"lm_head.weight", {config.vocab_size, hidden}, Split::rows, 1 + layers});
+  if (!config.tie_word_embeddings)
+    list.push_back({"lm_head.weight", {config.vocab_size, hidden}, Split::rows, 1 + layers});
   return list;
 }
 

@@ -40,7 +40,9 @@ std::string sealed_json(Json value) {
   return text + std::string(key) + sha256(text) + std::string(tail);
 }
 
-void write_sealed_json(std::filesystem::path const& path, Json value) { write_file_atomically(path, sealed_json(std::move(value))); }
+void write_sealed_json(std::filesystem::path const& path, Json value) {
+  write_file_atomically(path, sealed_json(std::move(value)));
+}
 
 Json read_sealed_json(std::filesystem::path const& path) {
   auto const text = read_file(path);
@@ -66,9 +68,11 @@ LineLog::LineLog(std::filesystem::path path, std::function<bool(Json const&)> co
   for (int64_t line = 1; begin < text.size(); ++line) {
     auto const end = text.find('\n', begin);
     if (end == std::string::npos) break;
-    auto const row = Json::parse(text.begin() + static_cast<std::ptrdiff_t>(begin), text.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
+    auto const row = Json::parse(text.begin() + static_cast<std::ptrdiff_t>(begin),
+                                 text.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
     if (!row.is_object())
-      throw Error("is not a JSON object", "remove the file's damaged end, or the run folder", {.file = path_, .object = "line " + std::to_string(line)});
+      throw Error("is not a JSON object", "remove the file's damaged end, or the run folder",
+                  {.file = path_, .object = "line " + std::to_string(line)});
     if (!keep(row)) break;
     begin = end + 1;
     ++rows_;
@@ -78,7 +82,8 @@ LineLog::LineLog(std::filesystem::path path, std::function<bool(Json const&)> co
 
 void LineLog::cut() {
   OpenFile const file(path_, O_WRONLY | O_CREAT);
-  if (::ftruncate(file.fd, static_cast<off_t>(text_.size())) != 0 || ::fsync(file.fd) != 0) throw system_error("cut the file", {}, {.file = path_});
+  if (::ftruncate(file.fd, static_cast<off_t>(text_.size())) != 0 || ::fsync(file.fd) != 0)
+    throw system_error("cut the file", {}, {.file = path_});
 }
 
 void LineLog::append(Json const& row) {
@@ -103,10 +108,12 @@ int64_t LineLog::check(std::filesystem::path const& path, Json const& position) 
   auto const bytes = json_get<int64_t>(position, "bytes", path);
   auto const text = std::filesystem::exists(path) || bytes > 0 ? read_file(path) : std::string{};
   if (bytes < 0 || bytes > static_cast<int64_t>(text.size()))
-    throw Error("has " + std::to_string(text.size()) + " bytes, status.json says " + std::to_string(bytes), "the file was cut; resume the run from a checkpoint", {.file = path});
+    throw Error("has " + std::to_string(text.size()) + " bytes, status.json says " + std::to_string(bytes),
+                "the file was cut; resume the run from a checkpoint", {.file = path});
   auto const written = std::string_view(text).substr(0, static_cast<std::size_t>(bytes));
   if (digest_of(written) != json_get<std::string>(position, "xxh3", path))
-    throw Error("does not match the digest in status.json", "the file was changed or damaged; resume the run from a checkpoint", {.file = path});
+    throw Error("does not match the digest in status.json",
+                "the file was changed or damaged; resume the run from a checkpoint", {.file = path});
   return static_cast<int64_t>(text.size()) - bytes;
 }
 

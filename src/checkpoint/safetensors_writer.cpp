@@ -13,14 +13,17 @@
 namespace refrain::checkpoint {
 
 SafetensorsWriter::SafetensorsWriter(std::filesystem::path path, std::vector<TensorInfo> const& tensors)
-    : path_(std::move(path)), temporary_(path_.string() + ".tmp"), fd_(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {
+    : path_(std::move(path)),
+      temporary_(path_.string() + ".tmp"),
+      fd_(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {
   if (fd_ < 0) throw system_error("create the file", {}, {.file = path_});
   Json header;
   header["__metadata__"] = {{"format", "pt"}};
   int64_t begin = 0;
   for (auto const& tensor : tensors) {
     auto const end = begin + element_count(tensor.shape) * static_cast<int64_t>(size_of(tensor.dtype));
-    header[tensor.name] = {{"dtype", safetensors_name(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {begin, end}}};
+    header[tensor.name] = {
+        {"dtype", safetensors_name(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {begin, end}}};
     begin = end;
   }
   auto text = header.dump();
@@ -55,7 +58,8 @@ void SafetensorsWriter::write(std::span<std::byte const> bytes) {
 }
 
 void SafetensorsWriter::finish() {
-  if (::fsync(fd_) != 0) throw system_error("sync the file", "free space on the disk, then start again", {.file = path_});
+  if (::fsync(fd_) != 0)
+    throw system_error("sync the file", "free space on the disk, then start again", {.file = path_});
   int const fd = std::exchange(fd_, -1);
   if (::close(fd) != 0) {
     auto const error = system_error("close the file", "free space on the disk, then start again", {.file = path_});

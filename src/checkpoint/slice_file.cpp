@@ -33,10 +33,13 @@ void refuse_non_finite(std::span<std::byte const> values, DType dtype, Place con
   if (dtype == DType::fp32) found = any_non_finite<uint32_t>(values, 0x7f800000u);
   if (dtype == DType::bf16) found = any_non_finite<uint16_t>(values, 0x7f80);
   if (dtype == DType::fp16) found = any_non_finite<uint16_t>(values, 0x7c00);
-  if (found) throw Error("holds NaN or Inf and is not written", "look where the numbers break: a lower learning rate, fp32, or a sound model", place);
+  if (found)
+    throw Error("holds NaN or Inf and is not written",
+                "look where the numbers break: a lower learning rate, fp32, or a sound model", place);
 }
 
-Json write_slice_file(std::filesystem::path const& path, std::string const& schema, std::vector<SliceToWrite> const& slices, Json const& provenance) {
+Json write_slice_file(std::filesystem::path const& path, std::string const& schema,
+                      std::vector<SliceToWrite> const& slices, Json const& provenance) {
   h5::Writer file(path, schema, provenance, h5::Commit::in_place);
   auto written = Json::array();
   std::map<std::string, int> times;
@@ -51,18 +54,25 @@ Json write_slice_file(std::filesystem::path const& path, std::string const& sche
     file.attribute(dataset, "start", part.slice.start);
     file.attribute(dataset, "global_shape", part.global_shape);
     Xxh3 digest;
-    for_each_piece(part.slice.count, h5::chunk_shape(part.slice.count, element), element, piece_bytes, [&](Slice const& piece, int64_t first) {
-      buffer.resize(static_cast<std::size_t>(element_count(piece.count)) * element);
-      part.fill(first * static_cast<int64_t>(element), buffer);
-      refuse_non_finite(buffer, part.dtype, {.object = part.object});
-      digest.update(buffer);
-      file.write_box(dataset, piece.start, piece.count, buffer);
-    });
-    written.push_back({{"object", part.object}, {"dtype", to_string(part.dtype)}, {"shape", part.global_shape}, {"start", part.slice.start},
-                       {"count", part.slice.count}, {"dataset", dataset}, {"xxh3", digest.hex()}});
+    for_each_piece(part.slice.count, h5::chunk_shape(part.slice.count, element), element, piece_bytes,
+                   [&](Slice const& piece, int64_t first) {
+                     buffer.resize(static_cast<std::size_t>(element_count(piece.count)) * element);
+                     part.fill(first * static_cast<int64_t>(element), buffer);
+                     refuse_non_finite(buffer, part.dtype, {.object = part.object});
+                     digest.update(buffer);
+                     file.write_box(dataset, piece.start, piece.count, buffer);
+                   });
+    written.push_back({{"object", part.object},
+                       {"dtype", to_string(part.dtype)},
+                       {"shape", part.global_shape},
+                       {"start", part.slice.start},
+                       {"count", part.slice.count},
+                       {"dataset", dataset},
+                       {"xxh3", digest.hex()}});
   }
   file.finish();
-  return Json{{"file", path.filename().string()}, {"size", std::filesystem::file_size(path)}, {"slices", std::move(written)}};
+  return Json{
+      {"file", path.filename().string()}, {"size", std::filesystem::file_size(path)}, {"slices", std::move(written)}};
 }
 
 void read_back_slice_file(std::filesystem::path const& path, Json const& written) {
@@ -79,7 +89,8 @@ void read_back_slice_file(std::filesystem::path const& path, Json const& written
       digest.update(buffer);
     });
     if (digest.hex() != part.at("xxh3"))
-      throw Error("what was read back from the disk is not what was written", "the disk or its file system loses data; write elsewhere", {.file = path, .object = dataset});
+      throw Error("what was read back from the disk is not what was written",
+                  "the disk or its file system loses data; write elsewhere", {.file = path, .object = dataset});
   }
 }
 

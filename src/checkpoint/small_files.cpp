@@ -16,9 +16,11 @@ namespace {
 constexpr int64_t most_bytes = int64_t{256} << 20;
 
 bool is_weights(std::string const& name) {
-  static constexpr std::array<char const*, 12> endings{".safetensors", ".h5", ".bin", ".pt",   ".pth",     ".gguf",
-                                                       ".msgpack",     ".onnx", ".ckpt", ".tmp", ".index.json", ".lock"};
-  return name == "manifest.json" || std::any_of(endings.begin(), endings.end(), [&](char const* ending) { return name.ends_with(ending); });
+  static constexpr std::array<char const*, 12> endings{".safetensors", ".h5",   ".bin",        ".pt",
+                                                       ".pth",         ".gguf", ".msgpack",    ".onnx",
+                                                       ".ckpt",        ".tmp",  ".index.json", ".lock"};
+  return name == "manifest.json" ||
+         std::any_of(endings.begin(), endings.end(), [&](char const* ending) { return name.ends_with(ending); });
 }
 
 }  // namespace
@@ -26,14 +28,18 @@ bool is_weights(std::string const& name) {
 std::vector<std::string> small_file_names(std::filesystem::path const& folder) {
   std::vector<std::string> names;
   std::error_code failed;
-  for (std::filesystem::directory_iterator entry(folder, failed), end; !failed && entry != end; entry.increment(failed)) {
+  for (std::filesystem::directory_iterator entry(folder, failed), end; !failed && entry != end;
+       entry.increment(failed)) {
     auto const name = entry->path().filename().string();
     if (name.front() == '.' || is_weights(name) || !entry->is_regular_file()) continue;
     if (static_cast<int64_t>(entry->file_size()) > most_bytes)
-      throw Error("is larger than 256 MiB and not known as weights", "move it out of the model's folder", {.file = entry->path()});
+      throw Error("is larger than 256 MiB and not known as weights", "move it out of the model's folder",
+                  {.file = entry->path()});
     names.push_back(name);
   }
-  if (failed) throw Error("the folder cannot be read: " + failed.message(), "check the path and its permissions", {.file = folder});
+  if (failed)
+    throw Error("the folder cannot be read: " + failed.message(), "check the path and its permissions",
+                {.file = folder});
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -64,7 +70,8 @@ void write_synced(std::filesystem::path const& path, std::string const& text) {
   int const code = errno;
   bool const closed = ::close(fd) == 0;
   if (!written) errno = code;
-  if (!written || !closed) throw system_error("write the file", "free space on the disk, then start again", {.file = path});
+  if (!written || !closed)
+    throw system_error("write the file", "free space on the disk, then start again", {.file = path});
 }
 
 void drop_page_cache(std::filesystem::path const& path) {

@@ -68,7 +68,8 @@ fs::path StepFolders::final_folder() const { return run_dir_ / "final"; }
 std::vector<int64_t> StepFolders::steps() const {
   std::vector<int64_t> steps;
   std::error_code failed;
-  for (fs::directory_iterator entry(run_dir_ / "checkpoints", failed), end; !failed && entry != end; entry.increment(failed))
+  for (fs::directory_iterator entry(run_dir_ / "checkpoints", failed), end; !failed && entry != end;
+       entry.increment(failed))
     if (auto const step = step_of(entry->path().filename().string())) steps.push_back(*step);
   std::sort(steps.begin(), steps.end());
   return steps;
@@ -87,13 +88,16 @@ void StepFolders::prepare() const {
   auto const checkpoints = run_dir_ / "checkpoints";
   std::error_code failed;
   fs::create_directories(checkpoints, failed);
-  if (failed) throw Error("cannot make the folder: " + failed.message(), "check the path and its permissions", {.file = checkpoints});
+  if (failed)
+    throw Error("cannot make the folder: " + failed.message(), "check the path and its permissions",
+                {.file = checkpoints});
   std::vector<fs::path> stale{run_dir_ / "final.tmp"};
   for (auto const& entry : fs::directory_iterator(checkpoints))
     if (entry.path().extension() == ".tmp") stale.push_back(entry.path());
   for (auto const& path : stale) {
     fs::remove_all(path, failed);
-    if (failed) throw Error("cannot remove what a killed run left: " + failed.message(), "remove it by hand", {.file = path});
+    if (failed)
+      throw Error("cannot remove what a killed run left: " + failed.message(), "remove it by hand", {.file = path});
   }
 }
 
@@ -108,17 +112,19 @@ void StepFolders::committed(int64_t step, int keep) const {
   auto const most = static_cast<std::size_t>(std::max(keep, 1));
   if (all.size() <= most) return;
   // Older ones go only if one of those that stay is sound; else the newest that is stays too.
-  bool sound = std::any_of(all.end() - static_cast<std::ptrdiff_t>(most), all.end(), [&](int64_t kept) { return is_sound(folder(kept)); });
-  for (auto old = all.rbegin() + static_cast<std::ptrdiff_t>(most); old != all.rend(); ++old) {
+  bool sound = std::any_of(all.end() - static_cast<std::ptrdiff_t>(most), all.end(),
+                           [&](int64_t kept) { return is_sound(folder(kept)); });
+  for (auto old = all.rbegin() + static_cast<std::ptrdiff_t>(most); old != all.rend(); ++old)
     if (!sound && is_sound(folder(*old)))
       sound = true;
     else
       remove_folder(folder(*old));
-  }
 }
 
 void StepFolders::committed_final() const {
-  if (!verifies(final_folder())) throw Error("final/ does not verify; the step folders stay", "check the disk, then start the run again", {.file = final_folder()});
+  if (!verifies(final_folder()))
+    throw Error("final/ does not verify; the step folders stay", "check the disk, then start the run again",
+                {.file = final_folder()});
   replace_symlink("../final", run_dir_ / "checkpoints" / "latest");
   for (auto const step : steps()) remove_folder(folder(step));
 }

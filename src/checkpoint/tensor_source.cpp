@@ -13,7 +13,9 @@ namespace refrain::checkpoint {
 TensorInfo const& TensorSource::info(std::string const& name) const {
   auto const& all = tensors();
   auto const found = std::find_if(all.begin(), all.end(), [&](TensorInfo const& info) { return info.name == name; });
-  if (found == all.end()) throw Error("the model has no tensor " + name, "check that config.json belongs to these weights", {.file = folder_});
+  if (found == all.end())
+    throw Error("the model has no tensor " + name, "check that config.json belongs to these weights",
+                {.file = folder_});
   return *found;
 }
 
@@ -26,13 +28,15 @@ void TensorSource::read_as(std::string const& name, Slice const& slice, DType dt
   auto const stored = info(name).dtype;
   if (stored == dtype) return read(name, slice, out);
   std::vector<std::byte> buffer;
-  for_each_piece(slice.count, Shape(slice.count.size(), 1), size_of(stored), piece_bytes, [&](Slice piece, int64_t first) {
-    auto const elements = static_cast<std::size_t>(element_count(piece.count));
-    for (std::size_t axis = 0; axis < piece.start.size(); ++axis) piece.start[axis] += slice.start[axis];
-    buffer.resize(elements * size_of(stored));
-    read(name, piece, buffer);
-    convert(buffer, stored, out.subspan(static_cast<std::size_t>(first) * size_of(dtype), elements * size_of(dtype)), dtype);
-  });
+  for_each_piece(
+      slice.count, Shape(slice.count.size(), 1), size_of(stored), piece_bytes, [&](Slice piece, int64_t first) {
+        auto const elements = static_cast<std::size_t>(element_count(piece.count));
+        for (std::size_t axis = 0; axis < piece.start.size(); ++axis) piece.start[axis] += slice.start[axis];
+        buffer.resize(elements * size_of(stored));
+        read(name, piece, buffer);
+        convert(buffer, stored,
+                out.subspan(static_cast<std::size_t>(first) * size_of(dtype), elements * size_of(dtype)), dtype);
+      });
 }
 
 std::unique_ptr<TensorSource> open_model(std::filesystem::path const& folder) {
@@ -41,7 +45,8 @@ std::unique_ptr<TensorSource> open_model(std::filesystem::path const& folder) {
                 "give a Hugging Face folder or a checkpoint", {.file = folder});
   if (std::filesystem::exists(folder / "manifest.json")) return std::make_unique<Checkpoint>(folder);
   if (std::filesystem::exists(folder / "config.json")) return std::make_unique<HuggingFaceSource>(folder);
-  throw Error("neither a checkpoint (no manifest.json) nor a Hugging Face folder (no config.json)", "give the folder of a model", {.file = folder});
+  throw Error("neither a checkpoint (no manifest.json) nor a Hugging Face folder (no config.json)",
+              "give the folder of a model", {.file = folder});
 }
 
 }  // namespace refrain::checkpoint

@@ -26,7 +26,8 @@ std::string file_name(std::string const& kind, int file, int files) {
 int64_t bytes_of(std::vector<FilePlan> const& plans) {
   int64_t bytes = 0;
   for (auto const& plan : plans)
-    for (auto const& part : plan.slices) bytes += element_count(part.slice.count) * static_cast<int64_t>(size_of(part.dtype));
+    for (auto const& part : plan.slices)
+      bytes += element_count(part.slice.count) * static_cast<int64_t>(size_of(part.dtype));
   return bytes;
 }
 
@@ -36,11 +37,14 @@ void prepare_folder(fs::path const& folder, fs::path const& temporary, int64_t b
   // A quarter of a per cent for HDF5's own structures, and some for the small files.
   auto const needed = bytes + bytes / 400 + (int64_t{1} << 20), there = free_bytes(folder);
   if (needed > there)
-    throw Error("the checkpoint needs " + format_bytes(static_cast<double>(needed)) + ", the disk has " + format_bytes(static_cast<double>(there)) + " free",
+    throw Error("the checkpoint needs " + format_bytes(static_cast<double>(needed)) + ", the disk has " +
+                    format_bytes(static_cast<double>(there)) + " free",
                 "free space or choose another disk", {.file = folder});
   std::error_code failed;
   fs::create_directories(temporary, failed);
-  if (failed) throw Error("cannot make the folder: " + failed.message(), "check the path and its permissions", {.file = temporary});
+  if (failed)
+    throw Error("cannot make the folder: " + failed.message(), "check the path and its permissions",
+                {.file = temporary});
 }
 
 /// Optimizer and weights go into files of their own; an empty list makes no file.
@@ -50,7 +54,9 @@ Json write_plan(fs::path const& temporary, FilePlan const& plan, Json const& pro
     std::vector<SliceToWrite> slices;
     for (auto const& part : plan.slices)
       if (part.object.starts_with("/" + kind + "/")) slices.push_back(part);
-    if (!slices.empty()) files.push_back(write_slice_file(temporary / file_name(kind, plan.file, plan.files), kind + ".v1", slices, provenance));
+    if (!slices.empty())
+      files.push_back(
+          write_slice_file(temporary / file_name(kind, plan.file, plan.files), kind + ".v1", slices, provenance));
   }
   return files;
 }
@@ -77,7 +83,10 @@ Manifest collect(std::vector<std::string> const& gathered, CheckpointMeta const&
         tensor.dtype = dtype_from_string(part.at("dtype").get<std::string>());
         tensor.shape = part.at("shape").get<Shape>();
       }
-      tensor.slices.push_back({name, part.at("dataset").get<std::string>(), {part.at("start").get<Shape>(), part.at("count").get<Shape>()}, part.at("xxh3").get<std::string>()});
+      tensor.slices.push_back({name,
+                               part.at("dataset").get<std::string>(),
+                               {part.at("start").get<Shape>(), part.at("count").get<Shape>()},
+                               part.at("xxh3").get<std::string>()});
     }
   }
   return manifest;
@@ -104,8 +113,8 @@ void finish_folder(fs::path const& folder, fs::path const& temporary, Manifest m
 
 }  // namespace
 
-void write_checkpoint_files(comm::Communicator const& world, fs::path const& folder, std::vector<FilePlan> const& mine, CheckpointMeta const& meta,
-                            ReadBack read_back) {
+void write_checkpoint_files(comm::Communicator const& world, fs::path const& folder, std::vector<FilePlan> const& mine,
+                            CheckpointMeta const& meta, ReadBack read_back) {
   auto const target = without_trailing_slash(folder);
   auto temporary = target;
   temporary += ".tmp";
@@ -120,7 +129,8 @@ void write_checkpoint_files(comm::Communicator const& world, fs::path const& fol
     });
     auto files = Json::array();
     // The folder's manifest holds the whole provenance; here is what does not change from run to run, for equal bytes.
-    Json const provenance{{"program", meta.provenance.is_object() ? meta.provenance.value("program", "") : ""}, {"more", "manifest.json"}};
+    Json const provenance{{"program", meta.provenance.is_object() ? meta.provenance.value("program", "") : ""},
+                          {"more", "manifest.json"}};
     comm::agree(world, [&] {
       for (auto const& plan : mine)
         for (auto& file : write_plan(temporary, plan, provenance)) files.push_back(std::move(file));
@@ -141,9 +151,10 @@ void write_checkpoint_files(comm::Communicator const& world, fs::path const& fol
   }
 }
 
-void write_checkpoint(comm::Communicator const& world, fs::path const& folder, std::vector<SliceToWrite> const& mine, CheckpointMeta const& meta,
-                      ReadBack read_back) {
-  write_checkpoint_files(world, folder, {{.file = world.rank(), .files = world.size(), .slices = mine}}, meta, read_back);
+void write_checkpoint(comm::Communicator const& world, fs::path const& folder, std::vector<SliceToWrite> const& mine,
+                      CheckpointMeta const& meta, ReadBack read_back) {
+  write_checkpoint_files(world, folder, {{.file = world.rank(), .files = world.size(), .slices = mine}}, meta,
+                         read_back);
 }
 
 }  // namespace refrain::checkpoint

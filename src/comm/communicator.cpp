@@ -115,7 +115,8 @@ std::vector<std::string> Communicator::gather(std::string const& text, int root)
   }
   for (int from = 0; from < size(); ++from) {
     std::string part(static_cast<std::size_t>(lengths[static_cast<std::size_t>(from)]), '\0');
-    if (from == root) part = text;
+    if (from == root)
+      part = text;
     else
       for (std::size_t at = 0; at < part.size(); at += largest_message)
         check(MPI_Recv(part.data() + at, static_cast<int>(std::min(largest_message, part.size() - at)), MPI_BYTE, from,

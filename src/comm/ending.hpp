@@ -11,9 +11,9 @@ namespace refrain::comm {
 /// How one rank came to its end.
 struct Outcome {
   Exit exit = Exit::success;
-  std::string line;            ///< what it threw; empty if it threw nothing
-  int together = 0;            ///< ranks known to throw the same (`agree`); 0 if not known
-  bool printed = false;        ///< rank 0 printed its line already
+  std::string line;      ///< what it threw; empty if it threw nothing
+  int together = 0;      ///< ranks known to throw the same (`agree`); 0 if not known
+  bool printed = false;  ///< rank 0 printed its line already
 
   static Outcome of(std::exception const& thrown);
 };

@@ -12,15 +12,21 @@ constexpr std::size_t block = 2048;  // elements; the accumulator stays in the f
 
 template <class T>
 T larger(T a, T b) {
-  if constexpr (std::is_floating_point_v<T>) return a > b || a != a ? a : b;  // NaN wins
-  else return std::max(a, b);
+  if constexpr (std::is_floating_point_v<T>)
+    return a > b || a != a ? a : b;  // NaN wins
+  else
+    return std::max(a, b);
 }
 
 struct PlainLoad {
   template <class T>
-  static T load(T value) { return value; }
+  static T load(T value) {
+    return value;
+  }
   template <class T>
-  static T store(T value) { return value; }
+  static T store(T value) {
+    return value;
+  }
 };
 struct Bf16Load {
   static float load(uint16_t bits) { return float_from_bf16(bits); }
@@ -67,8 +73,10 @@ void reduce(void* out, std::span<void const* const> parts, std::size_t count, DT
 }  // namespace
 
 void ordered_reduce(void* out, std::span<void const* const> parts, std::size_t count, DType type, ReduceOp op) {
-  if (op == ReduceOp::sum) reduce<ReduceOp::sum>(out, parts, count, type);
-  else reduce<ReduceOp::max>(out, parts, count, type);
+  if (op == ReduceOp::sum)
+    reduce<ReduceOp::sum>(out, parts, count, type);
+  else
+    reduce<ReduceOp::max>(out, parts, count, type);
 }
 
 }  // namespace refrain::comm

@@ -60,7 +60,10 @@ struct Watchdog::State {
   std::thread thread;
 
   State(Communicator const& all, fs::path where, double seconds)
-      : world(all), folder(std::move(where)), timeout(seconds), interval(std::clamp(seconds / 10, 0.1, 60.0)),
+      : world(all),
+        folder(std::move(where)),
+        timeout(seconds),
+        interval(std::clamp(seconds / 10, 0.1, 60.0)),
         silence(std::max(3 * interval, seconds / 2)) {}
 
   fs::path file_of(int rank) const { return folder / ("rank-" + std::to_string(rank)); }

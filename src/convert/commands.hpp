@@ -15,9 +15,10 @@ bool verify_paths(Options const& options, comm::Communicator const& world);
 /// Prints on rank 0.
 void inspect_path(Options const& options, comm::Communicator const& world);
 
-/// Puts tensors into weights files of about 1 GiB, whole tensors, in their order: the same whatever the number of ranks, which
-/// take the files in turn. @returns this rank's files
-std::vector<checkpoint::FilePlan> plan_files(std::vector<checkpoint::SliceToWrite> tensors, comm::Communicator const& world);
+/// Puts tensors into weights files of about 1 GiB, whole tensors, in their order: the same whatever the number of
+/// ranks, which take the files in turn. @returns this rank's files
+std::vector<checkpoint::FilePlan> plan_files(std::vector<checkpoint::SliceToWrite> tensors,
+                                             comm::Communicator const& world);
 
 /// The slice that is the whole tensor "/weights/NAME".
 checkpoint::SliceToWrite whole_tensor(checkpoint::TensorInfo const& info, DType dtype,

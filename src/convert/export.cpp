@@ -19,7 +19,9 @@ using checkpoint::TensorInfo;
 /// transformers' customary size of a shard.
 constexpr int64_t shard_bytes = 5'000'000'000;
 
-int64_t bytes_of(TensorInfo const& info) { return element_count(info.shape) * static_cast<int64_t>(size_of(info.dtype)); }
+int64_t bytes_of(TensorInfo const& info) {
+  return element_count(info.shape) * static_cast<int64_t>(size_of(info.dtype));
+}
 
 std::vector<std::vector<TensorInfo>> plan_shards(std::vector<TensorInfo> const& tensors) {
   std::vector<std::vector<TensorInfo>> shards(1);
@@ -42,17 +44,19 @@ std::string shard_name(std::size_t shard, std::size_t shards) {
   return name;
 }
 
-void write_shard(checkpoint::TensorSource const& source, fs::path const& path, std::vector<TensorInfo> const& tensors, std::function<void(int64_t)> const& advance) {
+void write_shard(checkpoint::TensorSource const& source, fs::path const& path, std::vector<TensorInfo> const& tensors,
+                 std::function<void(int64_t)> const& advance) {
   checkpoint::SafetensorsWriter file(path, tensors);
   std::vector<std::byte> buffer;
   for (auto const& info : tensors) {
     auto const element = size_of(info.dtype);
-    checkpoint::for_each_piece(info.shape, Shape(info.shape.size(), 1), element, checkpoint::piece_bytes, [&](checkpoint::Slice const& piece, int64_t) {
-      buffer.resize(static_cast<std::size_t>(element_count(piece.count)) * element);
-      source.read(info.name, piece, buffer);
-      file.write(buffer);
-      advance(static_cast<int64_t>(buffer.size()));
-    });
+    checkpoint::for_each_piece(info.shape, Shape(info.shape.size(), 1), element, checkpoint::piece_bytes,
+                               [&](checkpoint::Slice const& piece, int64_t) {
+                                 buffer.resize(static_cast<std::size_t>(element_count(piece.count)) * element);
+                                 source.read(info.name, piece, buffer);
+                                 file.write(buffer);
+                                 advance(static_cast<int64_t>(buffer.size()));
+                               });
   }
   file.finish();
 }
@@ -76,11 +80,14 @@ void prepare(fs::path const& out, fs::path const& temporary, int64_t bytes) {
   checkpoint::require_new_folder(out);
   fs::remove_all(temporary);
   if (auto const there = free_bytes(out); bytes > there)
-    throw Error("the model needs " + format_bytes(static_cast<double>(bytes)) + ", the disk has " + format_bytes(static_cast<double>(there)) + " free",
+    throw Error("the model needs " + format_bytes(static_cast<double>(bytes)) + ", the disk has " +
+                    format_bytes(static_cast<double>(there)) + " free",
                 "free space or choose another disk", {.file = out});
   std::error_code failed;
   fs::create_directories(temporary, failed);
-  if (failed) throw Error("cannot make the folder: " + failed.message(), "check the path and its permissions", {.file = temporary});
+  if (failed)
+    throw Error("cannot make the folder: " + failed.message(), "check the path and its permissions",
+                {.file = temporary});
 }
 
 }  // namespace
@@ -107,12 +114,15 @@ void export_model(Options const& options, comm::Communicator const& world) {
     comm::agree(world, [&] {
       int64_t done = 0;
       Progress progress("export", total / world.size(), "bytes");
-      for (std::size_t i = static_cast<std::size_t>(world.rank()); i < shards.size(); i += static_cast<std::size_t>(world.size()))
-        write_shard(*source, temporary / shard_name(i, shards.size()), shards[i], [&](int64_t bytes) { progress.advance(done += bytes); });
+      for (std::size_t i = static_cast<std::size_t>(world.rank()); i < shards.size();
+           i += static_cast<std::size_t>(world.size()))
+        write_shard(*source, temporary / shard_name(i, shards.size()), shards[i],
+                    [&](int64_t bytes) { progress.advance(done += bytes); });
     });
     comm::agree(world, [&] {
       if (world.rank() != 0) return;
-      for (auto const& name : checkpoint::small_file_names(options.checkpoint)) checkpoint::write_synced(temporary / name, read_file(options.checkpoint / name));
+      for (auto const& name : checkpoint::small_file_names(options.checkpoint))
+        checkpoint::write_synced(temporary / name, read_file(options.checkpoint / name));
       write_index(temporary, shards);
       sync_path(temporary);
       rename_durably(temporary, out);
@@ -122,7 +132,8 @@ void export_model(Options const& options, comm::Communicator const& world) {
     if (made) fs::remove_all(temporary, ignored);
     throw;
   }
-  if (world.rank() == 0) log_line("exported " + std::to_string(source->tensors().size()) + " tensors into " + options.out.string());
+  if (world.rank() == 0)
+    log_line("exported " + std::to_string(source->tensors().size()) + " tensors into " + options.out.string());
 }
 
 }  // namespace refrain::conversion

@@ -17,7 +17,8 @@ namespace {
 
 using checkpoint::TensorInfo;
 
-/// Every parameter that config.json wants, in the model's order and with the right shape, then whatever else the files hold.
+/// Every parameter that config.json wants, in the model's order and with the right shape, then whatever else the files
+/// hold.
 std::vector<TensorInfo> tensors_in_order(checkpoint::TensorSource const& source) {
   auto const config = checkpoint::ModelConfig::load(source.folder());
   std::vector<TensorInfo> ordered;
@@ -26,7 +27,8 @@ std::vector<TensorInfo> tensors_in_order(checkpoint::TensorSource const& source)
   for (auto const& parameter : parameter_list(config)) {
     auto const& found = source.info(parameter.name);
     if (found.shape != parameter.shape)
-      throw Error("shape is " + to_string(found.shape) + ", config.json wants " + to_string(parameter.shape), "check that config.json belongs to these weights",
+      throw Error("shape is " + to_string(found.shape) + ", config.json wants " + to_string(parameter.shape),
+                  "check that config.json belongs to these weights",
                   {.file = source.folder(), .object = parameter.name});
     ordered.push_back(found);
     rest.erase(parameter.name);
@@ -72,14 +74,16 @@ void import_model(Options const& options, comm::Communicator const& world) {
   std::vector<checkpoint::SliceToWrite> tensors;
   for (auto const& info : ordered) {
     auto const dtype = target.value_or(info.dtype);
-    tensors.push_back(whole_tensor(info, dtype, [&source, &progress, &done, info, dtype](int64_t first, std::span<std::byte> out) {
-      auto const elements = static_cast<int64_t>(out.size() / size_of(dtype));
-      source->read_as(info.name, checkpoint::consecutive_box(info.shape, first, elements), dtype, out);
-      progress.advance(done += elements, info.name);
-    }));
+    tensors.push_back(
+        whole_tensor(info, dtype, [&source, &progress, &done, info, dtype](int64_t first, std::span<std::byte> out) {
+          auto const elements = static_cast<int64_t>(out.size() / size_of(dtype));
+          source->read_as(info.name, checkpoint::consecutive_box(info.shape, first, elements), dtype, out);
+          progress.advance(done += elements, info.name);
+        }));
   }
   write_checkpoint_files(world, options.out, plan_files(std::move(tensors), world), meta, checkpoint::ReadBack::yes);
-  if (world.rank() == 0) log_line("imported " + std::to_string(ordered.size()) + " tensors into " + options.out.string());
+  if (world.rank() == 0)
+    log_line("imported " + std::to_string(ordered.size()) + " tensors into " + options.out.string());
 }
 
 }  // namespace refrain::conversion

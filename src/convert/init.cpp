@@ -17,21 +17,26 @@ namespace {
 
 /// Files that make a tokenizer, and what generation wants to know of its tokens.
 bool belongs_to_tokenizer(std::string const& name) {
-  static constexpr std::array<char const*, 7> beginnings{"tokenizer", "special_tokens", "added_tokens", "chat_template", "vocab", "merges", "generation_config"};
-  return std::any_of(beginnings.begin(), beginnings.end(), [&](char const* beginning) { return name.starts_with(beginning); });
+  static constexpr std::array<char const*, 7> beginnings{
+      "tokenizer", "special_tokens", "added_tokens", "chat_template", "vocab", "merges", "generation_config"};
+  return std::any_of(beginnings.begin(), beginnings.end(),
+                     [&](char const* beginning) { return name.starts_with(beginning); });
 }
 
 /// transformers' PreTrainedModel._init_weights: norms are 1, linear and embedding weights normal with deviation
 /// initializer_range, the embedding of the padding token 0. A value depends on seed, tensor name and its index alone.
 class Initialiser {
 public:
-  Initialiser(checkpoint::ModelConfig const& config, int64_t padding_row, uint64_t seed) : config_(config), padding_row_(padding_row), seed_(seed) {}
+  Initialiser(checkpoint::ModelConfig const& config, int64_t padding_row, uint64_t seed)
+      : config_(config), padding_row_(padding_row), seed_(seed) {}
 
   checkpoint::SliceToWrite tensor(checkpoint::ParameterInfo const& parameter) const {
     auto const dtype = config_.dtype;
-    auto const values = [this, parameter, dtype, random = CounterRandom(seed_, parameter.name)](int64_t first, std::span<std::byte> out) {
+    auto const values = [this, parameter, dtype,
+                         random = CounterRandom(seed_, parameter.name)](int64_t first, std::span<std::byte> out) {
       std::vector<float> numbers(out.size() / size_of(dtype));
-      for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = value(parameter, random, first + static_cast<int64_t>(i));
+      for (std::size_t i = 0; i < numbers.size(); ++i)
+        numbers[i] = value(parameter, random, first + static_cast<int64_t>(i));
       refrain::convert(std::as_bytes(std::span(numbers)), DType::fp32, out, dtype);
     };
     return whole_tensor({.name = parameter.name, .dtype = dtype, .shape = parameter.shape}, dtype, values);
@@ -55,8 +60,9 @@ int64_t padding_row(Json const& config, std::filesystem::path const& path, int64
   if (!config.contains("pad_token_id") || config.at("pad_token_id").is_null()) return -1;
   auto const id = json_get<int64_t>(config, "pad_token_id", path);
   if (id >= vocab_size || id < -vocab_size)
-    throw Error("'pad_token_id' is " + std::to_string(id) + ", the vocabulary has " + std::to_string(vocab_size) + " tokens", "correct the file",
-                {.file = path, .object = "pad_token_id"});
+    throw Error("'pad_token_id' is " + std::to_string(id) + ", the vocabulary has " + std::to_string(vocab_size) +
+                    " tokens",
+                "correct the file", {.file = path, .object = "pad_token_id"});
   return id < 0 ? id + vocab_size : id;
 }
 
@@ -79,7 +85,9 @@ void init_model(Options const& options, comm::Communicator const& world) {
       require_folder(options.tokenizer, "--tokenizer");
       for (auto const& name : checkpoint::small_file_names(options.tokenizer))
         if (belongs_to_tokenizer(name)) meta.small_files[name] = read_file(options.tokenizer / name);
-      if (meta.small_files.size() == 1) throw Error("the folder has no tokenizer files", "give a folder with tokenizer.json", {.file = options.tokenizer});
+      if (meta.small_files.size() == 1)
+        throw Error("the folder has no tokenizer files", "give a folder with tokenizer.json",
+                    {.file = options.tokenizer});
       provenance.add_input(options.tokenizer);
     }
     meta.provenance = provenance.json();

@@ -19,7 +19,9 @@ namespace fs = std::filesystem;
 
 using Rows = std::vector<std::vector<std::string>>;
 
-int64_t bytes_of(DType dtype, Shape const& shape) { return element_count(shape) * static_cast<int64_t>(size_of(dtype)); }
+int64_t bytes_of(DType dtype, Shape const& shape) {
+  return element_count(shape) * static_cast<int64_t>(size_of(dtype));
+}
 
 std::string size_text(int64_t bytes) { return format_bytes(static_cast<double>(bytes)); }
 
@@ -32,7 +34,8 @@ void print_object(std::ostream& out, Json const& object, std::string const& inde
       print_object(out, value, indent + "  ");
       continue;
     }
-    auto text = value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, Json::error_handler_t::replace);
+    auto text =
+        value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, Json::error_handler_t::replace);
     if (text.size() > 100) text = text.substr(0, 97) + "...";
     out << indent << key << ": " << text << "\n";
   }
@@ -49,28 +52,32 @@ void print_model(std::ostream& out, fs::path const& folder) {
   auto const config = checkpoint::ModelConfig::load(folder);
   int64_t parameters = 0;
   for (auto const& parameter : parameter_list(config)) parameters += element_count(parameter.shape);
-  out << "  llama, " << format_count(parameters) << " parameters: " << config.num_hidden_layers << " layers, hidden " << config.hidden_size << ", intermediate "
-      << config.intermediate_size << ", " << config.num_attention_heads << " heads of " << config.head_dim << ", " << config.num_key_value_heads
-      << " key-value heads, vocabulary " << config.vocab_size << (config.tie_word_embeddings ? ", tied embeddings" : "") << "\n";
+  out << "  llama, " << format_count(parameters) << " parameters: " << config.num_hidden_layers << " layers, hidden "
+      << config.hidden_size << ", intermediate " << config.intermediate_size << ", " << config.num_attention_heads
+      << " heads of " << config.head_dim << ", " << config.num_key_value_heads << " key-value heads, vocabulary "
+      << config.vocab_size << (config.tie_word_embeddings ? ", tied embeddings" : "") << "\n";
 }
 
 void print_tensors(std::ostream& out, Rows rows, int64_t bytes) {
   auto const count = rows.size() - 1;
-  out << "\n" << format_table(rows) << "\n" << format_count(static_cast<long long>(count)) << " tensors, " << size_text(bytes) << "\n";
+  out << "\n"
+      << format_table(rows) << "\n"
+      << format_count(static_cast<long long>(count)) << " tensors, " << size_text(bytes) << "\n";
 }
 
 void inspect_checkpoint(std::ostream& out, fs::path const& folder) {
   checkpoint::Checkpoint const opened(folder);
   auto const& manifest = opened.manifest();
-  out << folder.string() << ": " << (manifest.resumable() ? "resumable checkpoint" : "checkpoint") << ", format version " << manifest.version << ", "
-      << manifest.files.size() << " HDF5 files\n";
+  out << folder.string() << ": " << (manifest.resumable() ? "resumable checkpoint" : "checkpoint")
+      << ", format version " << manifest.version << ", " << manifest.files.size() << " HDF5 files\n";
   print_model(out, folder);
   Rows rows{{"tensor", "dtype", "shape", "bytes", "slices"}};
   int64_t bytes = 0;
   for (auto const& object : manifest.order) {
     auto const& tensor = manifest.tensors.at(object);
     bytes += bytes_of(tensor.dtype, tensor.shape);
-    rows.push_back({object, to_string(tensor.dtype), to_string(tensor.shape), format_count(bytes_of(tensor.dtype, tensor.shape)), std::to_string(tensor.slices.size())});
+    rows.push_back({object, to_string(tensor.dtype), to_string(tensor.shape),
+                    format_count(bytes_of(tensor.dtype, tensor.shape)), std::to_string(tensor.slices.size())});
   }
   print_tensors(out, std::move(rows), bytes);
   Rows files{{"small file", "bytes"}};
@@ -88,7 +95,8 @@ void inspect_hugging_face(std::ostream& out, fs::path const& folder) {
   int64_t bytes = 0;
   for (auto const& info : source->tensors()) {
     bytes += bytes_of(info.dtype, info.shape);
-    rows.push_back({info.name, to_string(info.dtype), to_string(info.shape), format_count(bytes_of(info.dtype, info.shape))});
+    rows.push_back(
+        {info.name, to_string(info.dtype), to_string(info.shape), format_count(bytes_of(info.dtype, info.shape))});
   }
   print_tensors(out, std::move(rows), bytes);
 }
@@ -103,7 +111,8 @@ void inspect_hdf5(std::ostream& out, fs::path const& path) {
     bool const text = file.contains(column + "/bytes") && file.contains(column + "/offsets");
     if (text && part == "offsets") continue;
     auto const shape = text ? Shape{file.info(column + "/offsets").shape.at(0) - 1} : info.shape;
-    rows.push_back({text ? column : name, text ? "text" : to_string(info.dtype), to_string(shape), format_count(bytes_of(info.dtype, info.shape))});
+    rows.push_back({text ? column : name, text ? "text" : to_string(info.dtype), to_string(shape),
+                    format_count(bytes_of(info.dtype, info.shape))});
   }
   out << "\n" << format_table(rows);
   print_section(out, "provenance", file.provenance());

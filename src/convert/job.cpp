@@ -9,17 +9,24 @@ namespace refrain::conversion {
 OptionTable Options::table(Options& options) {
   OptionTable table("convert", "Models into checkpoints and back, and what is in any of Refrain's files");
   table.command(options.command, "import", "a Hugging Face folder (safetensors) becomes a checkpoint")
-      .add("model", options.model, "folder with config.json and safetensors weights", "HF_DIR").required()
-      .add("out", options.out, "checkpoint folder to make", "CKPT").required()
+      .add("model", options.model, "folder with config.json and safetensors weights", "HF_DIR")
+      .required()
+      .add("out", options.out, "checkpoint folder to make", "CKPT")
+      .required()
       .add("dtype", options.dtype, "type of the weights in the checkpoint");
   table.command(options.command, "export", "a checkpoint becomes a folder that transformers loads")
-      .add("checkpoint", options.checkpoint, "checkpoint, resumable or not", "CKPT").required()
-      .add("out", options.out, "folder to make", "HF_DIR").required();
+      .add("checkpoint", options.checkpoint, "checkpoint, resumable or not", "CKPT")
+      .required()
+      .add("out", options.out, "folder to make", "HF_DIR")
+      .required();
   table.command(options.command, "init", "a model of random weights by transformers' rule")
-      .add("model-config", options.model_config, "config.json of the model", "FILE").required()
+      .add("model-config", options.model_config, "config.json of the model", "FILE")
+      .required()
       .add("tokenizer", options.tokenizer, "folder whose tokenizer and chat template are copied", "DIR")
-      .add("seed", options.seed, "the same seed gives the same bytes", {.least = 0}).required()
-      .add("out", options.out, "checkpoint folder to make", "CKPT").required();
+      .add("seed", options.seed, "the same seed gives the same bytes", {.least = 0})
+      .required()
+      .add("out", options.out, "checkpoint folder to make", "CKPT")
+      .required();
   table.command(options.command, "verify", "checks schemas and digests; exit code 0 or 1")
       .positional("PATH", options.paths, "checkpoints, run folders, HDF5 files", 1);
   table.command(options.command, "inspect", "prints what a file or folder holds")

@@ -14,12 +14,12 @@ checkpoint::SliceToWrite whole_tensor(checkpoint::TensorInfo const& info, DType 
           .dtype = dtype,
           .global_shape = info.shape,
           .slice = {.start = Shape(info.shape.size(), 0), .count = info.shape},
-          .fill = [element = static_cast<int64_t>(size_of(dtype)), fill = std::move(fill)](int64_t first_byte, std::span<std::byte> out) {
-            fill(first_byte / element, out);
-          }};
+          .fill = [element = static_cast<int64_t>(size_of(dtype)), fill = std::move(fill)](
+                      int64_t first_byte, std::span<std::byte> out) { fill(first_byte / element, out); }};
 }
 
-std::vector<checkpoint::FilePlan> plan_files(std::vector<checkpoint::SliceToWrite> tensors, comm::Communicator const& world) {
+std::vector<checkpoint::FilePlan> plan_files(std::vector<checkpoint::SliceToWrite> tensors,
+                                             comm::Communicator const& world) {
   std::vector<checkpoint::FilePlan> files;
   int64_t room = 0;
   for (auto& tensor : tensors) {

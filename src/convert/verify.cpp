@@ -27,7 +27,9 @@ public:
     auto const name = path.filename().string();
     if (name == "metrics.jsonl") return add_metrics(path.parent_path());
     if (name.ends_with(".json") && !is_small_file(path)) return add_sealed(path);
-    if (is_small_file(path)) return fail(path, "is one of a checkpoint's small files", "verify its folder, whose manifest.json has its digest");
+    if (is_small_file(path))
+      return fail(path, "is one of a checkpoint's small files",
+                  "verify its folder, whose manifest.json has its digest");
     add_hdf5(path);
   }
 
@@ -53,15 +55,18 @@ private:
   }
 
   static bool is_small_file(fs::path const& path) {
-    return path.filename() != "manifest.json" && fs::exists(path.parent_path() / "manifest.json") && !path.filename().string().ends_with(".h5");
+    return path.filename() != "manifest.json" && fs::exists(path.parent_path() / "manifest.json") &&
+           !path.filename().string().ends_with(".h5");
   }
 
   void add_folder(fs::path const& folder) {
-    bool const run = fs::exists(folder / "run.json") || fs::exists(folder / "status.json") || fs::is_directory(folder / "checkpoints");
+    bool const run = fs::exists(folder / "run.json") || fs::exists(folder / "status.json") ||
+                     fs::is_directory(folder / "checkpoints");
     if (run) return add_run(folder);
     bool const checkpoint = fs::exists(folder / "manifest.json") || fs::exists(folder / "weights-00001-of-00001.h5");
     if (checkpoint) return add_checkpoint(folder);
-    fail(folder, "neither a checkpoint (no manifest.json) nor a run folder (no run.json)", "give a folder that Refrain wrote");
+    fail(folder, "neither a checkpoint (no manifest.json) nor a run folder (no run.json)",
+         "give a folder that Refrain wrote");
   }
 
   /// A task for the folder's own files and one for each HDF5 file of slices.
@@ -73,8 +78,10 @@ private:
       tasks_.push_back([error] { throw error; });
       return;
     }
-    for (auto const& [name, size] : opened->manifest().files) tasks_.push_back([opened, name = name] { opened->verify_file(name); });
-    if (opened->manifest().files.empty()) fail(folder, "the checkpoint has no tensors", "use another checkpoint, or make it again");
+    for (auto const& [name, size] : opened->manifest().files)
+      tasks_.push_back([opened, name = name] { opened->verify_file(name); });
+    if (opened->manifest().files.empty())
+      fail(folder, "the checkpoint has no tensors", "use another checkpoint, or make it again");
   }
 
   void add_sealed(fs::path const& path) {
@@ -97,8 +104,10 @@ private:
         // The length of a whole dataset was checked against the file on opening.
         buffer.resize(static_cast<std::size_t>(element_count(info.shape)) * size_of(info.dtype));
         file.read_box(name, Shape(info.shape.size(), 0), info.shape, buffer);
-        if (!info.checksummed && !buffer.empty()) throw Error("has no checksums", "make the file again", {.file = path, .object = name});
-        if (auto const bytes = name.rfind("/bytes"); bytes != std::string::npos && bytes + 6 == name.size()) file.read_text(name.substr(0, bytes));
+        if (!info.checksummed && !buffer.empty())
+          throw Error("has no checksums", "make the file again", {.file = path, .object = name});
+        if (auto const bytes = name.rfind("/bytes"); bytes != std::string::npos && bytes + 6 == name.size())
+          file.read_text(name.substr(0, bytes));
       }
     });
   }
@@ -117,7 +126,8 @@ private:
     for (auto const step : folders.steps()) add_checkpoint(folders.folder(step));
     if (fs::exists(folders.final_folder())) add_checkpoint(folders.final_folder());
     auto const latest = run / "checkpoints" / "latest";
-    if (fs::is_symlink(latest) && !fs::exists(latest)) fail(latest, "points to " + fs::read_symlink(latest).string() + ", which is not there", "start the run again");
+    if (fs::is_symlink(latest) && !fs::exists(latest))
+      fail(latest, "points to " + fs::read_symlink(latest).string() + ", which is not there", "start the run again");
   }
 
   std::vector<std::function<void()>> tasks_;

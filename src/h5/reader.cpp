@@ -17,7 +17,8 @@ std::vector<hsize_t> sizes(Shape const& shape) { return {shape.begin(), shape.en
 
 Reader::Reader(std::filesystem::path path, std::string const& schema) : path_(std::move(path)) {
   initialise();
-  if (std::filesystem::is_directory(path_)) throw Error("this is a folder, not a file", "name a file in it", {.file = path_});
+  if (std::filesystem::is_directory(path_))
+    throw Error("this is a folder, not a file", "name a file in it", {.file = path_});
   if (::access(path_.c_str(), R_OK) != 0) throw system_error("read the file", {}, {.file = path_});
   file_size_ = static_cast<int64_t>(std::filesystem::file_size(path_));
   if (file_size_ == 0) throw Error("the file is empty", "make it again", {.file = path_});
@@ -33,12 +34,15 @@ Reader::Reader(std::filesystem::path path, std::string const& schema) : path_(st
   if (!file_) throw hdf5_error("cannot be opened as HDF5", again, {.file = path_});
   schema_ = text_attribute("schema");
   if (!schema.empty() && schema_ != schema)
-    throw Error("the file is of kind " + schema_ + ", but " + schema + " is needed here", "give the right file", {.file = path_});
+    throw Error("the file is of kind " + schema_ + ", but " + schema + " is needed here", "give the right file",
+                {.file = path_});
   auto const provenance = text_attribute("provenance");
-  if (H5Aexists(file_.get(), "provenance_xxh3") > 0 && text_attribute("provenance_xxh3") != xxh3(std::as_bytes(std::span(provenance))))
+  if (H5Aexists(file_.get(), "provenance_xxh3") > 0 &&
+      text_attribute("provenance_xxh3") != xxh3(std::as_bytes(std::span(provenance))))
     throw Error("the provenance does not match its digest", again, {.file = path_, .object = "/@provenance"});
   provenance_ = Json::parse(provenance, nullptr, false);
-  if (provenance_.is_discarded()) throw Error("provenance is not JSON", again, {.file = path_, .object = "/@provenance"});
+  if (provenance_.is_discarded())
+    throw Error("provenance is not JSON", again, {.file = path_, .object = "/@provenance"});
   auto root = own(H5Gopen2(file_.get(), "/", H5P_DEFAULT), H5Gclose, "cannot read the root group", {.file = path_});
   walk(root.get(), "/", 0);
   check_schema(schema_, datasets_, path_);
@@ -48,7 +52,8 @@ std::string Reader::text_attribute(std::string const& name) const {
   Place const place{.file = path_, .object = "/@" + name};
   auto const exists = H5Aexists(file_.get(), name.c_str());
   check(exists, "cannot read the root's attributes", place);
-  if (exists == 0) throw Error("the file has no root attribute '" + name + "'", "give a file that Refrain wrote", {.file = path_});
+  if (exists == 0)
+    throw Error("the file has no root attribute '" + name + "'", "give a file that Refrain wrote", {.file = path_});
   auto attribute = own(H5Aopen(file_.get(), name.c_str(), H5P_DEFAULT), H5Aclose, "cannot read the attribute", place);
   auto type = own(H5Aget_type(attribute.get()), H5Tclose, "cannot read the attribute", place);
   if (H5Tget_class(type.get()) != H5T_STRING || H5Tis_variable_str(type.get()) != 0)
@@ -72,7 +77,8 @@ DatasetInfo const& Reader::info(std::string const& name) const {
 int64_t Reader::elements(std::string const& name, DType expected) const {
   auto const& known = info(name);
   if (known.dtype != expected)
-    throw Error("dtype is " + to_string(known.dtype) + ", " + to_string(expected) + " is needed", "make it again", {.file = path_, .object = name});
+    throw Error("dtype is " + to_string(known.dtype) + ", " + to_string(expected) + " is needed", "make it again",
+                {.file = path_, .object = name});
   return element_count(known.shape);
 }
 
@@ -88,15 +94,19 @@ void Reader::read_box(std::string const& name, Shape const& start, Shape const& 
     throw Error("a box of " + to_string(count) + " is asked of " + to_string(known.shape), {}, place);
   for (std::size_t axis = 0; axis < count.size(); ++axis)
     if (start[axis] < 0 || count[axis] < 0 || start[axis] > known.shape[axis] - count[axis])
-      throw Error("the box from " + to_string(start) + " of " + to_string(count) + " lies outside " + to_string(known.shape), {}, place);
+      throw Error("the box from " + to_string(start) + " of " + to_string(count) + " lies outside " +
+                      to_string(known.shape),
+                  {}, place);
   if (static_cast<std::size_t>(element_count(count)) * size_of(known.dtype) != out.size())
     throw Error("a box of " + to_string(count) + " does not fit " + std::to_string(out.size()) + " bytes", {}, place);
   if (out.empty()) return;
   auto dataset = own(H5Dopen2(file_.get(), name.c_str(), H5P_DEFAULT), H5Dclose, "cannot open the dataset", place);
   auto file_space = own(H5Dget_space(dataset.get()), H5Sclose, "cannot read", place);
   auto const offset = sizes(start), extent = sizes(count);
-  check(H5Sselect_hyperslab(file_space.get(), H5S_SELECT_SET, offset.data(), nullptr, extent.data(), nullptr), "cannot select", place);
-  auto memory_space = own(H5Screate_simple(static_cast<int>(extent.size()), extent.data(), nullptr), H5Sclose, "cannot read", place);
+  check(H5Sselect_hyperslab(file_space.get(), H5S_SELECT_SET, offset.data(), nullptr, extent.data(), nullptr),
+        "cannot select", place);
+  auto memory_space =
+      own(H5Screate_simple(static_cast<int>(extent.size()), extent.data(), nullptr), H5Sclose, "cannot read", place);
   auto type = file_type(known.dtype);
   if (H5Dread(dataset.get(), type.get(), memory_space.get(), file_space.get(), H5P_DEFAULT, out.data()) < 0)
     throw hdf5_error("cannot read the values", again, place);

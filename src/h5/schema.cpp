@@ -15,8 +15,7 @@ Json load_schema(std::string const& schema, std::filesystem::path const& path) {
   std::filesystem::path file;
   try {
     if (safe) file = data_file("h5schemas/" + schema + ".json");
-  } catch (Error const&) {
-  }
+  } catch (Error const&) {}
   if (file.empty())
     throw Error("the file says that it is of kind '" + schema + "', which this version does not know",
                 "use the version of Refrain that wrote it, or make it again", {.file = path, .object = "/@schema"});
@@ -51,7 +50,9 @@ public:
 
 private:
   Place place(std::string const& name) const { return {.file = path_, .object = name}; }
-  std::string again() const { return made_by_.empty() ? "make the file again" : "make the file again with " + made_by_; }
+  std::string again() const {
+    return made_by_.empty() ? "make the file again" : "make the file again with " + made_by_;
+  }
 
   void missing(std::string const& name, Json const& rule) const {
     if (!rule.value("optional", false)) throw Error("the file lacks " + name, again(), {.file = path_});
@@ -80,19 +81,24 @@ private:
     if (!rule.contains("shape")) return;
     auto const& shape = rule.at("shape");
     if (shape.size() != info.shape.size())
-      throw Error("has " + std::to_string(info.shape.size()) + " dimensions, the schema wants " + std::to_string(shape.size()), again(), place(name));
+      throw Error("has " + std::to_string(info.shape.size()) + " dimensions, the schema wants " +
+                      std::to_string(shape.size()),
+                  again(), place(name));
     for (std::size_t axis = 0; axis < shape.size(); ++axis) length(name, shape[axis], info.shape[axis] - extra);
   }
 
   void length(std::string const& name, Json const& wanted, int64_t found) {
     if (found < 0) throw Error("is empty, a text column has one offset more than rows", again(), place(name));
     if (wanted.is_number()) {
-      if (wanted != found) throw Error("has length " + std::to_string(found) + ", the schema wants " + wanted.dump(), again(), place(name));
+      if (wanted != found)
+        throw Error("has length " + std::to_string(found) + ", the schema wants " + wanted.dump(), again(),
+                    place(name));
       return;
     }
     auto const [known, added] = lengths_.try_emplace(wanted.get<std::string>(), found, name);
     if (!added && known->second.first != found)
-      throw Error("has " + std::to_string(found) + " " + known->first + ", but " + known->second.second + " has " + std::to_string(known->second.first),
+      throw Error("has " + std::to_string(found) + " " + known->first + ", but " + known->second.second + " has " +
+                      std::to_string(known->second.first),
                   again(), place(name));
   }
 
@@ -105,7 +111,8 @@ private:
 
 }  // namespace
 
-void check_schema(std::string const& schema, std::map<std::string, DatasetInfo> const& datasets, std::filesystem::path const& path) {
+void check_schema(std::string const& schema, std::map<std::string, DatasetInfo> const& datasets,
+                  std::filesystem::path const& path) {
   auto const rules = load_schema(schema, path);
   Checker(rules, datasets, path).run();
 }

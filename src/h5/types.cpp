@@ -34,7 +34,8 @@ Handle file_type(DType dtype) {
 }
 
 std::optional<DType> dtype_of(hid_t type) {
-  for (auto dtype : std::array{DType::bf16, DType::fp16, DType::fp32, DType::fp64, DType::int32, DType::int64, DType::int8, DType::uint8})
+  for (auto dtype : std::array{DType::bf16, DType::fp16, DType::fp32, DType::fp64, DType::int32, DType::int64,
+                               DType::int8, DType::uint8})
     if (H5Tequal(type, file_type(dtype).get()) > 0) return dtype;
   return std::nullopt;
 }

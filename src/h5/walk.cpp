@@ -40,7 +40,8 @@ herr_t collect_link(hid_t, char const* name, LinkInfo const* info, void* links) 
   return 0;
 }
 
-/// In native order: for the others HDF5 1.10 first makes a table of a group's links, and a damaged group crashes it then.
+/// In native order: for the others HDF5 1.10 first makes a table of a group's links, and a damaged group crashes it
+/// then.
 std::map<std::string, H5L_type_t> links_of(hid_t group, Place const& place) {
   std::map<std::string, H5L_type_t> links;
   hsize_t from = 0;
@@ -83,13 +84,15 @@ void Reader::inspect_dataset(hid_t dataset, std::string const& name) {
   auto const rank = H5Sget_simple_extent_ndims(space.get());
   check(rank, "cannot read the dataset's shape", place);
   std::vector<hsize_t> dimensions(static_cast<std::size_t>(rank));
-  if (rank > 0) check(H5Sget_simple_extent_dims(space.get(), dimensions.data(), nullptr), "cannot read the dataset's shape", place);
+  if (rank > 0)
+    check(H5Sget_simple_extent_dims(space.get(), dimensions.data(), nullptr), "cannot read the dataset's shape", place);
   auto const element = static_cast<int64_t>(size_of(*dtype));
 
   auto creation = own(H5Dget_create_plist(dataset), H5Pclose, "cannot read the dataset's layout", place);
   auto const layout = H5Pget_layout(creation.get());
   if (layout == H5D_VIRTUAL) throw Error("is a virtual dataset", foreign, place);
-  if (layout < 0) throw hdf5_error("cannot read the dataset's layout", "the file is damaged or truncated; make it again", place);
+  if (layout < 0)
+    throw hdf5_error("cannot read the dataset's layout", "the file is damaged or truncated; make it again", place);
   if (H5Pget_external_count(creation.get()) != 0) throw Error("keeps its values in another file", foreign, place);
 
   int64_t ratio = 1;
@@ -98,13 +101,15 @@ void Reader::inspect_dataset(hid_t dataset, std::string const& name) {
   for (int i = 0; i < filters; ++i) {
     unsigned flags = 0, settings = 0;
     std::size_t values = 0;
-    auto const filter = H5Pget_filter2(creation.get(), static_cast<unsigned>(i), &flags, &values, nullptr, 0, nullptr, &settings);
+    auto const filter =
+        H5Pget_filter2(creation.get(), static_cast<unsigned>(i), &flags, &values, nullptr, 0, nullptr, &settings);
     if (filter == H5Z_FILTER_DEFLATE)
       ratio *= deflate_ratio;
     else if (filter == H5Z_FILTER_FLETCHER32)
       info.checksummed = true;
     else if (filter != H5Z_FILTER_SHUFFLE)
-      throw Error("uses the filter number " + std::to_string(filter), "write it without, or with deflate, shuffle and fletcher32 only", place);
+      throw Error("uses the filter number " + std::to_string(filter),
+                  "write it without, or with deflate, shuffle and fletcher32 only", place);
   }
 
   // Products are bounded by what the file can hold, so that lying sizes overflow nothing and allocate nothing.
@@ -115,12 +120,14 @@ void Reader::inspect_dataset(hid_t dataset, std::string const& name) {
   for (auto length : dimensions) empty |= length == 0;
   for (auto length : dimensions) {
     if (!empty && (length > static_cast<hsize_t>(most) || bytes > most / static_cast<int64_t>(length)))
-      throw Error("says it has more values than the file holds", "the file is damaged, truncated or unfinished; make it again", place);
+      throw Error("says it has more values than the file holds",
+                  "the file is damaged, truncated or unfinished; make it again", place);
     if (length > static_cast<hsize_t>(INT64_MAX)) throw Error("has an enormous shape", foreign, place);
     if (!empty) bytes *= static_cast<int64_t>(length);
     info.shape.push_back(static_cast<int64_t>(length));
   }
-  if (stored > file_size_) throw Error("says it has more values than the file holds", "the file is damaged; make it again", place);
+  if (stored > file_size_)
+    throw Error("says it has more values than the file holds", "the file is damaged; make it again", place);
   if (layout == H5D_CHUNKED) {
     std::vector<hsize_t> chunk(dimensions.size());
     check(H5Pget_chunk(creation.get(), rank, chunk.data()), "cannot read the dataset's chunks", place);

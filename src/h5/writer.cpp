@@ -36,7 +36,8 @@ Writer::Writer(std::filesystem::path path, std::string const& schema, Json const
   initialise();
   if (commit_ == Commit::rename) temporary_ += ".tmp";
   auto access = own(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "cannot open an HDF5 file", place());
-  check(H5Pset_libver_bounds(access.get(), H5F_LIBVER_V110, H5F_LIBVER_V110), "cannot set the format's version", place());
+  check(H5Pset_libver_bounds(access.get(), H5F_LIBVER_V110, H5F_LIBVER_V110), "cannot set the format's version",
+        place());
 #if H5_VERSION_GE(1, 10, 7)
   // Locks are ours: HDF5's flock fails on some parallel file systems.
   check(H5Pset_file_locking(access.get(), false, true), "cannot switch HDF5's locks off", place());
@@ -45,7 +46,8 @@ Writer::Writer(std::filesystem::path path, std::string const& schema, Json const
   auto creation = own(H5Pcreate(H5P_FILE_CREATE), H5Pclose, "cannot make an HDF5 file", place());
   check(H5Pset_obj_track_times(creation.get(), false), "cannot switch times off", place());
   file_ = Handle(H5Fcreate(temporary_.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()), H5Fclose);
-  if (!file_) throw hdf5_error("cannot create the file", "check that the folder exists, may be written and has space", place());
+  if (!file_)
+    throw hdf5_error("cannot create the file", "check that the folder exists, may be written and has space", place());
   try {
     attribute("/", "schema", schema_);
     auto const text = provenance.dump(-1, ' ', true, Json::error_handler_t::replace);
@@ -73,16 +75,20 @@ Place Writer::place(std::string const& object) const { return {.file = path_, .o
 
 void Writer::create(std::string const& name, DType dtype, Shape const& shape) {
   auto const dimensions = sizes(shape);
-  auto space = own(H5Screate_simple(static_cast<int>(shape.size()), dimensions.data(), nullptr), H5Sclose, "cannot make the dataset", place(name));
+  auto space = own(H5Screate_simple(static_cast<int>(shape.size()), dimensions.data(), nullptr), H5Sclose,
+                   "cannot make the dataset", place(name));
   auto creation = own(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, "cannot make the dataset", place(name));
   auto const chunk = sizes(chunk_shape(shape, size_of(dtype)));
-  check(H5Pset_chunk(creation.get(), static_cast<int>(chunk.size()), chunk.data()), "cannot set the chunks", place(name));
+  check(H5Pset_chunk(creation.get(), static_cast<int>(chunk.size()), chunk.data()), "cannot set the chunks",
+        place(name));
   check(H5Pset_fletcher32(creation.get()), "cannot set the checksum", place(name));
   check(H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER), "cannot switch fill values off", place(name));
   check(H5Pset_obj_track_times(creation.get(), false), "cannot switch times off", place(name));
   make_groups(name);
   auto type = file_type(dtype);
-  open_dataset_ = Handle(H5Dcreate2(file_.get(), name.c_str(), type.get(), space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT), H5Dclose);
+  open_dataset_ =
+      Handle(H5Dcreate2(file_.get(), name.c_str(), type.get(), space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
+             H5Dclose);
   if (!open_dataset_) throw hdf5_error("cannot make the dataset", write_remedy, place(name));
   open_name_ = name;
   attribute(name, "dtype", to_string(dtype));
@@ -103,7 +109,8 @@ Handle Writer::open_object(std::string const& object) const {
   return own(H5Oopen(file_.get(), object.c_str(), H5P_DEFAULT), H5Oclose, "no such object", place(object));
 }
 
-void Writer::write_box(std::string const& name, Shape const& start, Shape const& count, std::span<std::byte const> values) {
+void Writer::write_box(std::string const& name, Shape const& start, Shape const& count,
+                       std::span<std::byte const> values) {
   if (name != open_name_ || !open_dataset_) {
     open_dataset_ = own(H5Dopen2(file_.get(), name.c_str(), H5P_DEFAULT), H5Dclose, "no such dataset", place(name));
     open_name_ = name;
@@ -111,11 +118,14 @@ void Writer::write_box(std::string const& name, Shape const& start, Shape const&
   if (element_count(count) == 0) return;
   auto const offset = sizes(start), extent = sizes(count);
   auto file_space = own(H5Dget_space(open_dataset_.get()), H5Sclose, "cannot write", place(name));
-  check(H5Sselect_hyperslab(file_space.get(), H5S_SELECT_SET, offset.data(), nullptr, extent.data(), nullptr), "cannot select", place(name));
-  auto memory_space = own(H5Screate_simple(static_cast<int>(extent.size()), extent.data(), nullptr), H5Sclose, "cannot write", place(name));
+  check(H5Sselect_hyperslab(file_space.get(), H5S_SELECT_SET, offset.data(), nullptr, extent.data(), nullptr),
+        "cannot select", place(name));
+  auto memory_space = own(H5Screate_simple(static_cast<int>(extent.size()), extent.data(), nullptr), H5Sclose,
+                          "cannot write", place(name));
   auto type = own(H5Dget_type(open_dataset_.get()), H5Tclose, "cannot write", place(name));
   if (H5Tget_size(type.get()) * static_cast<std::size_t>(element_count(count)) != values.size())
-    throw Error("a box of " + to_string(count) + " does not fit " + std::to_string(values.size()) + " bytes", {}, place(name));
+    throw Error("a box of " + to_string(count) + " does not fit " + std::to_string(values.size()) + " bytes", {},
+                place(name));
   if (H5Dwrite(open_dataset_.get(), type.get(), memory_space.get(), file_space.get(), H5P_DEFAULT, values.data()) < 0)
     throw hdf5_error("cannot write", write_remedy, place(name));
 }
@@ -139,7 +149,8 @@ void Writer::attribute(std::string const& object, std::string const& name, std::
   check(H5Tset_strpad(type.get(), H5T_STR_NULLPAD), "cannot write an attribute", place(object));
   check(H5Tset_cset(type.get(), H5T_CSET_UTF8), "cannot write an attribute", place(object));
   auto space = own(H5Screate(H5S_SCALAR), H5Sclose, "cannot write an attribute", place(object));
-  auto attribute = Handle(H5Acreate2(target.get(), name.c_str(), type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
+  auto attribute =
+      Handle(H5Acreate2(target.get(), name.c_str(), type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
   if (!attribute || H5Awrite(attribute.get(), type.get(), text.c_str()) < 0)
     throw hdf5_error("cannot write attribute " + name, write_remedy, place(object));
 }
@@ -148,7 +159,8 @@ void Writer::attribute(std::string const& object, std::string const& name, std::
   auto target = open_object(object);
   hsize_t const count = values.size();
   auto space = own(H5Screate_simple(1, &count, nullptr), H5Sclose, "cannot write an attribute", place(object));
-  auto attribute = Handle(H5Acreate2(target.get(), name.c_str(), H5T_STD_I64LE, space.get(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
+  auto attribute =
+      Handle(H5Acreate2(target.get(), name.c_str(), H5T_STD_I64LE, space.get(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
   if (!attribute || H5Awrite(attribute.get(), H5T_STD_I64LE, values.data()) < 0)
     throw hdf5_error("cannot write attribute " + name, write_remedy, place(object));
 }

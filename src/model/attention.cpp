@@ -14,7 +14,8 @@ namespace {
 class HeadViews {
 public:
   HeadViews(at::Tensor const& qkv_TS, HeadShape const& shape)
-      : q_(part(qkv_TS, 0, shape.heads, shape)), k_(part(qkv_TS, shape.heads, shape.kv_heads, shape)),
+      : q_(part(qkv_TS, 0, shape.heads, shape)),
+        k_(part(qkv_TS, shape.heads, shape.kv_heads, shape)),
         v_(part(qkv_TS, shape.heads + shape.kv_heads, shape.kv_heads, shape)) {}
 
   at::Tensor q(int32_t begin, int32_t length) const { return q_.narrow(2, begin, length); }
@@ -47,9 +48,7 @@ struct Seen {
 
 Seen seen_by(Segment const& segment, HeadViews const& heads) {
   at::Tensor const k = heads.k(segment.begin, segment.length), v = heads.v(segment.begin, segment.length);
-  if (segment.prefix_length == 0) {
-    return {k, v, std::nullopt};
-  }
+  if (segment.prefix_length == 0) return {k, v, std::nullopt};
   at::Tensor const mask = at::full({segment.length, segment.prefix_length + segment.length},
                                    -std::numeric_limits<double>::infinity(), k.options())
                               .triu(segment.prefix_length + 1);
@@ -103,7 +102,7 @@ at::Tensor attend_backward(at::Tensor const& dy_TD, Saved const& saved, HeadShap
 }  // namespace
 
 at::Tensor attention(at::Tensor const& qkv_TS, HeadShape const& shape, PackedBatch const& batch,
-    RotaryTable const& rotary) {
+                     RotaryTable const& rotary) {
   int64_t const rotated_heads = shape.heads + shape.kv_heads;
   at::Tensor const qkv = qkv_TS.detach();
   kernels::rotate(qkv, rotated_heads, shape.head_dim, batch.positions_T, rotary.cos_PR, rotary.sin_PR,

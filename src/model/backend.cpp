@@ -29,9 +29,7 @@ public:
   explicit CpuBackend(comm::ParallelLayout const& layout)
       : tensor_(comm::mpi_collectives(layout.tensor())), data_(comm::mpi_collectives(layout.data())) {
     int const threads = threads_for_this_rank(layout.world());
-    if (std::getenv("OMP_NUM_THREADS") == nullptr) {
-      at::set_num_threads(threads);
-    }
+    if (std::getenv("OMP_NUM_THREADS") == nullptr) at::set_num_threads(threads);
   }
 
   at::Device device() const override { return at::kCPU; }
@@ -40,11 +38,8 @@ public:
 
   int64_t peak_memory() const override {
     std::ifstream status("/proc/self/status");
-    for (std::string word; status >> word;) {
-      if (int64_t kibibytes = 0; word == "VmHWM:" && status >> kibibytes) {
-        return kibibytes * 1024;
-      }
-    }
+    for (std::string word; status >> word;)
+      if (int64_t kibibytes = 0; word == "VmHWM:" && status >> kibibytes) return kibibytes * 1024;
     return 0;
   }
 

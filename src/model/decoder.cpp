@@ -40,9 +40,8 @@ Decoder::Decoder(ParameterStore& store) : store_(store), frequencies_R_(rotary_f
 
 RotaryTable const& Decoder::rotary_for(PackedBatch const& batch) const {
   int64_t const needed = batch.positions_T.numel() == 0 ? 0 : batch.positions_T.max().item<int64_t>() + 1;
-  if (needed > rotary_.positions()) {
+  if (needed > rotary_.positions())
     rotary_ = RotaryTable::make(frequencies_R_, std::max<int64_t>(needed, 2 * rotary_.positions()));
-  }
   return rotary_;
 }
 
@@ -87,9 +86,7 @@ at::Tensor Decoder::logits(at::Tensor const& x_TD, PackedBatch const& batch) con
   auto& ranks = store_.backend().tensor();
   at::NoGradGuard const no_grad;
   at::Tensor const part_NV = times_transposed(last_norm(x_TD, batch).to(at::kFloat), store_.weight(output_));
-  if (ranks.size() == 1) {
-    return part_NV;
-  }
+  if (ranks.size() == 1) return part_NV;
   int64_t const rows = part_NV.size(0), padded = part_NV.size(1);
   at::Tensor const parts_RNV = at::empty({ranks.size(), rows, padded}, part_NV.options());
   ranks.wait(ranks.all_gather(buffer_of(parts_RNV), buffer_of(part_NV), comm::Lane::compute), comm::Lane::compute);

@@ -14,24 +14,23 @@ namespace {
 struct Vocabulary {
   int64_t start, count, whole;
 
-  Vocabulary(ParamSpec const& spec) : start(spec.global.start[0]), count(spec.global.count[0]),
-      whole(spec.info.shape[0]) {}
+  Vocabulary(ParamSpec const& spec)
+      : start(spec.global.start[0]), count(spec.global.count[0]), whole(spec.info.shape[0]) {}
   at::Tensor rows(at::Tensor const& matrix_VD) const { return matrix_VD.narrow(0, 0, count); }
 };
 
 // body(begin, rows) for each chunk of N rows.
 template <class Body>
 void over_chunks(int64_t rows, int64_t chunk_rows, Body const& body) {
-  for (int64_t begin = 0; begin < rows; begin += chunk_rows) {
-    body(begin, std::min(chunk_rows, rows - begin));
-  }
+  for (int64_t begin = 0; begin < rows; begin += chunk_rows) body(begin, std::min(chunk_rows, rows - begin));
 }
 
 // One buffer for the logits of all chunks.
 class ChunkLogits {
 public:
   ChunkLogits(at::Tensor const& hidden_ND, at::Tensor const& weight_VD, int64_t chunk_rows)
-      : hidden_(hidden_ND), weight_(weight_VD),
+      : hidden_(hidden_ND),
+        weight_(weight_VD),
         buffer_(at::empty({std::min(chunk_rows, hidden_ND.size(0)), weight_VD.size(0)}, weight_VD.options())) {}
 
   at::Tensor operator()(int64_t begin, int64_t rows) {
@@ -44,9 +43,7 @@ private:
 };
 
 void reduce(comm::Collectives& ranks, at::Tensor const& values, comm::ReduceOp op) {
-  if (ranks.size() > 1) {
-    ranks.wait(ranks.all_reduce(buffer_of(values), op, comm::Lane::compute), comm::Lane::compute);
-  }
+  if (ranks.size() > 1) ranks.wait(ranks.all_reduce(buffer_of(values), op, comm::Lane::compute), comm::Lane::compute);
 }
 
 // Puts the ranks' parts of each row's softmax together: three small collectives for all rows.
@@ -58,8 +55,8 @@ Joined join(kernels::RowStats const& part, Vocabulary const& vocabulary, comm::C
   at::Tensor const max_N = part.max_N.clone();
   reduce(ranks, max_N, comm::ReduceOp::max);
   at::Tensor const below_N = part.max_N - max_N, share_N = below_N.exp();
-  at::Tensor const sums_4N = at::stack({part.sum_exp_N * share_N, (part.sum_dot_N + below_N * part.sum_exp_N) * share_N,
-                                        part.sum_N, part.target_N});
+  at::Tensor const sums_4N = at::stack(
+      {part.sum_exp_N * share_N, (part.sum_dot_N + below_N * part.sum_exp_N) * share_N, part.sum_N, part.target_N});
   reduce(ranks, sums_4N, comm::ReduceOp::sum);
   // The lowest token of those ranks that hold the maximum, as the maximum of negated ids.
   at::Tensor const first_N = at::where(below_N.eq(0), -(part.argmax_N + static_cast<double>(vocabulary.start)),

@@ -20,9 +20,8 @@ int64_t row_blocks(int64_t rows) { return (rows + rows_per_task - 1) / rows_per_
 template <class Body>
 void over_row_blocks(int64_t rows, Body const& body) {
   at::parallel_for(0, row_blocks(rows), 1, [&](int64_t first, int64_t last) {
-    for (int64_t block = first; block < last; ++block) {
+    for (int64_t block = first; block < last; ++block)
       body(block * rows_per_task, std::min(rows, (block + 1) * rows_per_task));
-    }
   });
 }
 
@@ -38,9 +37,8 @@ at::Tensor scaled_rows(at::Tensor const& x_TD, at::Tensor const& weight_D, at::T
   int64_t const width = x_TD.size(1);
   at::Tensor y_TD = at::empty_like(x_TD);
   over_row_blocks(x_TD.size(0), [&](int64_t begin, int64_t end) {
-    for (int64_t t = begin; t < end; ++t) {
+    for (int64_t t = begin; t < end; ++t)
       loops::norm_row(floats(x_TD) + t * width, floats(weight_D), floats(scale_T)[t], floats(y_TD) + t * width, width);
-    }
   });
   return y_TD;
 }
@@ -52,9 +50,8 @@ NormOut rms_norm(at::Tensor const& x_TD, at::Tensor const& weight_D, double eps)
   int64_t const width = x.size(1);
   at::Tensor scale_T = at::empty({x.size(0)}, x.options());
   over_row_blocks(x.size(0), [&](int64_t begin, int64_t end) {
-    for (int64_t t = begin; t < end; ++t) {
+    for (int64_t t = begin; t < end; ++t)
       floats(scale_T)[t] = loops::norm_scale(floats(x) + t * width, width, static_cast<float>(eps));
-    }
   });
   return {scaled_rows(x, in_fp32(weight_D), scale_T).to(x_TD.scalar_type()), scale_T};
 }
@@ -73,7 +70,7 @@ at::Tensor rms_norm_backward(at::Tensor const& dy_TD, at::Tensor const& x_TD, at
   over_row_blocks(rows, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       loops::norm_backward_row(floats(dy) + t * width, floats(x) + t * width, floats(weight), floats(scale_T)[t],
-                        floats(dx) + t * width, floats(partial_BD) + begin / rows_per_task * width, width);
+                               floats(dx) + t * width, floats(partial_BD) + begin / rows_per_task * width, width);
     }
   });
   weight_grad_D.add_(partial_BD.sum(0));
@@ -90,13 +87,11 @@ void rotate(at::Tensor const& x_TS, int64_t heads, int64_t head_dim, at::Tensor 
     for (int64_t t = begin; t < end; ++t) {
       for (int64_t h = 0; h < heads; ++h) {
         loops::rotate_head(floats(x) + t * width + h * head_dim, floats(cos_PR) + positions[t] * half,
-                    floats(sin_PR) + positions[t] * half, sign, half);
+                           floats(sin_PR) + positions[t] * half, sign, half);
       }
     }
   });
-  if (!x.is_same(x_TS)) {
-    x_TS.copy_(x);
-  }
+  if (!x.is_same(x_TS)) x_TS.copy_(x);
 }
 
 at::Tensor swiglu(at::Tensor const& gate_up_TI) {
@@ -121,9 +116,7 @@ void swiglu_backward(at::Tensor const& dy_TI, at::Tensor const& gate_up_TI) {
       loops::swiglu_backward_row(floats(dy) + t * width, gate, gate + width, width);
     }
   });
-  if (!gate_up.is_same(gate_up_TI)) {
-    gate_up_TI.copy_(gate_up);
-  }
+  if (!gate_up.is_same(gate_up_TI)) gate_up_TI.copy_(gate_up);
 }
 
 bool all_finite(at::Tensor const& tensor) {
@@ -134,9 +127,7 @@ bool all_finite(at::Tensor const& tensor) {
   at::parallel_for(0, (count + piece - 1) / piece, 1, [&](int64_t first, int64_t last) {
     for (int64_t begin = first * piece; begin < std::min(count, last * piece); begin += piece) {
       at::Tensor const part = in_fp32(flat.narrow(0, begin, std::min(piece, count - begin)));
-      if (!loops::finite_range(floats(part), part.numel())) {
-        finite = false;
-      }
+      if (!loops::finite_range(floats(part), part.numel())) finite = false;
     }
   });
   return finite;

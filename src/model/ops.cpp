@@ -16,9 +16,7 @@ void sum_over(comm::Collectives& ranks, at::Tensor const& x) {
 
 at::Tensor linear(at::Tensor const& x_TI, ParameterStore& store, ParamId first, int count, Again again) {
   return differentiable(x_TI, times_transposed(x_TI.detach(), store.fused_weight(first, count)), [&]() -> Backward {
-    if (!again) {
-      again = [x = x_TI.detach()] { return x; };
-    }
+    if (!again) again = [x = x_TI.detach()] { return x; };
     return [&store, first, count, again](at::Tensor const& dy_TO) {
       add_outer_product(store.fused_grad(first, count), dy_TO, again());
       return times(dy_TO, store.fused_weight(first, count));
@@ -30,9 +28,8 @@ at::Tensor rms_norm(at::Tensor const& x_TD, ParameterStore& store, ParamId weigh
   at::Tensor const x = x_TD.detach();
   kernels::NormOut out = kernels::rms_norm(x, store.weight(weight), store.config().rms_norm_eps);
   at::Tensor const scale_T = out.scale_T;
-  if (again != nullptr) {
+  if (again != nullptr)
     *again = [x, scale_T, weight, &store] { return kernels::rms_norm_again(x, store.weight(weight), scale_T); };
-  }
   return differentiable(x_TD, std::move(out.y_TD), [&]() -> Backward {
     return [x, scale_T, weight, &store](at::Tensor const& dy_TD) {
       return kernels::rms_norm_backward(dy_TD, x, store.weight(weight), scale_T, store.main_grad(weight));
@@ -42,9 +39,7 @@ at::Tensor rms_norm(at::Tensor const& x_TD, ParameterStore& store, ParamId weigh
 
 at::Tensor swiglu(at::Tensor const& gate_up_TI, Again* again) {
   at::Tensor const gate_up = gate_up_TI.detach();
-  if (again != nullptr) {
-    *again = [gate_up] { return kernels::swiglu(gate_up); };
-  }
+  if (again != nullptr) *again = [gate_up] { return kernels::swiglu(gate_up); };
   return differentiable(gate_up_TI, kernels::swiglu(gate_up), [&]() -> Backward {
     return [gate_up](at::Tensor const& dy_TI) {
       kernels::swiglu_backward(dy_TI, gate_up);
@@ -62,9 +57,7 @@ at::Tensor select_rows(at::Tensor const& x_TD, at::Tensor const& rows_N) {
 }
 
 at::Tensor enter_tensor_region(at::Tensor const& x_TD, Backend& backend) {
-  if (backend.tensor().size() == 1) {
-    return x_TD;
-  }
+  if (backend.tensor().size() == 1) return x_TD;
   return differentiable(x_TD, x_TD.detach(), [&]() -> Backward {
     return [&backend](at::Tensor const& dy_TD) {
       sum_over(backend.tensor(), dy_TD);
@@ -74,9 +67,7 @@ at::Tensor enter_tensor_region(at::Tensor const& x_TD, Backend& backend) {
 }
 
 at::Tensor leave_tensor_region(at::Tensor const& x_TD, Backend& backend) {
-  if (backend.tensor().size() > 1) {
-    sum_over(backend.tensor(), x_TD);
-  }
+  if (backend.tensor().size() > 1) sum_over(backend.tensor(), x_TD);
   return x_TD;
 }
 

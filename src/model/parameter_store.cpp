@@ -37,15 +37,10 @@ ParamSpec local_part(checkpoint::ParameterInfo const& info, int rank, int degree
 void check_tensor_degree(checkpoint::ModelConfig const& config, int degree) {
   int64_t const common =
       std::gcd(std::gcd(config.num_attention_heads, config.num_key_value_heads), config.intermediate_size);
-  if (common % degree == 0) {
-    return;
-  }
+  if (common % degree == 0) return;
   std::string working;
-  for (int64_t divisor = 1; divisor <= common; ++divisor) {
-    if (common % divisor == 0) {
-      working += (working.empty() ? "" : ", ") + std::to_string(divisor);
-    }
-  }
+  for (int64_t divisor = 1; divisor <= common; ++divisor)
+    if (common % divisor == 0) working += (working.empty() ? "" : ", ") + std::to_string(divisor);
   throw Error("tensor-parallel degree " + std::to_string(degree) + " does not divide the model's " +
                   std::to_string(config.num_attention_heads) + " heads, " + std::to_string(config.num_key_value_heads) +
                   " key-value heads and intermediate size " + std::to_string(config.intermediate_size),
@@ -53,7 +48,7 @@ void check_tensor_degree(checkpoint::ModelConfig const& config, int degree) {
 }
 
 ParameterStore::ParameterStore(checkpoint::ModelConfig const& config, Backend& backend, DType weight_dtype,
-    DType grad_dtype)
+                               DType grad_dtype)
     : config_(config), backend_(&backend) {
   check_tensor_degree(config, backend.tensor().size());
   lay_out();
@@ -64,9 +59,7 @@ void ParameterStore::lay_out() {
   for (checkpoint::ParameterInfo const& info : checkpoint::parameter_list(config_)) {
     unit_elements_.resize(std::max<std::size_t>(unit_elements_.size(), info.unit + 1), 0);
     int64_t& elements = unit_elements_[info.unit];
-    if (!continues_fused_matrix(info.name)) {
-      elements = (elements + alignment - 1) / alignment * alignment;
-    }
+    if (!continues_fused_matrix(info.name)) elements = (elements + alignment - 1) / alignment * alignment;
     ParamSpec spec = local_part(info, backend_->tensor().rank(), backend_->tensor().size());
     spec.offset = elements;
     elements += spec.local_count();
@@ -86,12 +79,9 @@ void ParameterStore::allocate(at::ScalarType weight_type, at::ScalarType grad_ty
     pending_grads_ = flat_grads_;
     return;
   }
-  at::Tensor const shared =
-      at::zeros({*std::max_element(unit_elements_.begin() + 1, unit_elements_.end())}, grads);
+  at::Tensor const shared = at::zeros({*std::max_element(unit_elements_.begin() + 1, unit_elements_.end())}, grads);
   pending_grads_.push_back(at::zeros({unit_elements_[0]}, grads));
-  for (int unit = 1; unit < units(); ++unit) {
-    pending_grads_.push_back(shared.narrow(0, 0, unit_elements_[unit]));
-  }
+  for (int unit = 1; unit < units(); ++unit) pending_grads_.push_back(shared.narrow(0, 0, unit_elements_[unit]));
 }
 
 void ParameterStore::load(checkpoint::TensorSource const& source) {
@@ -102,9 +92,7 @@ void ParameterStore::load(checkpoint::TensorSource const& source) {
                   "take weights and config.json from the same model", {.file = source.folder(), .object = name});
     }
     at::Tensor const values = flat_weights_[spec.info.unit].narrow(0, spec.offset, spec.global_count());
-    if (values.numel() == 0) {
-      continue;
-    }
+    if (values.numel() == 0) continue;
     DType const dtype = values.scalar_type() == at::kBFloat16 ? DType::bf16 : DType::fp32;
     source.read_as(name, spec.global, dtype, {static_cast<std::byte*>(values.data_ptr()), values.nbytes()});
     if (!kernels::all_finite(values)) {
@@ -116,17 +104,14 @@ void ParameterStore::load(checkpoint::TensorSource const& source) {
 
 ParamId ParameterStore::id(std::string const& name) const {
   auto const found = ids_.find(name);
-  if (found == ids_.end()) {
+  if (found == ids_.end())
     throw Error("the model has no such parameter", "use a name of its weight files", {.object = name});
-  }
   return found->second;
 }
 
 at::Tensor ParameterStore::fused_view(at::Tensor const& flat, ParamId first, int count) const {
   ParamSpec const& spec = specs_[first];
-  if (count == 1) {
-    return flat.narrow(0, spec.offset, spec.local_count()).view(spec.local_shape);
-  }
+  if (count == 1) return flat.narrow(0, spec.offset, spec.local_count()).view(spec.local_shape);
   int64_t elements = 0;
   for (int i = 0; i < count; ++i) {
     TORCH_INTERNAL_ASSERT(specs_[first + i].offset == spec.offset + elements);
@@ -155,13 +140,11 @@ void ParameterStore::reduce(int unit) {
     if (specs_[id].info.unit == unit && specs_[id].grad_partial_over_tensor) {
       auto& tensor = backend_->tensor();
       tensor.wait(tensor.all_reduce(buffer_of(main_grad(id)), comm::ReduceOp::sum, comm::Lane::reduce),
-          comm::Lane::reduce);
+                  comm::Lane::reduce);
     }
   }
   auto& data = backend_->data();
-  if (data.size() == 1) {
-    return;
-  }
+  if (data.size() == 1) return;
   at::Tensor const pending = pending_grads_[unit];
   data.wait(data.all_reduce(buffer_of(pending), comm::ReduceOp::sum, comm::Lane::reduce), comm::Lane::reduce);
   flat_grads_[unit].add_(pending);

@@ -14,11 +14,10 @@ at::Tensor times(at::Tensor const& dy_TO, at::Tensor const& weight_OI) {
 
 void add_outer_product(at::Tensor const& grad_OI, at::Tensor const& dy_TO, at::Tensor const& x_TI) {
   at::Tensor const dy = dy_TO.to(at::kFloat), x = x_TI.to(at::kFloat);
-  if (grad_OI.scalar_type() == at::kFloat) {
+  if (grad_OI.scalar_type() == at::kFloat)
     grad_OI.addmm_(dy.t(), x);
-  } else {
+  else
     grad_OI.add_(at::mm(dy.t(), x));
-  }
 }
 
 }  // namespace refrain::model

@@ -11,13 +11,9 @@ at::Tensor rotary_frequencies(checkpoint::ModelConfig const& config) {
   auto const& scaling = config.rope_scaling;
   at::Tensor const exponent_R = at::arange(0, config.head_dim, 2, at::kFloat) / static_cast<double>(config.head_dim);
   at::Tensor const plain_R = at::pow(config.rope_theta, exponent_R).reciprocal();
-  if (scaling.type == Type::none) {
-    return plain_R;
-  }
+  if (scaling.type == Type::none) return plain_R;
   at::Tensor const slowed_R = plain_R / scaling.factor;
-  if (scaling.type == Type::linear) {
-    return slowed_R;
-  }
+  if (scaling.type == Type::linear) return slowed_R;
   // llama3: long waves are slowed down, short ones kept, those between blended.
   auto const context = static_cast<double>(scaling.original_max_position_embeddings);
   double const longest = context / scaling.low_freq_factor, shortest = context / scaling.high_freq_factor;

@@ -47,9 +47,7 @@ void logits_to_gradient(at::Tensor const& logits_CV, at::Tensor const& targets_C
     for (int64_t c = first; c < last; ++c) {
       float const slope = floats(dlogp_C)[c];
       loops::row_gradient(logits + c * vocabulary, vocabulary, floats(log_sum_exp_C)[c], slope);
-      if (targets[c] >= 0 && targets[c] < vocabulary) {
-        logits[c * vocabulary + targets[c]] += slope;
-      }
+      if (targets[c] >= 0 && targets[c] < vocabulary) logits[c * vocabulary + targets[c]] += slope;
     }
   });
 }

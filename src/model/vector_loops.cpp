@@ -45,26 +45,20 @@ constexpr int64_t columns_per_sum = 1024;
 REFRAIN_VECTOR_LOOP float norm_scale(float const* x, int64_t width, float eps) {
   float sum = 0;
 #pragma omp simd reduction(+ : sum)
-  for (int64_t j = 0; j < width; ++j) {
-    sum += x[j] * x[j];
-  }
+  for (int64_t j = 0; j < width; ++j) sum += x[j] * x[j];
   return 1.F / std::sqrt(sum / static_cast<float>(width) + eps);
 }
 
 REFRAIN_VECTOR_LOOP void norm_row(float const* x, float const* weight, float scale, float* y, int64_t width) {
 #pragma omp simd
-  for (int64_t j = 0; j < width; ++j) {
-    y[j] = x[j] * scale * weight[j];
-  }
+  for (int64_t j = 0; j < width; ++j) y[j] = x[j] * scale * weight[j];
 }
 
 REFRAIN_VECTOR_LOOP void norm_backward_row(float const* dy, float const* x, float const* weight, float scale, float* dx,
                                            float* weight_grad, int64_t width) {
   float dot = 0;
 #pragma omp simd reduction(+ : dot)
-  for (int64_t j = 0; j < width; ++j) {
-    dot += dy[j] * weight[j] * x[j];
-  }
+  for (int64_t j = 0; j < width; ++j) dot += dy[j] * weight[j] * x[j];
   float const mean = dot * scale / static_cast<float>(width);
 #pragma omp simd
   for (int64_t j = 0; j < width; ++j) {
@@ -85,9 +79,7 @@ REFRAIN_VECTOR_LOOP void rotate_head(float* x, float const* cos, float const* si
 
 REFRAIN_VECTOR_LOOP void swiglu_row(float const* gate, float const* up, float* y, int64_t width) {
 #pragma omp simd
-  for (int64_t j = 0; j < width; ++j) {
-    y[j] = gate[j] / (1.F + exponential(-gate[j])) * up[j];
-  }
+  for (int64_t j = 0; j < width; ++j) y[j] = gate[j] / (1.F + exponential(-gate[j])) * up[j];
 }
 
 REFRAIN_VECTOR_LOOP void swiglu_backward_row(float const* dy, float* gate, float* up, int64_t width) {
@@ -103,18 +95,14 @@ REFRAIN_VECTOR_LOOP bool finite_range(float const* x, int64_t count) {
   // 0 times anything finite is 0; times NaN or infinity it is NaN, which no sum loses.
   float sum = 0;
 #pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < count; ++i) {
-    sum += x[i] * 0.F;
-  }
+  for (int64_t i = 0; i < count; ++i) sum += x[i] * 0.F;
   return sum == 0.F;
 }
 
 REFRAIN_VECTOR_LOOP float row_max(float const* logits, int64_t count) {
   float highest = lowest_logit;
 #pragma omp simd reduction(max : highest)
-  for (int64_t v = 0; v < count; ++v) {
-    highest = logits[v] > highest ? logits[v] : highest;
-  }
+  for (int64_t v = 0; v < count; ++v) highest = logits[v] > highest ? logits[v] : highest;
   return highest;
 }
 
@@ -140,9 +128,7 @@ REFRAIN_VECTOR_LOOP RowSums row_sums(float const* logits, int64_t count, float h
 
 REFRAIN_VECTOR_LOOP void row_gradient(float* logits, int64_t count, float log_sum_exp, float slope) {
 #pragma omp simd
-  for (int64_t v = 0; v < count; ++v) {
-    logits[v] = -slope * exponential(logits[v] - log_sum_exp);
-  }
+  for (int64_t v = 0; v < count; ++v) logits[v] = -slope * exponential(logits[v] - log_sum_exp);
 }
 
 }  // namespace refrain::model::loops

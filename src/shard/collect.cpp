@@ -85,7 +85,8 @@ public:
       throw_first(failure);
       for (auto const& bytes : world_.gather(packed, 0)) unpack_rows(bytes, collected.rows);
       more = world_.max(int64_t{more}) != 0;
-      progress.advance(input_.bytes_read() / megabyte, format_count(static_cast<long long>(collected.rows.size())) + " rows");
+      progress.advance(input_.bytes_read() / megabyte,
+                       format_count(static_cast<long long>(collected.rows.size())) + " rows");
     }
     for (auto const& name : world_.all_gather(tokenizer_.template_name()))
       if (!name.empty()) collected.template_name = name;
@@ -113,7 +114,8 @@ private:
     Json const json = input_.current().row();
     ShardRow row;
     row.labels = parse_labels(json, columns_, input_.number(), place);
-    row.wanted = languages_.empty() || std::find(languages_.begin(), languages_.end(), row.labels.language) != languages_.end();
+    row.wanted =
+        languages_.empty() || std::find(languages_.begin(), languages_.end(), row.labels.language) != languages_.end();
     if (!row.wanted) return row;
     if (options_.for_pairs()) {
       row.tokens = tokenizer_.pair(parse_pair(json, input_.form(), place), place);
@@ -155,7 +157,8 @@ private:
 
 }  // namespace
 
-Collected collect_rows(Options const& options, std::vector<std::string> const& languages, comm::Communicator const& world) {
+Collected collect_rows(Options const& options, std::vector<std::string> const& languages,
+                       comm::Communicator const& world) {
   return Collector(options, languages, world).run();
 }
 

@@ -16,7 +16,8 @@ Provenance make_provenance(Options const& options) {
   Provenance provenance("refrain-shard", options.record);
   for (auto const& file : options.inputs()) provenance.add_input(file);
   provenance.add_input(options.tokenizer);
-  if (auto const file = options.tokenizer / "chat_template.jinja"; std::filesystem::exists(file)) provenance.add_input(file);
+  if (auto const file = options.tokenizer / "chat_template.jinja"; std::filesystem::exists(file))
+    provenance.add_input(file);
   if (options.chat_template.ends_with(".json")) provenance.add_input(options.chat_template);
   provenance.add_input(options.language_sets.empty() ? data_file("shard/language_sets.json") : options.language_sets);
   return provenance;
@@ -26,12 +27,15 @@ Provenance make_provenance(Options const& options) {
 Json content_key(Json const& provenance) {
   Json options = provenance.value("options", Json::object());
   for (char const* name : {"out", "dev-out", "overwrite", "config"}) options.erase(name);
-  return {provenance.value("program", ""), provenance.value("version", ""), options, provenance.value("inputs", Json::object())};
+  return {provenance.value("program", ""), provenance.value("version", ""), options,
+          provenance.value("inputs", Json::object())};
 }
 
 void check_output(Options const& options, std::filesystem::path const& path) {
-  if (options.for_pairs()) h5::read_pairs(path);
-  else h5::read_prompts(path);
+  if (options.for_pairs())
+    h5::read_pairs(path);
+  else
+    h5::read_prompts(path);
 }
 
 /// Whether all outputs are there already, made from the same input with the same options.
@@ -41,8 +45,7 @@ bool already_made(Options const& options, Provenance const& provenance) {
   for (auto const& path : {options.out, options.dev_out}) {
     if (path.empty()) continue;
     ++outputs;
-    if (std::filesystem::is_directory(path))
-      throw Error("the output is a folder", "name a file", {.file = path});
+    if (std::filesystem::is_directory(path)) throw Error("the output is a folder", "name a file", {.file = path});
     if (!std::filesystem::exists(path)) continue;
     if (options.overwrite) continue;
     Json made;
@@ -63,8 +66,10 @@ bool already_made(Options const& options, Provenance const& provenance) {
 
 void write_side(Options const& options, std::filesystem::path const& path, Collected const& collected,
                 std::vector<std::size_t> const& taken, Json const& provenance) {
-  if (options.for_pairs()) h5::write_pairs(path, make_pairs(collected.rows, taken), provenance);
-  else h5::write_prompts(path, make_prompts(collected.rows, taken), provenance);
+  if (options.for_pairs())
+    h5::write_pairs(path, make_pairs(collected.rows, taken), provenance);
+  else
+    h5::write_prompts(path, make_prompts(collected.rows, taken), provenance);
 }
 
 }  // namespace

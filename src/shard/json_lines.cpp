@@ -95,9 +95,11 @@ private:
 
   void refuse_other_kinds() const {
     if (line_.find_first_not_of(" \t") == line_.find('['))
-      throw Error("the file is one JSON array, not JSON lines", "write one object a line, as `jq -c '.[]'` does", place());
+      throw Error("the file is one JSON array, not JSON lines", "write one object a line, as `jq -c '.[]'` does",
+                  place());
     if (line_.find('\0') != std::string_view::npos)
-      throw Error("the file is neither JSON lines nor Parquet", "give JSON lines (.gz too) or Parquet", {.file = path_});
+      throw Error("the file is neither JSON lines nor Parquet", "give JSON lines (.gz too) or Parquet",
+                  {.file = path_});
   }
 
   std::filesystem::path path_;
@@ -111,6 +113,8 @@ private:
 
 }  // namespace
 
-std::unique_ptr<RowReader> open_json_lines(std::filesystem::path const& path) { return std::make_unique<JsonLines>(path); }
+std::unique_ptr<RowReader> open_json_lines(std::filesystem::path const& path) {
+  return std::make_unique<JsonLines>(path);
+}
 
 }  // namespace refrain::shard

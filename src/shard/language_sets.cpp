@@ -11,9 +11,10 @@ namespace refrain::shard {
 namespace {
 
 Error bad_set(std::string const& problem, std::filesystem::path const& path, std::string const& name) {
-  return Error(problem,
-               R"(a set is {"languages": ["en", "de"]} or {"languages": "any"}, with "total_of" or "repeat_to" naming another)",
-               {.file = path, .object = "sets." + name});
+  return Error(
+      problem,
+      R"(a set is {"languages": ["en", "de"]} or {"languages": "any"}, with "total_of" or "repeat_to" naming another)",
+      {.file = path, .object = "sets." + name});
 }
 
 std::string optional_name(Json const& value, std::string const& key, std::filesystem::path const& path,
@@ -81,7 +82,8 @@ void LanguageSets::check_references(std::filesystem::path const& path) const {
       if (found == sets_.end()) throw bad_set("there is no set " + other, path, name);
       // One level only, so that a count never depends on itself.
       if (found->second.any_language || !found->second.total_of.empty() || !found->second.repeat_to.empty())
-        throw bad_set("set " + other + " is no plain list of languages, so nothing can be measured against it", path, name);
+        throw bad_set("set " + other + " is no plain list of languages, so nothing can be measured against it", path,
+                      name);
     }
 }
 

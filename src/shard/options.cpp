@@ -8,9 +8,10 @@
 namespace refrain::shard {
 
 OptionTable Options::table(Options& options) {
-  OptionTable table("shard",
-                    "Reads preference pairs or prompts, selects a language configuration, renders the chat template, tokenises, "
-                    "and writes pairs.v1 or prompts.v1.");
+  OptionTable table(
+      "shard",
+      "Reads preference pairs or prompts, selects a language configuration, renders the chat template, tokenises, "
+      "and writes pairs.v1 or prompts.v1.");
   table.group("Input and output")
       .add("pairs", options.pairs, "preference pairs: JSON lines (.gz too) or Parquet", "FILE...")
       .add("prompts", options.prompts, "prompts instead of pairs: no row is dropped or cut", "FILE...")
@@ -21,10 +22,12 @@ OptionTable Options::table(Options& options) {
       .flag("overwrite", options.overwrite, "replace a file that was made from other input or with other options");
   table.group("Selection")
       .add("configuration", options.configuration,
-           "balanced, high-resource, english-only, no-english, balanced-matched, english-only-long, a language code, one of "
+           "balanced, high-resource, english-only, no-english, balanced-matched, english-only-long, a language code, "
+           "one of "
            "your own, or all: every row in file order (prompts: all if not given)",
            "NAME")
-      .add("language-sets", options.language_sets, "your own configurations, in the form of shard/language_sets.json", "FILE")
+      .add("language-sets", options.language_sets, "your own configurations, in the form of shard/language_sets.json",
+           "FILE")
       .add("total-pairs", options.total_pairs, "at most so many rows in --out, spread evenly over the languages",
            Range<int64_t>{.least = 1})
       .add("dev-fraction", options.dev_fraction, "share of the row_id groups that goes to --dev-out",
@@ -54,7 +57,8 @@ void Options::validate() {
   if (dev_fraction && *dev_fraction >= 1)
     throw UsageError("--dev-fraction 1 leaves nothing for --out", "give a share below 1, for example 0.05");
   if (dev_fraction.has_value() != !dev_out.empty())
-    throw UsageError(dev_fraction ? "--dev-fraction is given without --dev-out" : "--dev-out is given without --dev-fraction",
+    throw UsageError(dev_fraction ? "--dev-fraction is given without --dev-out"
+                                  : "--dev-out is given without --dev-fraction",
                      "give both, or neither");
   if (!dev_out.empty() && std::filesystem::weakly_canonical(dev_out) == std::filesystem::weakly_canonical(out))
     throw UsageError("--out and --dev-out are the same file", "give each side a file of its own");

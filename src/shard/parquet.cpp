@@ -70,14 +70,16 @@ private:
   }
 
   Json text(std::string_view value) const {
-    if (!arrow::util::ValidateUTF8(value)) throw Error("invalid UTF-8 in column " + column_, "write the file in UTF-8", place_);
+    if (!arrow::util::ValidateUTF8(value))
+      throw Error("invalid UTF-8 in column " + column_, "write the file in UTF-8", place_);
     return std::string(value);
   }
 
   template <class List>
   Json list(List const& array, int64_t i) const {
     Json values = Json::array();
-    for (int64_t k = 0; k < array.value_length(i); ++k) values.push_back(json(*array.values(), array.value_offset(i) + k));
+    for (int64_t k = 0; k < array.value_length(i); ++k)
+      values.push_back(json(*array.values(), array.value_offset(i) + k));
     return values;
   }
 

@@ -14,7 +14,8 @@ std::unique_ptr<RowReader> open_rows(std::filesystem::path const& path, char con
   file.read(start.data(), 4);
   start.resize(static_cast<std::size_t>(file.gcount()));
   if (start.empty())
-    throw Error("the file is empty", "give " + std::string(option) + " a file of JSON lines or Parquet", {.file = path});
+    throw Error("the file is empty", "give " + std::string(option) + " a file of JSON lines or Parquet",
+                {.file = path});
   return start == "PAR1" ? open_parquet(path) : open_json_lines(path);
 }
 

@@ -52,7 +52,8 @@ TokenIds parse_ids(Json const& row, char const* column, Place const& place) {
   TokenIds ids;
   ids.reserve(row[column].size());
   for (Json const& id : row[column]) {
-    if (!id.is_number_integer()) throw wrong_type(column + ("[" + std::to_string(ids.size()) + "]"), id, "a token id", place);
+    if (!id.is_number_integer())
+      throw wrong_type(column + ("[" + std::to_string(ids.size()) + "]"), id, "a token id", place);
     // Numbers outside int32 are clamped to ids that no vocabulary has, so that they are refused with the others.
     constexpr int64_t most = std::numeric_limits<int32_t>::max();
     int64_t const value = id.is_number_unsigned() && id.get<uint64_t>() > static_cast<uint64_t>(most)
@@ -75,7 +76,9 @@ Parts<Turns> extract_prompt(Turns const& chosen, Turns const& rejected, Place co
     throw Error("chosen and rejected have no turn in common, so there is no prompt",
                 "add a prompt column, or begin both with the prompt's turns", place);
   auto const at = static_cast<std::ptrdiff_t>(split);
-  return {{chosen.begin(), chosen.begin() + at}, {chosen.begin() + at, chosen.end()}, {rejected.begin() + at, rejected.end()}};
+  return {{chosen.begin(), chosen.begin() + at},
+          {chosen.begin() + at, chosen.end()},
+          {rejected.begin() + at, rejected.end()}};
 }
 
 bool is_continuation(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) == 0x80; }
@@ -92,15 +95,18 @@ std::string_view code_point(std::string const& text, std::size_t at) {
 }
 
 /// The same for plain text, by code points; a space before the place where the answers part goes to the answers.
-/// (Where the texts differ from the first character on, TRL looks at chosen[-1], which is chance; here the prompt is empty.)
+/// (Where the texts differ from the first character on, TRL looks at chosen[-1], which is chance; here the prompt is
+/// empty.)
 Parts<std::string> extract_prompt(std::string const& chosen, std::string const& rejected, Place const& place) {
   if (chosen.empty() || rejected.empty())
-    throw Error(std::string("column ") + (chosen.empty() ? "chosen" : "rejected") + " is empty and there is no prompt column",
+    throw Error(std::string("column ") + (chosen.empty() ? "chosen" : "rejected") +
+                    " is empty and there is no prompt column",
                 "leave the row out, or add a prompt column", place);
   // The last code point of the shorter text is never part of the prompt.
   std::size_t const limit =
       std::min(start_of_code_point(chosen, chosen.size() - 1), start_of_code_point(rejected, rejected.size() - 1));
-  auto const differ = std::mismatch(chosen.begin(), chosen.begin() + static_cast<std::ptrdiff_t>(limit), rejected.begin());
+  auto const differ =
+      std::mismatch(chosen.begin(), chosen.begin() + static_cast<std::ptrdiff_t>(limit), rejected.begin());
   std::size_t split = start_of_code_point(chosen, static_cast<std::size_t>(differ.first - chosen.begin()));
   if (split > 0 && chosen[split - 1] == ' ' && code_point(chosen, split) != code_point(rejected, split)) --split;
   return {chosen.substr(0, split), chosen.substr(split), rejected.substr(split)};
@@ -147,7 +153,8 @@ RowLabels parse_labels(Json const& row, LabelColumns columns, int64_t number, Pl
   }
   if (has(row, "id")) {
     Json const& value = row["id"];
-    if (!value.is_string() && !value.is_number_integer()) throw wrong_type("id", value, "a string or an integer", place);
+    if (!value.is_string() && !value.is_number_integer())
+      throw wrong_type("id", value, "a string or an integer", place);
     labels.id = value.is_string() ? value.get<std::string>() : value.dump();
   }
   return labels;
@@ -166,7 +173,8 @@ PairContent parse_pair(Json const& row, PromptForm form, Place const& place) {
   for (char const* column : {"chosen", "rejected"})
     if (!has(row, column))
       throw Error(std::string("column ") + column + " is missing",
-                  "a pair has chosen and rejected, as turns or text, or prompt_ids, chosen_ids and rejected_ids", place);
+                  "a pair has chosen and rejected, as turns or text, or prompt_ids, chosen_ids and rejected_ids",
+                  place);
   bool const with_prompt = has(row, "prompt");
   if (with_prompt != (form == PromptForm::explicit_prompt))
     throw Error(with_prompt ? "the row has a prompt, though the file's first row has none"
@@ -175,7 +183,8 @@ PairContent parse_pair(Json const& row, PromptForm form, Place const& place) {
   refuse_unrendered(row, place);
   if (is_turns(row["chosen"])) {
     Turns chosen = required_turns(row, "chosen", place), rejected = required_turns(row, "rejected", place);
-    // A prompt given as text beside whole conversations is there for people to read (as TRL's maybe_extract_prompt has it).
+    // A prompt given as text beside whole conversations is there for people to read (as TRL's maybe_extract_prompt has
+    // it).
     if (!with_prompt || row["prompt"].is_string()) return extract_prompt(chosen, rejected, place);
     return Parts<Turns>{required_turns(row, "prompt", place), std::move(chosen), std::move(rejected)};
   }
@@ -193,10 +202,12 @@ PromptContent parse_prompt(Json const& row, Place const& place) {
     bool const text = row[column].is_string() && row.contains("prompt");
     prompt.content = text ? Turns{{"user", row[column].get<std::string>()}} : required_turns(row, column, place);
   } else if (!has(row, "prompt_ids")) {
-    throw Error("column prompt is missing", "a prompt is in prompt (a string or turns), messages (turns) or prompt_ids", place);
+    throw Error("column prompt is missing", "a prompt is in prompt (a string or turns), messages (turns) or prompt_ids",
+                place);
   }
   if (auto const* turns = std::get_if<Turns>(&prompt.content)) {
-    auto const last = std::find_if(turns->rbegin(), turns->rend(), [](text::Turn const& turn) { return turn.role == "user"; });
+    auto const last =
+        std::find_if(turns->rbegin(), turns->rend(), [](text::Turn const& turn) { return turn.role == "user"; });
     if (last != turns->rend()) prompt.text = last->content;
   }
   if (has(row, "prompt_ids")) prompt.content = parse_ids(row, "prompt_ids", place);

@@ -39,8 +39,8 @@ public:
 
   int64_t required_count(std::string const& language, std::string const& configuration) const {
     if (int64_t const rows = count(language); rows > 0) return rows;
-    throw Error("there are no rows for language " + language + request_.side + ", which configuration " + configuration +
-                    " takes",
+    throw Error("there are no rows for language " + language + request_.side + ", which configuration " +
+                    configuration + " takes",
                 "give files with such rows (column lang), or another --configuration");
   }
 
@@ -65,7 +65,8 @@ private:
 /// Rows that a plain set gives: the smallest language's count of each.
 std::vector<int64_t> equal_counts(Pools const& pools, LanguageSet const& set, std::string const& configuration) {
   int64_t smallest = pools.required_count(set.languages.front(), configuration);
-  for (auto const& language : set.languages) smallest = std::min(smallest, pools.required_count(language, configuration));
+  for (auto const& language : set.languages)
+    smallest = std::min(smallest, pools.required_count(language, configuration));
   return std::vector<int64_t>(set.languages.size(), smallest);
 }
 

@@ -43,7 +43,8 @@ void pack_row(ShardRow const& row, std::string& bytes) {
   put(row.tokens.drop, bytes);
   put(row.tokens.chosen_cut, bytes);
   put(row.tokens.rejected_cut, bytes);
-  for (auto const* ids : {&row.tokens.ids.prompt, &row.tokens.ids.chosen, &row.tokens.ids.rejected}) put_all(*ids, bytes);
+  for (auto const* ids : {&row.tokens.ids.prompt, &row.tokens.ids.chosen, &row.tokens.ids.rejected})
+    put_all(*ids, bytes);
 }
 
 void unpack_rows(std::string_view bytes, std::vector<ShardRow>& rows) {

@@ -92,8 +92,8 @@ std::string cut_line(Options const& options, std::vector<ShardRow> const& rows, 
       rejected += rows[row].tokens.rejected_cut;
     }
   if (chosen + rejected == 0) return {};
-  return "cut at --max-length " + std::to_string(options.max_length) + ": " + count(chosen) + " chosen and " + count(rejected) +
-         " rejected answers\n";
+  return "cut at --max-length " + std::to_string(options.max_length) + ": " + count(chosen) + " chosen and " +
+         count(rejected) + " rejected answers\n";
 }
 
 }  // namespace
@@ -101,8 +101,8 @@ std::string cut_line(Options const& options, std::vector<ShardRow> const& rows, 
 std::string summary(Options const& options, std::vector<ShardRow> const& rows, Sides const& sides) {
   char const* const what = options.for_pairs() ? " pairs" : " prompts";
   std::string text = language_table(options, rows, sides) + drop_lines(options, rows) + "\n" +
-                     length_table(options, rows, sides) + cut_line(options, rows, sides) + "\n" + options.out.string() + ": " +
-                     count(static_cast<int64_t>(sides.out.size())) + what + "\n";
+                     length_table(options, rows, sides) + cut_line(options, rows, sides) + "\n" + options.out.string() +
+                     ": " + count(static_cast<int64_t>(sides.out.size())) + what + "\n";
   if (options.dev_fraction)
     text += options.dev_out.string() + ": " + count(static_cast<int64_t>(sides.dev.size())) + what + "\n";
   return text;

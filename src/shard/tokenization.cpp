@@ -18,7 +18,9 @@ Parts<TokenIds> part(TokenIds prompt, TokenIds const& with_chosen, TokenIds cons
   std::size_t const length = std::min(common_prefix(prompt, with_chosen), common_prefix(prompt, with_rejected));
   prompt.resize(length);
   auto const at = static_cast<std::ptrdiff_t>(length);
-  return {std::move(prompt), {with_chosen.begin() + at, with_chosen.end()}, {with_rejected.begin() + at, with_rejected.end()}};
+  return {std::move(prompt),
+          {with_chosen.begin() + at, with_chosen.end()},
+          {with_rejected.begin() + at, with_rejected.end()}};
 }
 
 Turns joined(Turns const& prompt, Turns const& answer) {
@@ -78,8 +80,8 @@ TokenIds RowTokenizer::encode(std::string const& text, Place const& place) {
 void RowTokenizer::check_ids(TokenIds const& ids, char const* column, Place const& place) {
   for (int32_t const id : ids)
     if (id < 0 || id >= known_ids())
-      throw Error(std::string("column ") + column + " holds the token id " + std::to_string(id) + ", the model knows 0 to " +
-                      std::to_string(known_ids() - 1),
+      throw Error(std::string("column ") + column + " holds the token id " + std::to_string(id) +
+                      ", the model knows 0 to " + std::to_string(known_ids() - 1),
                   "make the ids with the tokenizer of " + folder_.string(), place);
 }
 
@@ -136,9 +138,12 @@ Parts<TokenIds> RowTokenizer::encode_apart(Parts<std::string> const& parts, Plac
 TokenPair RowTokenizer::pair(PairContent const& content, Place const& place) {
   TokenPair pair{.ids = std::visit([&](auto const& parts) { return tokenise(parts, place); }, content)};
   auto const prompt = static_cast<int64_t>(pair.ids.prompt.size());
-  if (prompt >= max_length_) pair.drop = Drop::prompt_fills_length;
-  else if (prompt == 0) pair.drop = Drop::empty_prompt;
-  else if (pair.ids.chosen.empty() || pair.ids.rejected.empty()) pair.drop = Drop::empty_answer;
+  if (prompt >= max_length_)
+    pair.drop = Drop::prompt_fills_length;
+  else if (prompt == 0)
+    pair.drop = Drop::empty_prompt;
+  else if (pair.ids.chosen.empty() || pair.ids.rejected.empty())
+    pair.drop = Drop::empty_answer;
   if (pair.drop != Drop::none) {
     pair.ids = {};
     return pair;

@@ -13,8 +13,8 @@ void for_each(Json const& table, std::filesystem::path const& path,
               std::function<void(std::string const&, Json const&, Json const&, Json const&)> const& visit) {
   for (auto const* part : {"methods", "sizes", "pairs"})
     if (!table.is_object() || !table.contains(part) || !table[part].is_object())
-      throw Error("the table of configurations has no object '" + std::string(part) + "'", "restore the file from the release",
-                  {.file = path});
+      throw Error("the table of configurations has no object '" + std::string(part) + "'",
+                  "restore the file from the release", {.file = path});
   for (auto const& [method, method_entry] : table["methods"].items())
     for (auto const& [size, size_entry] : table["sizes"].items())
       for (auto const& [pairs, pairs_entry] : table["pairs"].items())
@@ -49,8 +49,9 @@ Configuration find_configuration(std::string const& name, std::filesystem::path 
       for (auto const& word : part->at("train")) found.train_options.push_back(word.get<std::string>());
   });
   if (found.name.empty())
-    throw UsageError("there is no configuration '" + name + "'",
-                     "names are " + list_keys(table["methods"]) + "_" + list_keys(table["sizes"]) + "_" + list_keys(table["pairs"]));
+    throw UsageError("there is no configuration '" + name + "'", "names are " + list_keys(table["methods"]) + "_" +
+                                                                     list_keys(table["sizes"]) + "_" +
+                                                                     list_keys(table["pairs"]));
   return found;
 }
 

@@ -38,7 +38,8 @@ void check_disk(Settings const& settings, std::optional<Allocation> const& alloc
     at_once = std::max(number("SLURM_ARRAY_TASK_COUNT"), 1);
     range = std::to_string(number("SLURM_ARRAY_TASK_MIN")) + "-" + std::to_string(number("SLURM_ARRAY_TASK_MAX"));
     if (at_once > 1)
-      if (int const throttle = array_throttle(run_captured({"scontrol", "show", "job", allocation->array_job}, Stderr::capture).text))
+      if (int const throttle =
+              array_throttle(run_captured({"scontrol", "show", "job", allocation->array_job}, Stderr::capture).text))
         at_once = std::min(at_once, throttle);
   }
   double const each = peak_disk_bytes(settings.model), allowed = *settings.disk_tb * 1e12;

@@ -23,8 +23,9 @@ Words choose_srun(Allocation const& allocation, std::filesystem::path const& pro
   auto const listing = run_captured({"srun", "--mpi=list"}, Stderr::capture);
   auto const types = mpi_types(listing.text);
   if (types.empty())
-    throw Error("srun --mpi=list has none of pmix, pspmix, pmi2", "set REFRAIN_LAUNCHER=mpirun, or to a whole command that starts " +
-                                                                      std::to_string(allocation.tasks) + " ranks");
+    throw Error("srun --mpi=list has none of pmix, pspmix, pmi2",
+                "set REFRAIN_LAUNCHER=mpirun, or to a whole command that starts " + std::to_string(allocation.tasks) +
+                    " ranks");
   std::string said;
   for (auto const& type : types) {
     auto line = srun_line(type, allocation);
@@ -73,22 +74,27 @@ Launcher choose_launcher(std::string const& wanted, std::optional<Allocation> co
   if (allocation && current_environment().count("OMP_NUM_THREADS") == 0)
     launcher.variables["OMP_NUM_THREADS"] = std::to_string(allocation->cpus_per_task);
   // The job's CPUs a GPU would contradict srun's CPUs a task: newer Slurms refuse the two together.
-  if (allocation && current_environment().count("SLURM_CPUS_PER_GPU") > 0) launcher.variables["SLURM_CPUS_PER_GPU"] = "";
+  if (allocation && current_environment().count("SLURM_CPUS_PER_GPU") > 0)
+    launcher.variables["SLURM_CPUS_PER_GPU"] = "";
 
-  // Slurm 22.05 and Open MPI 4.1 over TCP, 16 ranks on four busy nodes: 7 of 48 starts crashed inside MPI_Init (a message before its
-  // handler was there) with the other ways of Slurm's PMIx barrier, none of 38 with the ring.
-  if (allocation && current_environment().count("SLURM_PMIX_FENCE") == 0) launcher.variables["SLURM_PMIX_FENCE"] = "ring";
+  // Slurm 22.05 and Open MPI 4.1 over TCP, 16 ranks on four busy nodes: 7 of 48 starts crashed inside MPI_Init (a
+  // message before its handler was there) with the other ways of Slurm's PMIx barrier, none of 38 with the ring.
+  if (allocation && current_environment().count("SLURM_PMIX_FENCE") == 0)
+    launcher.variables["SLURM_PMIX_FENCE"] = "ring";
 
   if (wanted == "srun" && !allocation)
-    throw Error("the launcher is srun, but this is no Slurm job", "start it by sbatch, or give --launcher \"mpirun -n 2\"");
+    throw Error("the launcher is srun, but this is no Slurm job",
+                "start it by sbatch, or give --launcher \"mpirun -n 2\"");
   if (wanted == "srun" || (wanted.empty() && allocation))
     launcher.words = choose_srun(*allocation, probe, launcher.variables);
   else if (wanted == "mpirun" || (wanted.empty() && ranks > 1))
     launcher.words = {"mpirun", "-n", std::to_string(ranks)};
   else
     launcher.words = split_words(wanted, "the launcher");
-  if (!launcher.words.empty() && launcher.words.front().find('/') == std::string::npos && !in_path(launcher.words.front()))
-    throw Error("the launcher '" + launcher.words.front() + "' is not in PATH", "load the MPI module in env/site.sh, or set REFRAIN_LAUNCHER");
+  if (!launcher.words.empty() && launcher.words.front().find('/') == std::string::npos &&
+      !in_path(launcher.words.front()))
+    throw Error("the launcher '" + launcher.words.front() + "' is not in PATH",
+                "load the MPI module in env/site.sh, or set REFRAIN_LAUNCHER");
   return launcher;
 }
 

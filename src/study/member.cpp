@@ -25,12 +25,14 @@ struct Plan {
   std::optional<Allocation> allocation;
   std::string script;  ///< slurm/NAME.sh, for messages and as a fallback
   SweepMember member;
-  fs::path folder;     ///< REFRAIN_RUNS/NAME
+  fs::path folder;  ///< REFRAIN_RUNS/NAME
   RunFolder run{{}};
 };
 
 /// The other jobs' programs stand beside this one.
-fs::path program(std::string const& name) { return fs::read_symlink("/proc/self/exe").parent_path() / ("refrain-" + name); }
+fs::path program(std::string const& name) {
+  return fs::read_symlink("/proc/self/exe").parent_path() / ("refrain-" + name);
+}
 
 Plan make_plan(Options const& options, Environment const& environment) {
   Plan plan;
@@ -51,18 +53,30 @@ Plan make_plan(Options const& options, Environment const& environment) {
   plan.member = members[static_cast<std::size_t>(index)];
   plan.folder = plan.settings.runs / plan.configuration.name;
   plan.run = RunFolder(plan.folder / plan.member.folder());
-  log_line(plan.configuration.name + ", member " + std::to_string(index) + " of " + std::to_string(members.size()) + ": " +
-           plan.run.path().string());
+  log_line(plan.configuration.name + ", member " + std::to_string(index) + " of " + std::to_string(members.size()) +
+           ": " + plan.run.path().string());
   return plan;
 }
 
 Words train_line(Plan const& plan, fs::path const& pairs) {
   Words const reserved{"--pairs", "--init", "--run-dir", "--tensor-parallel", "--beta", "--learning-rate", "--seed"};
-  Words line{program("train").string(), "--pairs", pairs.string(), "--init", plan.settings.model.string(), "--run-dir",
-             plan.run.path().string(), "--tensor-parallel", std::to_string(plan.configuration.tensor_parallel),
-             "--beta", format_number(plan.member.beta), "--learning-rate", format_number(plan.member.learning_rate),
-             "--seed", std::to_string(plan.member.seed)};
-  auto const more = merge_options(plan.configuration.train_options, plan.settings.train_args, reserved, "REFRAIN_TRAIN_ARGS");
+  Words line{program("train").string(),
+             "--pairs",
+             pairs.string(),
+             "--init",
+             plan.settings.model.string(),
+             "--run-dir",
+             plan.run.path().string(),
+             "--tensor-parallel",
+             std::to_string(plan.configuration.tensor_parallel),
+             "--beta",
+             format_number(plan.member.beta),
+             "--learning-rate",
+             format_number(plan.member.learning_rate),
+             "--seed",
+             std::to_string(plan.member.seed)};
+  auto const more =
+      merge_options(plan.configuration.train_options, plan.settings.train_args, reserved, "REFRAIN_TRAIN_ARGS");
   line.insert(line.end(), more.begin(), more.end());
   return line;
 }
@@ -81,8 +95,10 @@ Exit go_on_later(Plan const& plan) {
     return Exit::stopped_early;
   }
   if (plan.run.stands_still())
-    throw Error("two starts in a row have ended at step " + std::to_string(plan.run.step()) + ", so the job is not requeued",
-                "give it more time than start and --signal take: sbatch --time=4:00:00 " + plan.script, {.file = plan.run.path()});
+    throw Error("two starts in a row have ended at step " + std::to_string(plan.run.step()) +
+                    ", so the job is not requeued",
+                "give it more time than start and --signal take: sbatch --time=4:00:00 " + plan.script,
+                {.file = plan.run.path()});
   log_line(put_back(*plan.allocation, plan.script));
   return Exit::stopped_early;
 }
@@ -131,7 +147,8 @@ Exit run_member(Options const& options) {
   std::string const what = "training ended with exit code " + std::to_string(code) +
                            (code > 128 ? " (signal " + std::to_string(code - 128) + ")" : std::string{});
   plan.run.mark_failed(what);
-  throw Error(what, "its lines are above; the same command goes on from the last checkpoint", {.file = plan.run.path()});
+  throw Error(what, "its lines are above; the same command goes on from the last checkpoint",
+              {.file = plan.run.path()});
 }
 
 }  // namespace refrain::study

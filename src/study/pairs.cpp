@@ -23,7 +23,8 @@ Json describe_inputs(Words const& line, Settings const& settings) {
   for (auto const& path : settings.pairs)
     if (fs::is_regular_file(path)) inputs["sha256"][path] = sha256_file(path);
   for (auto const* name : {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja"})
-    if (auto const path = settings.model / name; fs::is_regular_file(path)) inputs["sha256"][path.string()] = sha256_file(path);
+    if (auto const path = settings.model / name; fs::is_regular_file(path))
+      inputs["sha256"][path.string()] = sha256_file(path);
   return inputs;
 }
 
@@ -36,12 +37,15 @@ fs::path find_begun(fs::path const& folder) {
 
 }  // namespace
 
-Words shard_line(fs::path const& program, Configuration const& configuration, Settings const& settings, fs::path const& out) {
+Words shard_line(fs::path const& program, Configuration const& configuration, Settings const& settings,
+                 fs::path const& out) {
   Words line{program.string(), "--pairs"};
   line.insert(line.end(), settings.pairs.begin(), settings.pairs.end());
-  line.insert(line.end(), {"--tokenizer", settings.model.string(), "--configuration", configuration.pairs, "--out", out.string()});
-  Words const merged = merge_options(Words(line.begin() + 1, line.end()), settings.shard_args,
-                                     {"--pairs", "--tokenizer", "--configuration", "--out", "--prompts"}, "REFRAIN_SHARD_ARGS");
+  line.insert(line.end(),
+              {"--tokenizer", settings.model.string(), "--configuration", configuration.pairs, "--out", out.string()});
+  Words const merged =
+      merge_options(Words(line.begin() + 1, line.end()), settings.shard_args,
+                    {"--pairs", "--tokenizer", "--configuration", "--out", "--prompts"}, "REFRAIN_SHARD_ARGS");
   line.resize(1);
   line.insert(line.end(), merged.begin(), merged.end());
   return line;
@@ -58,9 +62,10 @@ fs::path prepare_pairs(Words const& line, Settings const& settings, fs::path con
   if (fits()) return pairs;
   if (fs::exists(pairs)) {
     if (auto const begun = find_begun(folder); !begun.empty())
-      throw Error("pairs.h5 was made from other files or options than REFRAIN_PAIRS and REFRAIN_SHARD_ARGS name now, and " +
-                      begun.filename().string() + " has begun to train on it",
-                  "set REFRAIN_RUNS to another folder, or remove this one", {.file = folder});
+      throw Error(
+          "pairs.h5 was made from other files or options than REFRAIN_PAIRS and REFRAIN_SHARD_ARGS name now, and " +
+              begun.filename().string() + " has begun to train on it",
+          "set REFRAIN_RUNS to another folder, or remove this one", {.file = folder});
     fs::remove(pairs);
   }
   log_line("making pairs.h5: " + join_words(line));

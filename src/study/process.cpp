@@ -45,10 +45,12 @@ pid_t start(Words const& command, Variables const& variables, Streams streams) {
   std::signal(SIGUSR1, SIG_IGN);  // one that comes before the program has its handlers must not kill it; it is repeated
   if (streams.out >= 0) dup2(streams.out, STDOUT_FILENO);
   if (streams.err >= 0) dup2(streams.err, STDERR_FILENO);
-  for (auto const& [name, value] : variables) value.empty() ? unsetenv(name.c_str()) : setenv(name.c_str(), value.c_str(), 1);
+  for (auto const& [name, value] : variables)
+    value.empty() ? unsetenv(name.c_str()) : setenv(name.c_str(), value.c_str(), 1);
   execvp(arguments[0], arguments.data());
   auto const* reason = std::strerror(errno);
-  for (auto const* text : {missing.c_str(), reason, "\n"}) [[maybe_unused]] auto const written = write(STDERR_FILENO, text, std::strlen(text));
+  for (auto const* text : {missing.c_str(), reason, "\n"}) [[maybe_unused]]
+    auto const written = write(STDERR_FILENO, text, std::strlen(text));
   _exit(127);
 }
 

@@ -72,8 +72,9 @@ void RunFolder::mark_failed(std::string const& error) const try {
 }
 
 void RunFolder::record_start(std::string const& job, std::string const& command, int exit_code, Ending ending) const {
-  Json const line{{"time", utc_now()}, {"job", job},           {"host", host_name()}, {"command", command},
-                  {"exit", exit_code}, {"ending", name_of(ending)}, {"step", step()}};
+  Json const line{{"time", utc_now()},  {"job", job},        {"host", host_name()},
+                  {"command", command}, {"exit", exit_code}, {"ending", name_of(ending)},
+                  {"step", step()}};
   std::ofstream out(starts(), std::ios::app);
   out << line.dump() << "\n";
   if (!out.flush()) throw Error("cannot write the record of starts", "check space and permissions", {.file = starts()});
@@ -87,7 +88,8 @@ bool RunFolder::stands_still() const {
   if (lines.size() < 2) return false;
   auto const& last = lines[lines.size() - 1];
   auto const& before = lines[lines.size() - 2];
-  return last["ending"] == name_of(Ending::stopped_early) && before["ending"] == last["ending"] && before["step"] == last["step"];
+  return last["ending"] == name_of(Ending::stopped_early) && before["ending"] == last["ending"] &&
+         before["step"] == last["step"];
 }
 
 }  // namespace refrain::study

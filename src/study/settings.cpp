@@ -33,7 +33,8 @@ Environment current_environment() {
   Environment environment;
   for (char** entry = environ; *entry; ++entry) {
     std::string const text = *entry;
-    if (auto const equals = text.find('='); equals != std::string::npos) environment[text.substr(0, equals)] = text.substr(equals + 1);
+    if (auto const equals = text.find('='); equals != std::string::npos)
+      environment[text.substr(0, equals)] = text.substr(equals + 1);
   }
   return environment;
 }
@@ -43,14 +44,15 @@ Settings read_settings(Environment const& environment) {
     char const *name, *meaning;
   };
   std::string missing, meanings;
-  for (auto const& [name, meaning] : std::array{Needed{"REFRAIN_MODEL", "the Hugging Face folder or checkpoint to start from"},
-                                                Needed{"REFRAIN_PAIRS", "the preference files"},
-                                                Needed{"REFRAIN_RUNS", "the folder for run folders"}}) {
+  for (auto const& [name, meaning] : std::array{
+           Needed{"REFRAIN_MODEL", "the Hugging Face folder or checkpoint to start from"},
+           Needed{"REFRAIN_PAIRS", "the preference files"}, Needed{"REFRAIN_RUNS", "the folder for run folders"}}) {
     if (!get(environment, name).empty()) continue;
     missing += (missing.empty() ? "" : ", ") + std::string(name);
     meanings += (meanings.empty() ? "" : ", ") + std::string(name) + "=" + meaning;
   }
-  if (!missing.empty()) throw UsageError("not set: " + missing, "export in env/site.sh or the submitting shell: " + meanings);
+  if (!missing.empty())
+    throw UsageError("not set: " + missing, "export in env/site.sh or the submitting shell: " + meanings);
 
   Settings settings;
   settings.model = std::filesystem::absolute(get(environment, "REFRAIN_MODEL"));
@@ -63,7 +65,8 @@ Settings read_settings(Environment const& environment) {
   if (auto const sweep = get(environment, "REFRAIN_SWEEP"); !sweep.empty()) settings.sweep = sweep;
   settings.disk_tb = get_number<double>(environment, "REFRAIN_DISK_TB", "12.5");
   if (!std::filesystem::is_directory(settings.model))
-    throw UsageError("REFRAIN_MODEL names no folder", "set it to a Hugging Face folder or a checkpoint", {.file = settings.model});
+    throw UsageError("REFRAIN_MODEL names no folder", "set it to a Hugging Face folder or a checkpoint",
+                     {.file = settings.model});
   return settings;
 }
 

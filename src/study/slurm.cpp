@@ -19,7 +19,8 @@ int to_int(std::string const& text, std::string const& name) {
   int value = 0;
   auto const [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (problem != std::errc{} || end != text.data() + text.size())
-    throw Error(name + " is '" + text + "', not a number", "run this inside a job that Slurm started, or unset SLURM_JOB_ID");
+    throw Error(name + " is '" + text + "', not a number",
+                "run this inside a job that Slurm started, or unset SLURM_JOB_ID");
   return value;
 }
 
@@ -41,7 +42,8 @@ std::vector<int> expand_counts(std::string const& text) {
     auto const end = std::min(text.find(',', begin), text.size());
     auto const part = text.substr(begin, end - begin);
     auto const times = part.find("(x");
-    int const repeat = times == std::string::npos ? 1 : to_int(part.substr(times + 2, part.size() - times - 3), "a count of Slurm");
+    int const repeat =
+        times == std::string::npos ? 1 : to_int(part.substr(times + 2, part.size() - times - 3), "a count of Slurm");
     counts.insert(counts.end(), std::max(repeat, 0), to_int(part.substr(0, times), "a count of Slurm"));
     begin = end + 1;
   }
@@ -71,17 +73,20 @@ std::optional<Allocation> read_allocation(Environment const& environment) {
 
 void check_allocation(Allocation const& allocation, int tensor_parallel, std::string const& script) {
   auto const [fewest, most] = std::minmax_element(allocation.tasks_per_node.begin(), allocation.tasks_per_node.end());
-  // A tensor-parallel group stays within a node where it can: groups a node if they fit, else one group over whole nodes.
+  // A tensor-parallel group stays within a node where it can: groups a node if they fit, else one group over whole
+  // nodes.
   int const per_node = *most >= tensor_parallel ? *most / tensor_parallel * tensor_parallel : tensor_parallel;
-  std::string const line = "sbatch" + (allocation.array_index ? " --array=" + std::to_string(*allocation.array_index) : std::string{}) +
-                           " --nodes=" + std::to_string(allocation.nodes) + " --ntasks-per-node=" + std::to_string(per_node);
+  std::string const line =
+      "sbatch" + (allocation.array_index ? " --array=" + std::to_string(*allocation.array_index) : std::string{}) +
+      " --nodes=" + std::to_string(allocation.nodes) + " --ntasks-per-node=" + std::to_string(per_node);
   if (*fewest != *most)
-    throw Error("job " + allocation.id() + " has " + std::to_string(*fewest) + " tasks on one node and " + std::to_string(*most) +
-                    " on another",
+    throw Error("job " + allocation.id() + " has " + std::to_string(*fewest) + " tasks on one node and " +
+                    std::to_string(*most) + " on another",
                 line + " " + script);
   if (allocation.tasks % tensor_parallel != 0)
-    throw Error("job " + allocation.id() + " has " + std::to_string(allocation.tasks) + " tasks, which do not divide into groups of " +
-                    std::to_string(tensor_parallel) + " (tensor parallel)",
+    throw Error("job " + allocation.id() + " has " + std::to_string(allocation.tasks) +
+                    " tasks, which do not divide into groups of " + std::to_string(tensor_parallel) +
+                    " (tensor parallel)",
                 line + " " + script);
   if (allocation.cpus_per_task < 1)
     throw Error("job " + allocation.id() + " has fewer CPUs than its " + std::to_string(*most) + " tasks on a node",
@@ -124,11 +129,15 @@ Words resubmission(Allocation const& allocation, JobRecord const& record, std::s
   copy("Account", "--account");
   copy("QOS", "--qos");
   copy("StdOut", "--output");
-  if (auto const gres = record.get("TresPerNode"); gres.size() > 5) line.push_back("--gres=" + gres.substr(5));  // "gres:" or "gres/"
+  if (auto const gres = record.get("TresPerNode"); gres.size() > 5)
+    line.push_back("--gres=" + gres.substr(5));  // "gres:" or "gres/"
   // Zero memory is what a job shows that asked for none, or for all of its nodes'.
-  if (auto const memory = record.get("MinMemoryNode"); !memory.empty() && memory != "0") line.push_back("--mem=" + memory);
-  if (auto const memory = record.get("MinMemoryCPU"); !memory.empty() && memory != "0") line.push_back("--mem-per-cpu=" + memory);
-  if (auto const cpus = record.get("CPUs/Task"); !cpus.empty() && cpus != "1") line.push_back("--cpus-per-task=" + cpus);
+  if (auto const memory = record.get("MinMemoryNode"); !memory.empty() && memory != "0")
+    line.push_back("--mem=" + memory);
+  if (auto const memory = record.get("MinMemoryCPU"); !memory.empty() && memory != "0")
+    line.push_back("--mem-per-cpu=" + memory);
+  if (auto const cpus = record.get("CPUs/Task"); !cpus.empty() && cpus != "1")
+    line.push_back("--cpus-per-task=" + cpus);
   if (record.get("OverSubscribe") == "NO") line.push_back("--exclusive");
   auto const command = record.get("Command");
   line.push_back(command.empty() ? script : command);
@@ -144,17 +153,21 @@ bool was_cancelled(JobRecord const& record) {
 
 std::string put_back(Allocation const& allocation, std::string const& script) {
   auto const record = ask_job(allocation);
-  if (was_cancelled(record)) return "job " + allocation.id() + " was cancelled and is not requeued; the same sbatch goes on from its checkpoint";
+  if (was_cancelled(record))
+    return "job " + allocation.id() + " was cancelled and is not requeued; the same sbatch goes on from its checkpoint";
   if (auto const state = record.get("JobState"); state == "PENDING" || state == "REQUEUED")
     return "Slurm has requeued job " + allocation.id() + " itself";
 
-  if (run_captured({"scontrol", "requeue", allocation.id()}, Stderr::capture).code == 0) return "requeued job " + allocation.id();
+  if (run_captured({"scontrol", "requeue", allocation.id()}, Stderr::capture).code == 0)
+    return "requeued job " + allocation.id();
   auto const line = resubmission(allocation, record, script);
   auto const submitted = run_captured(line, Stderr::capture, without_slurm_variables());
   if (submitted.code != 0)
-    throw Error("job " + allocation.id() + " could be neither requeued nor submitted again: " + submitted.text.substr(0, submitted.text.find('\n')),
+    throw Error("job " + allocation.id() + " could be neither requeued nor submitted again: " +
+                    submitted.text.substr(0, submitted.text.find('\n')),
                 join_words(line));
-  return "requeue is refused here; submitted again as job " + submitted.text.substr(0, submitted.text.find_first_of(";\n"));
+  return "requeue is refused here; submitted again as job " +
+         submitted.text.substr(0, submitted.text.find_first_of(";\n"));
 }
 
 }  // namespace refrain::study

@@ -18,7 +18,8 @@ namespace {
 void set_field(SweepMember& member, std::string const& key, Json const& value, fs::path const& path) {
   auto const positive = [&] {
     if (!value.is_number() || !(value.get<double>() > 0) || !std::isfinite(value.get<double>()))
-      throw Error(key + " is " + value.dump() + ", not a number above 0", "correct the table", {.file = path, .object = key});
+      throw Error(key + " is " + value.dump() + ", not a number above 0", "correct the table",
+                  {.file = path, .object = key});
     return value.get<double>();
   };
   if (key == "beta") {
@@ -27,7 +28,8 @@ void set_field(SweepMember& member, std::string const& key, Json const& value, f
     member.learning_rate = positive();
   } else if (key == "seed") {
     if (!value.is_number_unsigned())
-      throw Error("seed is " + value.dump() + ", not a whole number from 0", "correct the table", {.file = path, .object = key});
+      throw Error("seed is " + value.dump() + ", not a whole number from 0", "correct the table",
+                  {.file = path, .object = key});
     member.seed = value.get<int64_t>();
   } else {
     throw Error("'" + key + "' is nothing that a sweep varies",
@@ -87,18 +89,21 @@ std::vector<SweepMember> read_sweep(fs::path const& path) {
   } else {
     for (auto const& entry : table["members"]) {
       if (!entry.is_object())
-        throw Error("a member is " + entry.dump() + ", not an object", R"(write {"beta": 0.1, "learning_rate": 1e-6})", {.file = path});
+        throw Error("a member is " + entry.dump() + ", not an object", R"(write {"beta": 0.1, "learning_rate": 1e-6})",
+                    {.file = path});
       SweepMember member;
       for (auto const& [key, value] : entry.items()) set_field(member, key, value, path);
       members.push_back(member);
     }
   }
-  if (members.empty()) throw Error("the sweep has no members", "give it one at least", {.file = path, .object = "members"});
+  if (members.empty())
+    throw Error("the sweep has no members", "give it one at least", {.file = path, .object = "members"});
 
   std::set<std::string> seen;
   for (auto const& member : members)
     if (!seen.insert(member.folder()).second)
-      throw Error("two members of the sweep are " + member.folder() + " and would share a folder", "take one out", {.file = path});
+      throw Error("two members of the sweep are " + member.folder() + " and would share a folder", "take one out",
+                  {.file = path});
   return members;
 }
 
@@ -115,7 +120,8 @@ fs::path find_sweep(std::string const& name, fs::path const& folder) {
   std::string list;
   for (auto const& each : names) list += (list.empty() ? "" : ", ") + each;
   throw Error("there is no sweep '" + name + "'",
-              list.empty() ? "set REFRAIN_SWEEP to the path of a table" : "set REFRAIN_SWEEP to a path or one of: " + list,
+              list.empty() ? "set REFRAIN_SWEEP to the path of a table"
+                           : "set REFRAIN_SWEEP to a path or one of: " + list,
               {.file = folder});
 }
 

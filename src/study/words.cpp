@@ -18,14 +18,13 @@ std::string option_name(std::string const& word) {
 /// The options of a line, each with its values.
 std::vector<Words> group_options(Words const& words, std::string const& what) {
   std::vector<Words> groups;
-  for (auto const& word : words) {
+  for (auto const& word : words)
     if (!option_name(word).empty())
       groups.push_back({word});
     else if (groups.empty())
       throw Error("'" + word + "' in " + what + " is no option", "begin with --name; quote values that hold spaces");
     else
       groups.back().push_back(word);
-  }
   return groups;
 }
 
@@ -60,7 +59,8 @@ Words split_words(std::string_view text, std::string const& what) {
       in_word = true;
     }
   }
-  if (quote) throw Error(what + " has a " + quote + " that is not closed", std::string("close it, or write \\") + quote);
+  if (quote)
+    throw Error(what + " has a " + quote + " that is not closed", std::string("close it, or write \\") + quote);
   if (in_word) words.push_back(std::move(word));
   return words;
 }
@@ -88,13 +88,12 @@ Words split_paths(std::string const& text, std::string const& what) {
   Words paths;
   for (auto const& word : split_words(text, what)) {
     glob_t found{};
-    if (std::filesystem::exists(word)) {
+    if (std::filesystem::exists(word))
       paths.push_back(word);
-    } else if (glob(word.c_str(), 0, nullptr, &found) == 0) {
+    else if (glob(word.c_str(), 0, nullptr, &found) == 0)
       paths.insert(paths.end(), found.gl_pathv, found.gl_pathv + found.gl_pathc);
-    } else {
+    else
       throw Error(what + " names a file that does not exist", "quote paths that hold spaces", {.file = word});
-    }
     globfree(&found);
   }
   return paths;
@@ -109,7 +108,8 @@ Words merge_options(Words const& options, Words const& extra, Words const& reser
                   "take it out; beta, learning rate and seed come from the sweep (REFRAIN_SWEEP)");
   Words merged;
   for (auto const& group : group_options(options, "the configuration")) {
-    bool const replaced = std::any_of(added.begin(), added.end(), [&](Words const& other) { return names(other) == names(group); });
+    bool const replaced =
+        std::any_of(added.begin(), added.end(), [&](Words const& other) { return names(other) == names(group); });
     if (!replaced) merged.insert(merged.end(), group.begin(), group.end());
   }
   for (auto const& group : added) merged.insert(merged.end(), group.begin(), group.end());

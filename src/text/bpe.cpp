@@ -8,9 +8,9 @@ namespace refrain::text {
 namespace {
 
 constexpr uint64_t kNoPair = UINT64_MAX;
-constexpr std::size_t kShort = 48;           // symbols up to which a scan for the best pair beats a heap
-constexpr std::size_t kCachedBytes = 256;    // longer words are not remembered
-constexpr std::size_t kCacheWords = 1 << 15; // with ids and keys about 3 MiB a thread
+constexpr std::size_t kShort = 48;            // symbols up to which a scan for the best pair beats a heap
+constexpr std::size_t kCachedBytes = 256;     // longer words are not remembered
+constexpr std::size_t kCacheWords = 1 << 15;  // with ids and keys about 3 MiB a thread
 
 uint64_t pair_key(int32_t left, int32_t right) noexcept {
   return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
@@ -82,8 +82,10 @@ void Bpe::encode_word(std::string_view word, Workspace& workspace, std::vector<i
     ids.push_back(*whole);
   } else {
     start_symbols(word, ids);
-    if (ids.size() <= kShort) merge_short(ids, workspace);
-    else merge_long(ids, workspace);
+    if (ids.size() <= kShort)
+      merge_short(ids, workspace);
+    else
+      merge_long(ids, workspace);
   }
   if (cached) {
     workspace.shrink();

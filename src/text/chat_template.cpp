@@ -81,10 +81,10 @@ struct ChatTemplate::State {
 
 ChatTemplate::State ChatTemplate::State::read(fs::path const& path) {
   Json const json = read_json(path);
-  require_known_keys(json,
-                     {"name", "about", "begin", "system", "turns", "refused_roles", "alternate", "generation_prompt",
-                      "stands_for"},
-                     "template", path);
+  require_known_keys(
+      json,
+      {"name", "about", "begin", "system", "turns", "refused_roles", "alternate", "generation_prompt", "stands_for"},
+      "template", path);
   State state;
   state.path = path;
   state.name = json_get<std::string>(json, "name", path);
@@ -104,7 +104,8 @@ ChatTemplate::State ChatTemplate::State::read(fs::path const& path) {
     require_known_keys(system, {"place", "prefix", "suffix", "strip", "default"}, "system", path);
     SystemForm form{read_form(system, path), SystemPlace::turn, std::nullopt};
     auto const place = json_get<std::string>(system, "place", path);
-    if (place == "first_turn") form.place = SystemPlace::first_turn;
+    if (place == "first_turn")
+      form.place = SystemPlace::first_turn;
     else if (place != "turn")
       throw Error("'place' is '" + place + "', should be turn or first_turn", "correct the file",
                   {.file = path, .object = "system"});

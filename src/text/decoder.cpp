@@ -40,8 +40,10 @@ void decode_byte_fallback(Tokens& tokens) {
   std::string run;
   auto const flush = [&] {
     if (run.empty()) return;
-    if (find_invalid_utf8(run) == std::string::npos) out.push_back(run);
-    else out.insert(out.end(), run.size(), "\xEF\xBF\xBD");
+    if (find_invalid_utf8(run) == std::string::npos)
+      out.push_back(run);
+    else
+      out.insert(out.end(), run.size(), "\xEF\xBF\xBD");
     run.clear();
   };
   for (std::string& token : tokens) {

@@ -17,14 +17,22 @@ public:
   std::string run() {
     while (at_ < pattern_.size()) {
       char const c = pattern_[at_];
-      if (c == '\\') escape();
-      else if (c == '[') in_class_ ? refuse("a class within a class") : open_class();
-      else if (c == ']' && in_class_) in_class_ = false, take(1);
-      else if (in_class_) c == '&' && rest().starts_with("&&") ? refuse("&&") : take(1);
-      else if (c == '(') open_group();
-      else if (c == '{') repeat();
-      else if (c == '^' || c == '$') refuse(std::string(1, c));
-      else take(1);
+      if (c == '\\')
+        escape();
+      else if (c == '[')
+        in_class_ ? refuse("a class within a class") : open_class();
+      else if (c == ']' && in_class_)
+        in_class_ = false, take(1);
+      else if (in_class_)
+        c == '&' && rest().starts_with("&&") ? refuse("&&") : take(1);
+      else if (c == '(')
+        open_group();
+      else if (c == '{')
+        repeat();
+      else if (c == '^' || c == '$')
+        refuse(std::string(1, c));
+      else
+        take(1);
     }
     return std::move(out_);
   }
@@ -68,8 +76,10 @@ private:
     char const c = rest()[1];
     if (c == 's' || c == 'S') {
       if (in_class_ && c == 'S') refuse("\\S within a class");
-      if (in_class_) out_ += kSpaces;
-      else out_.append(c == 's' ? "[" : "[^").append(kSpaces).append("]");
+      if (in_class_)
+        out_ += kSpaces;
+      else
+        out_.append(c == 's' ? "[" : "[^").append(kSpaces).append("]");
       at_ += 2;
     } else if (c == 'p' || c == 'P') {
       std::size_t const close = rest().find('}');

@@ -41,11 +41,15 @@ void PreTokenizer::add(Json const& value, std::filesystem::path const& path) {
 void PreTokenizer::add_split(Json const& value, std::filesystem::path const& path) {
   Split split{std::nullopt, "", Behavior::isolated, json_get_or<bool>(value, "invert", false, path)};
   auto const behavior = json_get<std::string>(value, "behavior", path);
-  if (behavior == "Removed") split.behavior = Behavior::removed;
-  else if (behavior != "Isolated") refuse_component(path, "pre_tokenizer Split with behavior", behavior);
+  if (behavior == "Removed")
+    split.behavior = Behavior::removed;
+  else if (behavior != "Isolated")
+    refuse_component(path, "pre_tokenizer Split with behavior", behavior);
   auto const pattern = json_get<Json>(value, "pattern", path);
-  if (pattern.contains("Regex")) split.regex.emplace(json_get<std::string>(pattern, "Regex", path), path);
-  else split.literal = json_get<std::string>(pattern, "String", path);
+  if (pattern.contains("Regex"))
+    split.regex.emplace(json_get<std::string>(pattern, "Regex", path), path);
+  else
+    split.literal = json_get<std::string>(pattern, "String", path);
   if (!split.regex && split.literal.empty()) refuse_component(path, "pre_tokenizer Split", "with an empty pattern");
   steps_.emplace_back(std::in_place_type<Split>, std::move(split));
 }
@@ -55,9 +59,12 @@ void PreTokenizer::add_metaspace(Json const& value, std::filesystem::path const&
                       json_get_or<bool>(value, "split", true, path)};
   bool const prefix_space = json_get_or<bool>(value, "add_prefix_space", true, path);  // the older always and never
   auto const scheme = json_get_or<std::string>(value, "prepend_scheme", prefix_space ? "always" : "never", path);
-  if (scheme == "first") metaspace.prepend = PrependScheme::first;
-  else if (scheme == "never") metaspace.prepend = PrependScheme::never;
-  else if (scheme != "always") refuse_component(path, "pre_tokenizer Metaspace with prepend_scheme", scheme);
+  if (scheme == "first")
+    metaspace.prepend = PrependScheme::first;
+  else if (scheme == "never")
+    metaspace.prepend = PrependScheme::never;
+  else if (scheme != "always")
+    refuse_component(path, "pre_tokenizer Metaspace with prepend_scheme", scheme);
   steps_.emplace_back(std::in_place_type<Metaspace>, std::move(metaspace));
 }
 

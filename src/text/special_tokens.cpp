@@ -33,8 +33,10 @@ AddedToken special_token(Json const& value, std::string const& key, fs::path con
   AddedToken token;
   token.normalized = false;
   token.special = true;
-  if (value.is_string()) token.content = value.get<std::string>();
-  else if (value.is_object()) token = AddedToken::from_json(value, path);
+  if (value.is_string())
+    token.content = value.get<std::string>();
+  else if (value.is_object())
+    token = AddedToken::from_json(value, path);
   else if (!value.is_null())
     throw Error("'" + key + "' is neither a string nor an object", "correct the file", {.file = path, .object = key});
   return token;

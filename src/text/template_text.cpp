@@ -19,8 +19,10 @@ std::string canonical_tag(std::string_view inside) {
     if (quote) {
       if (c == '\\' && i + 1 < inside.size()) {
         char const escaped = inside[++i];
-        if (escaped == 'n') out += '\n';
-        else out.append(1, c).append(1, escaped);
+        if (escaped == 'n')
+          out += '\n';
+        else
+          out.append(1, c).append(1, escaped);
         continue;
       }
       if (c == quote) quote = 0;
@@ -54,10 +56,14 @@ std::size_t tag_end(std::string_view text, std::size_t open, std::string_view cl
   for (std::size_t i = open + 2; i < text.size(); ++i) {
     char const c = text[i];
     if (comment && !text.substr(i).starts_with(close)) continue;
-    if (quote && c == '\\') ++i;
-    else if (quote) quote = c == quote ? 0 : quote;
-    else if (c == '\'' || c == '"') quote = c;
-    else if (text.substr(i).starts_with(close)) return i + close.size();
+    if (quote && c == '\\')
+      ++i;
+    else if (quote)
+      quote = c == quote ? 0 : quote;
+    else if (c == '\'' || c == '"')
+      quote = c;
+    else if (text.substr(i).starts_with(close))
+      return i + close.size();
   }
   return text.size();
 }

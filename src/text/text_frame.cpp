@@ -24,15 +24,14 @@ void apply_template(Json const& processor, TextFrame& frame) {
 
 void apply(Json const& processor, TextFrame& frame) {
   auto const type = processor.at("type").get<std::string>();
-  if (type == "Sequence") {
+  if (type == "Sequence")
     for (Json const& inner : processor.at("processors")) apply(inner, frame);
-  } else if (type == "TemplateProcessing") {
+  else if (type == "TemplateProcessing")
     apply_template(processor, frame);
-  } else if (type == "BertProcessing" || type == "RobertaProcessing") {
+  else if (type == "BertProcessing" || type == "RobertaProcessing")
     wrap(frame, {processor.at("cls").at(1).get<int32_t>()}, {processor.at("sep").at(1).get<int32_t>()});
-  } else if (type != "ByteLevel") {  // which only trims offsets
+  else if (type != "ByteLevel")  // which only trims offsets
     frame.unknown = type;
-  }
 }
 
 }  // namespace

@@ -155,15 +155,20 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text) const {
   auto const encode_normalized = [&](std::string_view normalized, bool at_start) {
     if (state.in_normalized.empty()) return encode_text(normalized, at_start);
     state.in_normalized.cut(normalized, [&](TokenFinder::Piece piece) {
-      if (piece.id >= 0) ids.push_back(piece.id);
-      else encode_text(piece.text, at_start && piece.text.data() == normalized.data());
+      if (piece.id >= 0)
+        ids.push_back(piece.id);
+      else
+        encode_text(piece.text, at_start && piece.text.data() == normalized.data());
     });
   };
   state.in_text.cut(text, [&](TokenFinder::Piece piece) {
     bool const at_start = piece.text.data() == text.data();
-    if (piece.id >= 0) ids.push_back(piece.id);
-    else if (state.normalizer.empty()) encode_normalized(piece.text, at_start);
-    else encode_normalized(state.normalizer.apply(piece.text), at_start);
+    if (piece.id >= 0)
+      ids.push_back(piece.id);
+    else if (state.normalizer.empty())
+      encode_normalized(piece.text, at_start);
+    else
+      encode_normalized(state.normalizer.apply(piece.text), at_start);
   });
   state.workspaces.give_back(std::move(workspace));
   return ids;

@@ -38,7 +38,9 @@ void apply_tokenizer_class(TokenizerFile& file, fs::path const& folder) {
   file.rest["normalizer"] = nullptr;
   file.rest["pre_tokenizer"] = {{"type", "Metaspace"},
                                 {"replacement", mark},
-                                {"prepend_scheme", !prefix_space ? "never" : legacy ? "always" : "first"},
+                                {"prepend_scheme", !prefix_space ? "never"
+                                                   : legacy      ? "always"
+                                                                 : "first"},
                                 {"split", false}};
   Json decoders = Json::array({{{"type", "Replace"}, {"pattern", {{"String", mark}}}, {"content", " "}},
                                {{"type", "ByteFallback"}},

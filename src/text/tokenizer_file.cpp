@@ -50,8 +50,10 @@ public:
     return true;
   }
   bool end_object() override {
-    if (mode_ == Mode::vocab) mode_ = Mode::tree;
-    else close();
+    if (mode_ == Mode::vocab)
+      mode_ = Mode::tree;
+    else
+      close();
     return true;
   }
   bool start_array(std::size_t) override {

@@ -21,7 +21,8 @@ Unit first_unit(std::string_view bytes) noexcept {
   if (lead < 0x80) return {1, true};
   std::size_t length = 0;
   unsigned char low = 0x80, high = 0xBF;  // of the second byte: narrower where overlong forms or surrogates would begin
-  if (lead >= 0xC2 && lead <= 0xDF) length = 2;
+  if (lead >= 0xC2 && lead <= 0xDF)
+    length = 2;
   else if (lead >= 0xE0 && lead <= 0xEF) {
     length = 3;
     if (lead == 0xE0) low = 0xA0;
@@ -85,7 +86,8 @@ std::size_t previous_code_point(std::string_view text, std::size_t end) noexcept
 }
 
 void append_utf8(std::string& out, char32_t c) {
-  if (c < 0x80) out += static_cast<char>(c);
+  if (c < 0x80)
+    out += static_cast<char>(c);
   else if (c < 0x800) {
     out += static_cast<char>(0xC0 | c >> 6);
     out += static_cast<char>(0x80 | (c & 63));
@@ -133,8 +135,10 @@ std::string to_valid_utf8(std::string_view bytes) {
   out.reserve(bytes.size());
   while (!bytes.empty()) {
     Unit const unit = first_unit(bytes);
-    if (unit.valid) out.append(bytes.substr(0, unit.length));
-    else out += "\xEF\xBF\xBD";
+    if (unit.valid)
+      out.append(bytes.substr(0, unit.length));
+    else
+      out += "\xEF\xBF\xBD";
     bytes.remove_prefix(unit.length);
   }
   return out;

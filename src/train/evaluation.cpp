@@ -57,8 +57,10 @@ Json evaluation_record(Evaluation const& evaluation, int64_t step, Options const
 std::string language_table(Json const& before, Json const& after) {
   bool const ranked = after.at("all").contains("accuracy");
   std::vector<std::vector<std::string>> rows;
-  if (ranked) rows.push_back({"language", "pairs", "accuracy", "margin", "log p accuracy before", "after", "loss"});
-  else rows.push_back({"language", "pairs", "loss before", "after"});
+  if (ranked)
+    rows.push_back({"language", "pairs", "accuracy", "margin", "log p accuracy before", "after", "loss"});
+  else
+    rows.push_back({"language", "pairs", "loss before", "after"});
   auto const number = [](Json const& row, char const* key) {
     return row.contains(key) ? formatted("%.3f", row.at(key).get<double>()) : std::string("-");
   };
@@ -67,7 +69,8 @@ std::string language_table(Json const& before, Json const& after) {
     if (ranked)
       rows.push_back({name, pairs, number(is, "accuracy"), number(is, "margin"), number(was, "logp_accuracy"),
                       number(is, "logp_accuracy"), number(is, "loss")});
-    else rows.push_back({name, pairs, number(was, "loss"), number(is, "loss")});
+    else
+      rows.push_back({name, pairs, number(was, "loss"), number(is, "loss")});
   };
   for (auto const& [language, row] : after.at("languages").items())
     add(language.empty() ? "-" : language, before.is_null() ? Json() : before.at("languages").at(language), row);

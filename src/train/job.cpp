@@ -200,11 +200,10 @@ Exit Run::train() {
   watchdog_->progress("loading the model");
   if (!trainer_->prepare_reference(reference_key(identity_), load_initial)) return Exit::stopped_early;
   TrainingState state;
-  if (from) {
+  if (from)
     comm::agree(world_, [&] { state = load_state(*from, *optimizer_, identity_); });
-  } else if (!initial_loaded) {
+  else if (!initial_loaded)
     load_initial();
-  }
   record_start(state.step);
   return trainer_->run(state);
 }

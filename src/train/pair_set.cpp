@@ -17,9 +17,9 @@ PairSet PairSet::load(std::filesystem::path const& path, int64_t vocab_size) {
   auto const [low, high] = std::minmax_element(set.pairs.tokens.begin(), set.pairs.tokens.end());
   if (low != set.pairs.tokens.end() && (*low < 0 || *high >= vocab_size)) {
     int64_t const wrong = *low < 0 ? *low : *high;
-    throw Error(
-        "token " + std::to_string(wrong) + " is not among the " + std::to_string(vocab_size) + " tokens of the model",
-        "shard the pairs with this model's tokenizer", {.file = path, .object = "/tokens"});
+    throw Error("token " + std::to_string(wrong) + " is not among the " + std::to_string(vocab_size) +
+                    " tokens of the model",
+                "shard the pairs with this model's tokenizer", {.file = path, .object = "/tokens"});
   }
   set.lengths = lengths_of(set.pairs);
   auto const size = static_cast<std::size_t>(set.pairs.size());

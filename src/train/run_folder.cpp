@@ -39,11 +39,10 @@ void RunFolder::record_start(Json const& identity, Json const& options, Json con
   fs::path const file = path_ / "run.json";
   Json const start{{"time", utc_now()}, {"first_step", first_step}, {"options", options}, {"provenance", provenance}};
   Json run;
-  if (fs::exists(file)) {
+  if (fs::exists(file))
     run = checkpoint::read_sealed_json(file);
-  } else {
+  else
     run = Json{{"identity", identity}, {"options", options}, {"provenance", provenance}, {"starts", Json::array()}};
-  }
   run["starts"].push_back(start);
   checkpoint::write_sealed_json(file, run);
 }
@@ -105,8 +104,10 @@ std::string describe_difference(Json const& before, Json const& now) {
     text += (text.empty() ? "" : ", ") + key + " " + old_value.dump() + " -> " + new_value.dump();
   };
   for (auto const& [key, value] : now.items())
-    if (!before.contains(key)) add(key, nullptr, value);
-    else if (before.at(key) != value) add(key, before.at(key), value);
+    if (!before.contains(key))
+      add(key, nullptr, value);
+    else if (before.at(key) != value)
+      add(key, before.at(key), value);
   for (auto const& [key, value] : before.items())
     if (!now.contains(key)) add(key, value, nullptr);
   return text;

@@ -260,9 +260,9 @@ void Trainer::finish() {
     folder.require_lock();
     folder.write_metrics_columns(parts_.checkpoints.provenance);
   });
-  save_final(
-      folders.final_folder(), parts_.optimizer, parts_.checkpoints, parts_.final_dtype,
-      options.verify_writes == checkpoint::VerifyWrites::off ? checkpoint::ReadBack::no : checkpoint::ReadBack::yes);
+  save_final(folders.final_folder(), parts_.optimizer, parts_.checkpoints, parts_.final_dtype,
+             options.verify_writes == checkpoint::VerifyWrites::off ? checkpoint::ReadBack::no
+                                                                    : checkpoint::ReadBack::yes);
   on_rank_0([&](RunFolder& folder) {
     folders.committed_final();
     folder.write_status("finished", progressed());

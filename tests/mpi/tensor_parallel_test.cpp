@@ -21,14 +21,14 @@ checkpoint::ModelConfig config_for_four() {
 
 // This rank's part of a whole tensor, at the values that are not padding.
 at::Tensor part_of(at::Tensor whole, checkpoint::Slice const& slice) {
-  for (std::size_t axis = 0; axis < slice.start.size(); ++axis) {
+  for (std::size_t axis = 0; axis < slice.start.size(); ++axis)
     whole = whole.narrow(static_cast<int64_t>(axis), slice.start[axis], slice.count[axis]);
-  }
   return whole;
 }
 
-at::Tensor without_padding(at::Tensor const& local, ParamSpec const& spec) { return local.narrow(0, 0,
-    spec.global.count[0]); }
+at::Tensor without_padding(at::Tensor const& local, ParamSpec const& spec) {
+  return local.narrow(0, 0, spec.global.count[0]);
+}
 
 struct Parallel {
   comm::ParallelLayout layout;
@@ -66,8 +66,8 @@ HeadOut forward_backward(ParameterStore& store, PackedBatch const& batch) {
 }
 
 at::Tensor gradient_of(ParameterStore const& store, ParamSpec const& spec) {
-  return without_padding(store.flat_grads(spec.info.unit).narrow(0, spec.offset,
-      spec.local_count()).view(spec.local_shape), spec);
+  return without_padding(
+      store.flat_grads(spec.info.unit).narrow(0, spec.offset, spec.local_count()).view(spec.local_shape), spec);
 }
 
 void compare_gradients(ParameterStore const& parts, ParameterStore const& whole) {
@@ -75,9 +75,8 @@ void compare_gradients(ParameterStore const& parts, ParameterStore const& whole)
     ParamSpec const& spec = parts.specs()[id];
     at::Tensor const expected = gradient_of(whole, whole.specs()[id]), found = gradient_of(parts, spec);
     INFO(spec.info.name);
-    if (found.numel() > 0) {
+    if (found.numel() > 0)
       CHECK(((found - part_of(expected, spec.global)).abs().max() / expected.abs().max()).item<double>() < 1e-5);
-    }
   }
 }
 
@@ -128,9 +127,7 @@ TEST_CASE("data ranks add up their micro-batches") {
     for (int rank = 0; rank < world.size(); ++rank) {
       PackedBatch const batch = packed({5 + rank, 11 - micro_batch}, config.vocab_size);
       forward_backward(whole.store, batch);
-      if (rank == world.rank()) {
-        forward_backward(parts.store, batch);
-      }
+      if (rank == world.rank()) forward_backward(parts.store, batch);
     }
   }
   compare_gradients(parts.store, whole.store);

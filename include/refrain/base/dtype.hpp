@@ -12,12 +12,12 @@ namespace refrain {
 enum class DType { bf16, fp16, fp32, fp64, int32, int64, int8, uint8 };
 
 std::size_t size_of(DType dtype) noexcept;
-std::string to_string(DType dtype);                 ///< "bf16"
-DType dtype_from_string(std::string const& name);   ///< @throws Error for a name that is none
+std::string to_string(DType dtype);                ///< "bf16"
+DType dtype_from_string(std::string const& name);  ///< @throws Error for a name that is none
 
 using Shape = std::vector<int64_t>;
 int64_t element_count(Shape const& shape) noexcept;
-std::string to_string(Shape const& shape);          ///< "[4096, 128]"
+std::string to_string(Shape const& shape);  ///< "[4096, 128]"
 
 /// Rounds to nearest even, as PyTorch does; NaN stays NaN.
 uint16_t bf16_from_float(float value) noexcept;

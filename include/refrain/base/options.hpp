@@ -126,10 +126,10 @@ private:
                           std::function<void(std::string const&)> assign, std::function<std::string()> value);
   Option& push(std::string name, std::string help, std::string meta);
   bool applies(int command) const { return command < 0 || command == chosen_; }
-  Option const* find(std::string const& name) const;     ///< of the chosen command if it has it, else of another
-  std::vector<std::string> names() const;                ///< of the chosen command's options
-  std::vector<Option const*> listed() const;             ///< the chosen command's options, group by group
-  std::string invocation() const;                        ///< "refrain-convert import"
+  Option const* find(std::string const& name) const;  ///< of the chosen command if it has it, else of another
+  std::vector<std::string> names() const;             ///< of the chosen command's options
+  std::vector<Option const*> listed() const;          ///< the chosen command's options, group by group
+  std::string invocation() const;                     ///< "refrain-convert import"
   std::string usage_line() const;
   static std::string help_text(Option const& option);
   void print_help(std::ostream& out) const;

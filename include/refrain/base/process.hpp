@@ -13,7 +13,7 @@ struct ProcessId {
   std::string host;     ///< for people
   std::string machine;  ///< boot id and PID namespace
   int64_t pid = 0;
-  int64_t start = 0;    ///< clock ticks after boot
+  int64_t start = 0;  ///< clock ticks after boot
 
   static ProcessId myself();
   static ProcessId from_json(Json const& json);  ///< @throws Json::exception

@@ -27,9 +27,10 @@ void for_each_piece(Shape const& count, Shape const& grain, std::size_t element_
 /// The box that `elements` consecutive elements from `first` on are, where they are one (as pieces of for_each_piece).
 Slice consecutive_box(Shape const& shape, int64_t first, int64_t elements);
 
-/// Copies `what` (in the tensor's coordinates, inside both boxes) from the row-major bytes of one box to those of another.
-void copy_box(std::span<std::byte const> from, Slice const& from_box, std::span<std::byte> to, Slice const& to_box, Slice const& what,
-              std::size_t element_size);
+/// Copies `what` (in the tensor's coordinates, inside both boxes) from the row-major bytes of one box to those of
+/// another.
+void copy_box(std::span<std::byte const> from, Slice const& from_box, std::span<std::byte> to, Slice const& to_box,
+              Slice const& what, std::size_t element_size);
 
 /// Pieces that are read and written at once.
 constexpr int64_t piece_bytes = int64_t{16} << 20;

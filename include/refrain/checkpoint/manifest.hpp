@@ -16,7 +16,7 @@ struct StoredSlice {
   std::string file;     ///< "weights-00001-of-00002.h5"
   std::string dataset;  ///< its HDF5 path in that file
   Slice slice;
-  std::string xxh3;     ///< of its values, row-major, as stored
+  std::string xxh3;  ///< of its values, row-major, as stored
 };
 
 /// One object of a checkpoint ("/weights/NAME", "/optimizer/exp_avg/NAME") and where its parts are.
@@ -49,6 +49,7 @@ struct Manifest {
 };
 
 /// @throws Error naming the object unless `slices` cover `shape` exactly once
-void check_cover(std::string const& object, Shape const& shape, std::vector<Slice> const& slices, std::filesystem::path const& path);
+void check_cover(std::string const& object, Shape const& shape, std::vector<Slice> const& slices,
+                 std::filesystem::path const& path);
 
 }  // namespace refrain::checkpoint

@@ -14,13 +14,14 @@ namespace refrain::checkpoint {
 struct RopeScaling {
   enum class Type { none, linear, llama3 } type = Type::none;
   double factor = 1;
-  double low_freq_factor = 1, high_freq_factor = 4;            ///< llama3
-  int64_t original_max_position_embeddings = 8192;             ///< llama3
+  double low_freq_factor = 1, high_freq_factor = 4;  ///< llama3
+  int64_t original_max_position_embeddings = 8192;   ///< llama3
 };
 
 /// A Llama model's config.json. Keys that would change the result and are not supported are refused, never ignored.
 struct ModelConfig {
-  int64_t vocab_size, hidden_size, intermediate_size, num_hidden_layers, num_attention_heads, num_key_value_heads, head_dim;
+  int64_t vocab_size, hidden_size, intermediate_size, num_hidden_layers, num_attention_heads, num_key_value_heads,
+      head_dim;
   int64_t max_position_embeddings;
   double rms_norm_eps, rope_theta, initializer_range;
   RopeScaling rope_scaling;

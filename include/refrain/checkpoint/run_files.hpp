@@ -9,8 +9,8 @@
 
 namespace refrain::checkpoint {
 
-/// A JSON file that carries the SHA-256 of its own bytes: its last key, `sha256`, is taken over all bytes before that key.
-/// run.json, status.json, eval.json and manifest.json are such files.
+/// A JSON file that carries the SHA-256 of its own bytes: its last key, `sha256`, is taken over all bytes before that
+/// key. run.json, status.json, eval.json and manifest.json are such files.
 ///
 /// Indented by 2, written atomically. @pre `value` is an object without a key `sha256`
 void write_sealed_json(std::filesystem::path const& path, Json value);
@@ -19,8 +19,8 @@ std::string sealed_json(Json value);
 /// Without the key `sha256`. @throws Error naming the file if the bytes do not match it
 Json read_sealed_json(std::filesystem::path const& path);
 
-/// metrics.jsonl: lines of JSON, appended. It carries no digest itself; the length and the XXH3-128 of its bytes so far stand
-/// in status.json under `metrics`, so that a flip or a cut is found there:
+/// metrics.jsonl: lines of JSON, appended. It carries no digest itself; the length and the XXH3-128 of its bytes so far
+/// stand in status.json under `metrics`, so that a flip or a cut is found there:
 ///
 ///     auto lines = LineLog(run_dir / "metrics.jsonl", keep);   // reads; changes nothing
 ///     status["metrics"] = lines.position();                    // first: what stays
@@ -35,7 +35,8 @@ public:
 
   /// Cuts the file to the kept lines and syncs it. @throws Error
   void cut();
-  /// Appends `row` and a newline. @pre `cut` was called. @throws Error, also for a full disk; the line is then gone again
+  /// Appends `row` and a newline. @pre `cut` was called. @throws Error, also for a full disk; the line is then gone
+  /// again
   void append(Json const& row);
   /// fsync; before a checkpoint.
   void sync() const;

@@ -6,9 +6,9 @@
 
 namespace refrain::checkpoint {
 
-/// Names of the files of a model's folder that are not weights: config.json, generation_config.json, tokenizer files, chat
-/// template, licence and so on, sorted. Weights in any format, their indexes, manifest.json, hidden files and folders are left
-/// out. @throws Error for one above 256 MiB, which is no small file
+/// Names of the files of a model's folder that are not weights: config.json, generation_config.json, tokenizer files,
+/// chat template, licence and so on, sorted. Weights in any format, their indexes, manifest.json, hidden files and
+/// folders are left out. @throws Error for one above 256 MiB, which is no small file
 std::vector<std::string> small_file_names(std::filesystem::path const& folder);
 
 /// "a/b/" is "a/b".

@@ -7,8 +7,8 @@
 
 namespace refrain::checkpoint {
 
-/// The resumable checkpoints of a run: RUN_DIR/checkpoints/step-00000123, `latest`, and RUN_DIR/final. Only one rank changes
-/// them (@pre rank 0, between two barriers); all may ask.
+/// The resumable checkpoints of a run: RUN_DIR/checkpoints/step-00000123, `latest`, and RUN_DIR/final. Only one rank
+/// changes them (@pre rank 0, between two barriers); all may ask.
 class StepFolders {
 public:
   explicit StepFolders(std::filesystem::path run_dir);
@@ -17,8 +17,8 @@ public:
   std::filesystem::path final_folder() const;
   /// Finished steps, ascending.
   std::vector<int64_t> steps() const;
-  /// The newest step whose manifest, files and small files' digests are sound; folders that are not are passed over with a
-  /// warning. (Digests of tensors are checked when they are read.)
+  /// The newest step whose manifest, files and small files' digests are sound; folders that are not are passed over
+  /// with a warning. (Digests of tensors are checked when they are read.)
   std::optional<int64_t> newest_sound() const;
   /// Whether final/ is a sound checkpoint.
   bool finished() const;
@@ -27,9 +27,11 @@ public:
   void prepare() const;
   /// Removes step folders after `step`: a run that resumes from an older one writes them again.
   void remove_after(int64_t step) const;
-  /// After step N was written: `latest` points to it, then older folders go, `keep` stay; the newest sound one never goes.
+  /// After step N was written: `latest` points to it, then older folders go, `keep` stay; the newest sound one never
+  /// goes.
   void committed(int64_t step, int keep) const;
-  /// After final/ was written: if all its digests match, `latest` points to ../final and the step folders go. @throws Error
+  /// After final/ was written: if all its digests match, `latest` points to ../final and the step folders go. @throws
+  /// Error
   void committed_final() const;
 
 private:

@@ -10,8 +10,8 @@
 
 namespace refrain::checkpoint {
 
-/// One rank's slice to be written: `object` is "/weights/NAME" or "/optimizer/master/NAME", .... Its bytes are asked for
-/// piece by piece, in order, when their turn comes, so that a rank need not hold them all: `fill` gives the slice's
+/// One rank's slice to be written: `object` is "/weights/NAME" or "/optimizer/master/NAME", .... Its bytes are asked
+/// for piece by piece, in order, when their turn comes, so that a rank need not hold them all: `fill` gives the slice's
 /// row-major bytes from `first_byte` on (at most 16 MiB at once).
 struct SliceToWrite {
   std::string object;
@@ -43,10 +43,10 @@ enum class VerifyWrites { first, all, off };
 /// Whether a finished checkpoint is read back from disk (its page cache dropped) before it gets its name.
 enum class ReadBack { no, yes };
 
-/// Writes a checkpoint folder by all ranks together, each its own files (weights-00001-of-00002.h5 is rank 0's), as DESIGN 1
-/// says: into `folder`.tmp, digests from memory, fsync, read back if asked, manifest last, rename, fsync of the parent. The
-/// slices of all ranks must cover every tensor exactly once. NaN and Inf are refused, naming the tensor. Free space is asked
-/// for first. Nothing is left under `folder` or `folder`.tmp if any rank fails.
+/// Writes a checkpoint folder by all ranks together, each its own files (weights-00001-of-00002.h5 is rank 0's), as
+/// DESIGN 1 says: into `folder`.tmp, digests from memory, fsync, read back if asked, manifest last, rename, fsync of
+/// the parent. The slices of all ranks must cover every tensor exactly once. NaN and Inf are refused, naming the
+/// tensor. Free space is asked for first. Nothing is left under `folder` or `folder`.tmp if any rank fails.
 /// @collective over `world`. @throws the same Error on every rank
 void write_checkpoint(comm::Communicator const& world, std::filesystem::path const& folder,
                       std::vector<SliceToWrite> const& mine, CheckpointMeta const& meta, ReadBack read_back);

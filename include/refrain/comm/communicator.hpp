@@ -29,16 +29,16 @@ public:
   int size() const noexcept;
   MPI_Comm native() const noexcept;
 
-  void barrier() const;                                                             ///< @collective
-  void broadcast(std::span<std::byte> bytes, int root) const;                       ///< @collective
-  std::string broadcast(std::string const& text, int root) const;                   ///< @collective
+  void barrier() const;                                                      ///< @collective
+  void broadcast(std::span<std::byte> bytes, int root) const;                ///< @collective
+  std::string broadcast(std::string const& text, int root) const;            ///< @collective
   std::vector<std::string> gather(std::string const& text, int root) const;  ///< empty on other ranks. @collective
-  std::vector<std::string> all_gather(std::string const& text) const;               ///< @collective
-  int64_t sum(int64_t value) const;                                                 ///< @collective
-  int64_t max(int64_t value) const;                                                 ///< @collective
-  int64_t min(int64_t value) const;                                                 ///< @collective
-  double max(double value) const;                                                   ///< @collective
-  std::vector<int64_t> all_gather(int64_t value) const;                             ///< @collective
+  std::vector<std::string> all_gather(std::string const& text) const;        ///< @collective
+  int64_t sum(int64_t value) const;                                          ///< @collective
+  int64_t max(int64_t value) const;                                          ///< @collective
+  int64_t min(int64_t value) const;                                          ///< @collective
+  double max(double value) const;                                            ///< @collective
+  std::vector<int64_t> all_gather(int64_t value) const;                      ///< @collective
 
 private:
   struct State;

@@ -16,11 +16,11 @@ enum class MpiStart {
 
 /// What `launch` needs of a job.
 struct Job {
-  std::function<OptionTable()> declare;             ///< binds the job's options struct
+  std::function<OptionTable()> declare;                 ///< binds the job's options struct
   std::function<void(OptionTable const&)> parsed = {};  ///< keeps what it wants of the parsed table (its record)
-  std::function<void()> validate;                   ///< what one option alone cannot know
+  std::function<void()> validate;                       ///< what one option alone cannot know
   std::function<Exit(Communicator const&)> run;
-  std::function<MpiStart()> mpi;                    ///< asked after parsing
+  std::function<MpiStart()> mpi;  ///< asked after parsing
 };
 
 /// The one main of all jobs: parses, starts MPI where the job is parallel, runs, and prints what was thrown once, as

@@ -22,8 +22,8 @@ struct DatasetInfo {
 };
 
 /// A file of ours, open for reading. Opening walks the whole file and refuses what another's file may hide: soft and
-/// external links, external storage, virtual datasets, filters beyond deflate, shuffle and fletcher32, types that are not
-/// ours, and sizes that the file cannot hold. Then it is checked against its schema, h5schemas/KIND.json.
+/// external links, external storage, virtual datasets, filters beyond deflate, shuffle and fletcher32, types that are
+/// not ours, and sizes that the file cannot hold. Then it is checked against its schema, h5schemas/KIND.json.
 class Reader {
 public:
   /// @param schema what the file must be ("pairs.v1"); empty: whatever it says it is

@@ -16,9 +16,9 @@ namespace refrain::h5 {
 ///                  "/pair/style":     {"type": "text", "shape": ["pairs"], "optional": true},
 ///                  "/weights/*":      {"type": ["bf16", "fp32"]}}}
 ///
-/// A name in `shape` stands for one length throughout the file, a number for itself; no `shape` means any. `text` is a text
-/// column (NAME/bytes, NAME/offsets). `*` stands for the rest of a path. Objects that the schema does not list are left alone
-/// (an added optional object keeps the version).
+/// A name in `shape` stands for one length throughout the file, a number for itself; no `shape` means any. `text` is a
+/// text column (NAME/bytes, NAME/offsets). `*` stands for the rest of a path. Objects that the schema does not list are
+/// left alone (an added optional object keeps the version).
 /// @throws Error for an unknown schema, a missing object, a wrong type or shape
 void check_schema(std::string const& schema, std::map<std::string, DatasetInfo> const& datasets,
                   std::filesystem::path const& path);

@@ -18,16 +18,28 @@ std::optional<DType> dtype_of(hid_t type);
 template <class T>
 constexpr DType dtype_for();
 template <>
-constexpr DType dtype_for<float>() { return DType::fp32; }
+constexpr DType dtype_for<float>() {
+  return DType::fp32;
+}
 template <>
-constexpr DType dtype_for<double>() { return DType::fp64; }
+constexpr DType dtype_for<double>() {
+  return DType::fp64;
+}
 template <>
-constexpr DType dtype_for<int8_t>() { return DType::int8; }
+constexpr DType dtype_for<int8_t>() {
+  return DType::int8;
+}
 template <>
-constexpr DType dtype_for<uint8_t>() { return DType::uint8; }
+constexpr DType dtype_for<uint8_t>() {
+  return DType::uint8;
+}
 template <>
-constexpr DType dtype_for<int32_t>() { return DType::int32; }
+constexpr DType dtype_for<int32_t>() {
+  return DType::int32;
+}
 template <>
-constexpr DType dtype_for<int64_t>() { return DType::int64; }
+constexpr DType dtype_for<int64_t>() {
+  return DType::int64;
+}
 
 }  // namespace refrain::h5

@@ -8,10 +8,10 @@ namespace refrain::model {
 
 /// Per completion position, on every tensor rank alike; all fp32 [N].
 struct HeadOut {
-  at::Tensor logp_N;         ///< log-softmax at the target; differentiable
-  at::Tensor mean_logit_N;   ///< mean of the logits over the vocabulary, padding left out; no gradient
-  at::Tensor entropy_N;      ///< of the softmax, in nats; no gradient
-  at::Tensor top1_N;         ///< int64: the likeliest token, the lowest of equals
+  at::Tensor logp_N;        ///< log-softmax at the target; differentiable
+  at::Tensor mean_logit_N;  ///< mean of the logits over the vocabulary, padding left out; no gradient
+  at::Tensor entropy_N;     ///< of the softmax, in nats; no gradient
+  at::Tensor top1_N;        ///< int64: the likeliest token, the lowest of equals
 };
 
 /// Rows of logits that a chunk may hold for about 64 MiB of them on a rank: larger chunks gain nothing, smaller ones

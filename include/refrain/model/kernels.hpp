@@ -36,12 +36,12 @@ void swiglu_backward(at::Tensor const& dy_TI, at::Tensor const& gate_up_TI);
 
 /// What one rank's slice of the vocabulary contributes to a row's softmax; one column a row of logits, fp32.
 struct RowStats {
-  at::Tensor max_N;        ///< -1e30 where the slice is empty
-  at::Tensor sum_exp_N;    ///< sum of exp(l - max)
-  at::Tensor sum_dot_N;    ///< sum of exp(l - max) (l - max)
-  at::Tensor sum_N;        ///< sum of l
-  at::Tensor target_N;     ///< l at the target, 0 if it is not in the slice
-  at::Tensor argmax_N;     ///< place of the highest l in the slice, the lowest of equals; fp32, exact below 2^24
+  at::Tensor max_N;      ///< -1e30 where the slice is empty
+  at::Tensor sum_exp_N;  ///< sum of exp(l - max)
+  at::Tensor sum_dot_N;  ///< sum of exp(l - max) (l - max)
+  at::Tensor sum_N;      ///< sum of l
+  at::Tensor target_N;   ///< l at the target, 0 if it is not in the slice
+  at::Tensor argmax_N;   ///< place of the highest l in the slice, the lowest of equals; fp32, exact below 2^24
 };
 /// Writes rows [begin, begin + C) of `stats` from logits_CV (fp32); targets are places in the slice, others outside it.
 void row_stats(at::Tensor const& logits_CV, at::Tensor const& targets_C, int64_t begin, RowStats const& stats);

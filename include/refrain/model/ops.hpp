@@ -33,7 +33,7 @@ struct HeadShape {
 /// every token sees its segment's tokens up to itself and all of the segment's prefix. [T, (heads + 2 kv_heads)
 /// head_dim] -> [T, heads head_dim].
 at::Tensor attention(at::Tensor const& qkv_TS, HeadShape const& shape, PackedBatch const& batch,
-    RotaryTable const& rotary);
+                     RotaryTable const& rotary);
 
 /// The rows `rows_N` of x, which may repeat.
 at::Tensor select_rows(at::Tensor const& x_TD, at::Tensor const& rows_N);

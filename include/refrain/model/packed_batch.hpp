@@ -20,7 +20,7 @@ struct PackedBatch {
   at::Tensor targets_N;              ///< int64: those next tokens
   at::Tensor answer_N;               ///< int64: the answer (2 * pair for chosen, 2 * pair + 1 for rejected) of each row
   std::vector<Segment> segments;
-  int64_t answers = 0;               ///< number of answers, for sums over answer_N
+  int64_t answers = 0;  ///< number of answers, for sums over answer_N
 };
 
 }  // namespace refrain::model

@@ -68,8 +68,8 @@ public:
   ParamId id(std::string const& name) const;  ///< @throws Error if the model has no such parameter
 
   UnitLease acquire(int unit) { return UnitLease(*this, unit); }
-  at::Tensor weight(ParamId id) const { return fused_weight(id, 1); }    ///< a view of shape local_shape
-  at::Tensor main_grad(ParamId id) const { return fused_grad(id, 1); }   ///< a view of the same shape
+  at::Tensor weight(ParamId id) const { return fused_weight(id, 1); }   ///< a view of shape local_shape
+  at::Tensor main_grad(ParamId id) const { return fused_grad(id, 1); }  ///< a view of the same shape
   /// Views over consecutive parameters of one unit that share their columns: [sum of rows, columns].
   at::Tensor fused_weight(ParamId first, int count) const;
   at::Tensor fused_grad(ParamId first, int count) const;

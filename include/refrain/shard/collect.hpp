@@ -18,6 +18,7 @@ struct Collected {
 /// Reads and tokenises all rows, each by one rank, and brings them to rank 0 in bounded pieces.
 /// @param languages those that take part; empty: any
 /// @throws Error on every rank, the same: that of the first row in input order that is wrong. @collective
-Collected collect_rows(Options const& options, std::vector<std::string> const& languages, comm::Communicator const& world);
+Collected collect_rows(Options const& options, std::vector<std::string> const& languages,
+                       comm::Communicator const& world);
 
 }  // namespace refrain::shard

@@ -9,10 +9,11 @@ namespace refrain::shard {
 
 /// One configuration: which languages, and how many rows of each.
 struct LanguageSet {
-  bool any_language = false;           ///< every row is taken; `languages` is empty
-  std::vector<std::string> languages;  ///< equal numbers of each: the smallest language's count, unless one of these says else
-  std::string total_of;                ///< as many rows in all as this other set gives, spread evenly
-  std::string repeat_to;               ///< rows repeated until there are as many as this other set gives
+  bool any_language = false;  ///< every row is taken; `languages` is empty
+  std::vector<std::string>
+      languages;          ///< equal numbers of each: the smallest language's count, unless one of these says else
+  std::string total_of;   ///< as many rows in all as this other set gives, spread evenly
+  std::string repeat_to;  ///< rows repeated until there are as many as this other set gives
 };
 
 /// The configurations that `--configuration` names: those of src/shard/language_sets.json, and a user's own file of the

@@ -9,8 +9,8 @@
 
 namespace refrain::shard {
 
-/// The rows of one input file, one after the other. Moving on is cheap; a row is taken apart only where it is asked for,
-/// so that each rank may run through the whole file and do the work of its own rows.
+/// The rows of one input file, one after the other. Moving on is cheap; a row is taken apart only where it is asked
+/// for, so that each rank may run through the whole file and do the work of its own rows.
 class RowReader {
 public:
   virtual ~RowReader() = default;

@@ -19,10 +19,10 @@ struct Candidate {
 
 /// What to take of the candidates.
 struct SelectionRequest {
-  std::string configuration;            ///< a name of `LanguageSets`
-  std::optional<int64_t> total_pairs;   ///< at most so many, spread evenly over the languages
+  std::string configuration;           ///< a name of `LanguageSets`
+  std::optional<int64_t> total_pairs;  ///< at most so many, spread evenly over the languages
   uint64_t seed = 42;
-  std::string side = {};                ///< for messages: " on the dev side", or ""
+  std::string side = {};  ///< for messages: " on the dev side", or ""
 };
 
 /// Indices of the rows taken, in input order; rows that are repeated come pass after pass. Which rows of a language are
@@ -34,8 +34,8 @@ std::vector<std::size_t> select_rows(LanguageSets const& sets, SelectionRequest 
 /// Parts `total` evenly: as many for each as there are, the remainder to the first, and what one lacks to the others.
 std::vector<int64_t> even_shares(std::vector<int64_t> const& available, int64_t total);
 
-/// The groups (row_id) of the dev side: `fraction` of all groups, rounded, at least one and never all; chosen by a hash of
-/// seed and row_id, so that every configuration of the same files is split alike.
+/// The groups (row_id) of the dev side: `fraction` of all groups, rounded, at least one and never all; chosen by a hash
+/// of seed and row_id, so that every configuration of the same files is split alike.
 /// @throws Error if there are fewer than two groups
 std::set<int64_t> choose_dev_groups(std::set<int64_t> const& groups, double fraction, uint64_t seed);
 

@@ -10,12 +10,12 @@ namespace refrain::study {
 /// What the name of a training configuration, such as dpo_70b_balanced, means. The names and meanings are data
 /// (study/configurations.json): a method, a model size and a language selection.
 struct Configuration {
-  std::string name;      ///< dpo_70b_high_resource: also the name of the script and of the folder under REFRAIN_RUNS
-  std::string pairs;     ///< as refrain-shard --configuration takes it: high-resource
-  int nodes = 1;         ///< of the script's directives, as is tasks_per_node
+  std::string name;   ///< dpo_70b_high_resource: also the name of the script and of the folder under REFRAIN_RUNS
+  std::string pairs;  ///< as refrain-shard --configuration takes it: high-resource
+  int nodes = 1;      ///< of the script's directives, as is tasks_per_node
   int tasks_per_node = 1;
   int tensor_parallel = 1;
-  Words train_options;   ///< what refrain-train is given for this method and size
+  Words train_options;  ///< what refrain-train is given for this method and size
 };
 
 /// @throws Error that says how names are made, with the parts there are

@@ -11,8 +11,9 @@ namespace refrain::study {
 
 /// How the ranks of a parallel job are started.
 struct Launcher {
-  Words words;          ///< what stands before the program; empty: the program is started by itself, on one rank
-  Variables variables;  ///< OMP_NUM_THREADS, where it is not set: one thread a CPU of the rank's; and what srun must not see
+  Words words;  ///< what stands before the program; empty: the program is started by itself, on one rank
+  Variables
+      variables;  ///< OMP_NUM_THREADS, where it is not set: one thread a CPU of the rank's; and what srun must not see
 };
 
 /// The srun line of an allocation. Tasks and CPUs a task are always given: srun does not inherit the latter.

@@ -11,13 +11,13 @@ namespace refrain::study {
 
 /// What Slurm gave this job, from the variables that it sets in a batch script.
 struct Allocation {
-  std::string job;                      ///< SLURM_JOB_ID
-  std::string array_job;                ///< SLURM_ARRAY_JOB_ID, empty outside an array
-  std::optional<int64_t> array_index;   ///< SLURM_ARRAY_TASK_ID
+  std::string job;                     ///< SLURM_JOB_ID
+  std::string array_job;               ///< SLURM_ARRAY_JOB_ID, empty outside an array
+  std::optional<int64_t> array_index;  ///< SLURM_ARRAY_TASK_ID
   int nodes = 1;
   int tasks = 1;
-  std::vector<int> tasks_per_node;      ///< one entry a node
-  int cpus_per_task = 1;                ///< as many as the tightest node has for each of its tasks, 0 if it has fewer than tasks
+  std::vector<int> tasks_per_node;  ///< one entry a node
+  int cpus_per_task = 1;  ///< as many as the tightest node has for each of its tasks, 0 if it has fewer than tasks
 
   /// What scontrol calls this job: ARRAY_INDEX in an array. The array's own id would mean all of its members.
   std::string id() const;

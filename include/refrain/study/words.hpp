@@ -22,7 +22,8 @@ std::string join_words(Words const& words);
 Words split_paths(std::string const& text, std::string const& what);
 
 /// Adds `extra` to `options` (both `--name value...` or `--name=value`); an option given in `extra` replaces the one
-/// of the same name. @throws Error if `extra` sets one of `reserved`, which `what` may not set, or begins with a bare word
+/// of the same name. @throws Error if `extra` sets one of `reserved`, which `what` may not set, or begins with a bare
+/// word
 Words merge_options(Words const& options, Words const& extra, Words const& reserved, std::string const& what);
 
 }  // namespace refrain::study

@@ -15,7 +15,7 @@ namespace refrain::text {
 
 /// A token that is found in the text before the model sees it; the fields are those of tokenizer.json's `added_tokens`.
 struct AddedToken {
-  int32_t id = -1;           ///< -1 until the tokenizer gives one
+  int32_t id = -1;  ///< -1 until the tokenizer gives one
   std::string content;
   bool single_word = false;  ///< only where no word character stands beside it
   bool lstrip = false;       ///< takes the white space before it too

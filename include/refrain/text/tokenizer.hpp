@@ -26,10 +26,10 @@ public:
   /// Like Hugging Face's decode(skip_special_tokens); invalid bytes as U+FFFD.
   std::string decode(std::vector<int32_t> const& ids, bool skip_special) const;
 
-  int64_t vocab_size() const noexcept;        ///< highest id + 1, added tokens included
+  int64_t vocab_size() const noexcept;            ///< highest id + 1, added tokens included
   std::string const& bos_token() const noexcept;  ///< "" where there is none
   std::string const& eos_token() const noexcept;
-  int32_t bos_id() const noexcept;            ///< -1 where there is none
+  int32_t bos_id() const noexcept;  ///< -1 where there is none
   int32_t eos_id() const noexcept;
 
   Tokenizer(Tokenizer&&) noexcept;

@@ -34,16 +34,15 @@ model::PackedBatch batch_of(Json const& request) {
   batch.positions_T = integers(request.at("positions"));
   batch.head_rows_N = integers(request.at("head_rows"));
   batch.targets_N = integers(request.at("targets"));
-  for (Json const& s : request.at("segments")) {
+  for (Json const& s : request.at("segments"))
     batch.segments.push_back({s[0].get<int32_t>(), s[1].get<int32_t>(), s[2].get<int32_t>(), s[3].get<int32_t>()});
-  }
   return batch;
 }
 
 void write(fs::path const& path, at::Tensor const& values) {
   at::Tensor const whole = values.contiguous();
-  std::ofstream(path, std::ios::binary).write(static_cast<char const*>(whole.data_ptr()),
-      static_cast<std::streamsize>(whole.nbytes()));
+  std::ofstream(path, std::ios::binary)
+      .write(static_cast<char const*>(whole.data_ptr()), static_cast<std::streamsize>(whole.nbytes()));
 }
 
 // One forward pass; with gradients where dlogp is defined, as the trainer's loop does it.
@@ -58,13 +57,9 @@ model::HeadOut run(model::ParameterStore& store, model::Decoder const& decoder, 
   model::HeadOut out = decoder.head(last, batch, chunk_rows);
   if (dlogp_N.defined()) {
     at::Tensor grad_TD = model::backpropagate(out.logp_N, last, dlogp_N);
-    for (int i = decoder.blocks() - 1; i >= 0; --i) {
-      grad_TD = model::backpropagate(outputs[i + 1], inputs[i], grad_TD);
-    }
+    for (int i = decoder.blocks() - 1; i >= 0; --i) grad_TD = model::backpropagate(outputs[i + 1], inputs[i], grad_TD);
     decoder.embed_backward(batch, grad_TD);
-    for (int unit = 0; unit < store.units(); ++unit) {
-      store.reduce(unit);
-    }
+    for (int unit = 0; unit < store.units(); ++unit) store.reduce(unit);
   }
   *hidden = last.detach();
   return out;
@@ -77,8 +72,10 @@ void write_gradients(model::ParameterStore const& store, fs::path const& folder)
   for (auto const& spec : store.specs()) {
     at::Tensor const part = store.flat_grads(spec.info.unit).narrow(0, spec.offset, spec.global_count()).to(at::kFloat);
     values.write(static_cast<char const*>(part.data_ptr()), static_cast<std::streamsize>(part.nbytes()));
-    index.push_back({{"name", spec.info.name}, {"start", spec.global.start}, {"count", spec.global.count}, {"shape",
-        spec.info.shape}});
+    index.push_back({{"name", spec.info.name},
+                     {"start", spec.global.start},
+                     {"count", spec.global.count},
+                     {"shape", spec.info.shape}});
   }
   std::ofstream(folder / (stem + ".json")) << index;
 }
@@ -95,29 +92,21 @@ void compare(fs::path const& model_folder, Json const& request, fs::path const& 
   model::PackedBatch const batch = batch_of(request);
   int64_t const chunk_rows = request.value("chunk_rows", model::default_chunk_rows(store));
   at::Tensor dlogp_N, hidden_TD;
-  if (request.contains("dlogp")) {
-    dlogp_N = at::tensor(request.at("dlogp").get<std::vector<double>>(), at::kFloat);
-  }
+  if (request.contains("dlogp")) dlogp_N = at::tensor(request.at("dlogp").get<std::vector<double>>(), at::kFloat);
   model::HeadOut const out = run(store, decoder, batch, chunk_rows, dlogp_N, &hidden_TD);
   if (dlogp_N.defined()) {
     write_gradients(store, out_folder);
     std::vector<at::Tensor> first;
-    for (int unit = 0; unit < store.units(); ++unit) {
-      first.push_back(store.flat_grads(unit).clone());
-    }
+    for (int unit = 0; unit < store.units(); ++unit) first.push_back(store.flat_grads(unit).clone());
     store.zero_grads();
     run(store, decoder, batch, chunk_rows, dlogp_N, &hidden_TD);
-    for (int unit = 0; unit < store.units(); ++unit) {
-      if (!first[unit].equal(store.flat_grads(unit))) {
+    for (int unit = 0; unit < store.units(); ++unit)
+      if (!first[unit].equal(store.flat_grads(unit)))
         throw Error("two backward passes gave different bits in unit " + std::to_string(unit));
-      }
-    }
   }
   at::Tensor const logits_NV = request.value("logits", false) ? decoder.logits(hidden_TD, batch) : at::Tensor();
   if (world.rank() == 0) {
-    if (logits_NV.defined()) {
-      write(out_folder / "logits", logits_NV);
-    }
+    if (logits_NV.defined()) write(out_folder / "logits", logits_NV);
     write(out_folder / "logp", out.logp_N.detach());
     write(out_folder / "mean_logit", out.mean_logit_N);
     write(out_folder / "entropy", out.entropy_N);

@@ -47,11 +47,16 @@ int run(int argc, char** argv) {
   Options options;
   for (int i = 2; i < argc; ++i) {
     std::string const option = argv[i];
-    if (option == "--template") options.template_name = argv[++i];
-    else if (option == "--special") options.special = true;
-    else if (option == "--skip-special") options.skip_special = true;
-    else if (option == "--repeat") options.repeat = std::stoi(argv[++i]);
-    else throw UsageError("unknown option " + option);
+    if (option == "--template")
+      options.template_name = argv[++i];
+    else if (option == "--special")
+      options.special = true;
+    else if (option == "--skip-special")
+      options.skip_special = true;
+    else if (option == "--repeat")
+      options.repeat = std::stoi(argv[++i]);
+    else
+      throw UsageError("unknown option " + option);
   }
   auto const start = std::chrono::steady_clock::now();
   text::Tokenizer const tokenizer = text::Tokenizer::load(argv[1]);

@@ -20,8 +20,10 @@ TEST_CASE("bf16 rounds to nearest even and keeps NaN") {
 TEST_CASE("every fp16 value survives the way to fp32 and back, and halves round to even") {
   for (uint32_t bits = 0; bits < 0x10000u; ++bits) {
     float const value = float_from_fp16(static_cast<uint16_t>(bits));
-    if (std::isnan(value)) CHECK(std::isnan(float_from_fp16(fp16_from_float(value))));
-    else if (fp16_from_float(value) != bits) FAIL("fp16 " << bits);
+    if (std::isnan(value))
+      CHECK(std::isnan(float_from_fp16(fp16_from_float(value))));
+    else if (fp16_from_float(value) != bits)
+      FAIL("fp16 " << bits);
     // Halfway to the next larger magnitude: the even one of both.
     uint32_t const next = bits + 1;
     if ((bits & 0x7fffu) < 0x7bffu) {

@@ -77,7 +77,7 @@ TEST_CASE("new files are private unless the group may read") {
   Folder const folder;
   auto const mode = [&](char const* name) {
     write_file_atomically(folder.path / name, "x");
-    struct stat info {};
+    struct stat info{};
     ::stat((folder.path / name).c_str(), &info);
     return info.st_mode & 0777;
   };

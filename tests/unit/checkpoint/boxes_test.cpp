@@ -29,8 +29,15 @@ std::string message(std::function<void()> const& work) {
 }  // namespace
 
 TEST_CASE("pieces follow each other, keep to the grain and come back from their first element") {
-  for (auto const& [shape, grain] : std::vector<std::pair<Shape, Shape>>{
-           {{}, {}}, {{7}, {1}}, {{7}, {3}}, {{1, 9}, {1, 4}}, {{9, 1}, {2, 1}}, {{5, 6}, {2, 6}}, {{5, 6}, {1, 4}}, {{3, 1, 4}, {1, 1, 4}}, {{2, 3, 10}, {1, 1, 4}}})
+  for (auto const& [shape, grain] : std::vector<std::pair<Shape, Shape>>{{{}, {}},
+                                                                         {{7}, {1}},
+                                                                         {{7}, {3}},
+                                                                         {{1, 9}, {1, 4}},
+                                                                         {{9, 1}, {2, 1}},
+                                                                         {{5, 6}, {2, 6}},
+                                                                         {{5, 6}, {1, 4}},
+                                                                         {{3, 1, 4}, {1, 1, 4}},
+                                                                         {{2, 3, 10}, {1, 1, 4}}})
     for (int64_t most : {2, 10, 16, 1000}) {
       INFO(to_string(shape) << " " << to_string(grain) << " " << most);
       int64_t next = 0;
@@ -63,7 +70,9 @@ TEST_CASE("slices must cover a tensor exactly once") {
     return message([&] { check_cover("/weights/a", {4, 4}, slices, "m.json"); });
   };
   CHECK(cover({{{0, 0}, {4, 2}}, {{0, 2}, {2, 2}}, {{2, 2}, {2, 2}}}) == "nothing was thrown");
-  CHECK(cover({{{0, 0}, {4, 2}}}) == "the slices hold 8 of 16 elements [m.json:/weights/a] (the checkpoint is damaged; use another one, or make it again)");
-  CHECK(cover({{{0, 0}, {4, 2}}, {{0, 1}, {4, 2}}}) == "two slices overlap [m.json:/weights/a] (the checkpoint is damaged; use another one, or make it again)");
+  CHECK(cover({{{0, 0}, {4, 2}}}) == "the slices hold 8 of 16 elements [m.json:/weights/a] (the checkpoint is damaged; "
+                                     "use another one, or make it again)");
+  CHECK(cover({{{0, 0}, {4, 2}}, {{0, 1}, {4, 2}}}) ==
+        "two slices overlap [m.json:/weights/a] (the checkpoint is damaged; use another one, or make it again)");
   CHECK(cover({{{0, 0}, {4, 2}}, {{0, 3}, {4, 2}}}).starts_with("a box of [4, 2] from [0, 3] is asked of [4, 4]"));
 }

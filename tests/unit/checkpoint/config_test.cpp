@@ -10,7 +10,8 @@ using namespace refrain::checkpoint;
 namespace {
 
 Json llama() {
-  return {{"model_type", "llama"}, {"vocab_size", 100}, {"hidden_size", 32}, {"intermediate_size", 48}, {"num_hidden_layers", 2}, {"num_attention_heads", 4}};
+  return {{"model_type", "llama"},   {"vocab_size", 100},      {"hidden_size", 32},
+          {"intermediate_size", 48}, {"num_hidden_layers", 2}, {"num_attention_heads", 4}};
 }
 
 ModelConfig with(Json const& more) {
@@ -45,7 +46,11 @@ TEST_CASE("what config.json leaves out is transformers' default") {
 }
 
 TEST_CASE("rotary embeddings in the old and the new spelling") {
-  Json const llama3{{"factor", 8.0}, {"low_freq_factor", 1.0}, {"high_freq_factor", 4.0}, {"original_max_position_embeddings", 4096}, {"rope_type", "llama3"}};
+  Json const llama3{{"factor", 8.0},
+                    {"low_freq_factor", 1.0},
+                    {"high_freq_factor", 4.0},
+                    {"original_max_position_embeddings", 4096},
+                    {"rope_type", "llama3"}};
   for (bool old : {true, false}) {
     auto rope = llama3;
     Json config{{"max_position_embeddings", 131072}};
@@ -61,31 +66,50 @@ TEST_CASE("rotary embeddings in the old and the new spelling") {
     CHECK(read.rope_scaling.original_max_position_embeddings == 4096);
   }
   CHECK(with({{"rope_scaling", {{"type", "linear"}, {"factor", 2.0}}}}).rope_scaling.type == RopeScaling::Type::linear);
-  CHECK(with({{"rope_parameters", {{"rope_type", "default"}, {"rope_theta", 7.0}}}, {"rope_scaling", nullptr}}).rope_theta == 7);
+  CHECK(with({{"rope_parameters", {{"rope_type", "default"}, {"rope_theta", 7.0}}}, {"rope_scaling", nullptr}})
+            .rope_theta == 7);
 }
 
 TEST_CASE("what would change results is refused, never ignored") {
-  CHECK(message({{"model_type", "qwen2"}}) == "'model_type' is \"qwen2\" [config.json:model_type] (only models of type llama are supported)");
-  CHECK(message({{"attention_bias", true}}) == "'attention_bias' is true: bias in attention is not supported [config.json:attention_bias] (use a model without it)");
-  CHECK(message({{"mlp_bias", true}}) == "'mlp_bias' is true: bias in the MLP is not supported [config.json:mlp_bias] (use a model without it)");
-  CHECK(message({{"hidden_act", "gelu"}}) == "'hidden_act' is \"gelu\": only silu is supported [config.json:hidden_act] (use a model without it)");
-  CHECK(message({{"sliding_window", 4096}}) == "'sliding_window' is 4096: a sliding window is not supported [config.json:sliding_window] (use a model without it)");
-  CHECK(message({{"pretraining_tp", 2}}) == "'pretraining_tp' is 2: sliced products are not supported [config.json:pretraining_tp] (use a model without it)");
-  CHECK(message({{"attention_dropout", 0.1}}) == "'attention_dropout' is 0.1: dropout is not supported [config.json:attention_dropout] (use a model without it)");
+  CHECK(message({{"model_type", "qwen2"}}) ==
+        "'model_type' is \"qwen2\" [config.json:model_type] (only models of type llama are supported)");
+  CHECK(message({{"attention_bias", true}}) == "'attention_bias' is true: bias in attention is not supported "
+                                               "[config.json:attention_bias] (use a model without it)");
+  CHECK(message({{"mlp_bias", true}}) ==
+        "'mlp_bias' is true: bias in the MLP is not supported [config.json:mlp_bias] (use a model without it)");
+  CHECK(message({{"hidden_act", "gelu"}}) ==
+        "'hidden_act' is \"gelu\": only silu is supported [config.json:hidden_act] (use a model without it)");
+  CHECK(message({{"sliding_window", 4096}}) == "'sliding_window' is 4096: a sliding window is not supported "
+                                               "[config.json:sliding_window] (use a model without it)");
+  CHECK(
+      message({{"pretraining_tp", 2}}) ==
+      "'pretraining_tp' is 2: sliced products are not supported [config.json:pretraining_tp] (use a model without it)");
+  CHECK(
+      message({{"attention_dropout", 0.1}}) ==
+      "'attention_dropout' is 0.1: dropout is not supported [config.json:attention_dropout] (use a model without it)");
   CHECK(message({{"quantization_config", {{"bits", 4}}}}) ==
-        "'quantization_config' is {\"bits\":4}: quantized weights are not supported [config.json:quantization_config] (use a model without it)");
-  CHECK(message({{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 2.0}}}}) == "rope type 'yarn' is not supported [config.json:rope_type] (known are default, linear and llama3)");
-  CHECK(message({{"attention_bias", false}, {"pretraining_tp", 1}, {"sliding_window", nullptr}, {"attention_dropout", 0.0}}) == "nothing was thrown");
+        "'quantization_config' is {\"bits\":4}: quantized weights are not supported [config.json:quantization_config] "
+        "(use a model without it)");
+  CHECK(message({{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 2.0}}}}) ==
+        "rope type 'yarn' is not supported [config.json:rope_type] (known are default, linear and llama3)");
+  CHECK(message({{"attention_bias", false},
+                 {"pretraining_tp", 1},
+                 {"sliding_window", nullptr},
+                 {"attention_dropout", 0.0}}) == "nothing was thrown");
 }
 
 TEST_CASE("numbers that make no model are refused") {
-  CHECK(message({{"vocab_size", -1}}) == "'vocab_size' is -1, should be between 1 and 2^31 [config.json:vocab_size] (correct the file)");
+  CHECK(message({{"vocab_size", -1}}) ==
+        "'vocab_size' is -1, should be between 1 and 2^31 [config.json:vocab_size] (correct the file)");
   CHECK(message({{"hidden_size", "32"}}).starts_with("'hidden_size' is \"32\", should be a whole number"));
-  CHECK(message({{"num_key_value_heads", 3}}) == "4 attention heads do not divide by 3 key-value heads [config.json:num_key_value_heads] (correct the file)");
-  CHECK(message({{"hidden_size", 34}}) ==
-        "hidden size 34 does not divide by 4 heads, and there is no head_dim [config.json:num_attention_heads] (correct the file)");
-  CHECK(message({{"head_dim", 7}}) == "'head_dim' is 7, should be even and above 0 [config.json:head_dim] (correct the file)");
-  CHECK(message({{"dtype", "int4"}}) == "'dtype' is \"int4\" [config.json:dtype] (known are bfloat16, float16 and float32)");
+  CHECK(message({{"num_key_value_heads", 3}}) ==
+        "4 attention heads do not divide by 3 key-value heads [config.json:num_key_value_heads] (correct the file)");
+  CHECK(message({{"hidden_size", 34}}) == "hidden size 34 does not divide by 4 heads, and there is no head_dim "
+                                          "[config.json:num_attention_heads] (correct the file)");
+  CHECK(message({{"head_dim", 7}}) ==
+        "'head_dim' is 7, should be even and above 0 [config.json:head_dim] (correct the file)");
+  CHECK(message({{"dtype", "int4"}}) ==
+        "'dtype' is \"int4\" [config.json:dtype] (known are bfloat16, float16 and float32)");
   CHECK(message({{"rms_norm_eps", 0}}).starts_with("'rms_norm_eps' is 0"));
 }
 

@@ -39,8 +39,13 @@ char const* const config =
     R"({"model_type": "llama", "vocab_size": 10, "hidden_size": 4, "intermediate_size": 4, "num_hidden_layers": 1, "num_attention_heads": 1, "dtype": "bfloat16"})";
 
 /// A slice of a [rows, 4] tensor whose element i is i (or `odd` at `odd_at`).
-SliceToWrite rows_of(std::string const& object, int64_t rows, int64_t first, int64_t count, float odd = 0, int64_t odd_at = -1) {
-  return {.object = object, .dtype = DType::fp32, .global_shape = {rows, 4}, .slice = {{first, 0}, {count, 4}}, .fill = [=](int64_t first_byte, std::span<std::byte> out) {
+SliceToWrite rows_of(std::string const& object, int64_t rows, int64_t first, int64_t count, float odd = 0,
+                     int64_t odd_at = -1) {
+  return {.object = object,
+          .dtype = DType::fp32,
+          .global_shape = {rows, 4},
+          .slice = {{first, 0}, {count, 4}},
+          .fill = [=](int64_t first_byte, std::span<std::byte> out) {
             for (std::size_t i = 0; i < out.size() / 4; ++i) {
               auto const index = first * 4 + first_byte / 4 + static_cast<int64_t>(i);
               float const value = index == odd_at ? odd : static_cast<float>(index) + 0.001f;
@@ -50,7 +55,11 @@ SliceToWrite rows_of(std::string const& object, int64_t rows, int64_t first, int
 }
 
 void write(fs::path const& folder, std::vector<SliceToWrite> const& slices) {
-  write_checkpoint(comm::Communicator::single(), folder, slices, {.small_files_from = {}, .training_state = Json{{"step", 3}}, .provenance = Json{{"program", "test"}}, .small_files = {{"config.json", config}}},
+  write_checkpoint(comm::Communicator::single(), folder, slices,
+                   {.small_files_from = {},
+                    .training_state = Json{{"step", 3}},
+                    .provenance = Json{{"program", "test"}},
+                    .small_files = {{"config.json", config}}},
                    ReadBack::yes);
 }
 
@@ -73,10 +82,13 @@ TEST_CASE("slices come back in any other cut, checked by their digests") {
     source->read("a", {{5, 1}, {2, 3}}, std::as_writable_bytes(std::span(box)));
     CHECK(box == std::vector<float>{21.001f, 22.001f, 23.001f, 25.001f, 26.001f, 27.001f});
   }
-  CHECK(message([&] { source->read("a", {{9, 0}, {2, 3}}, std::as_writable_bytes(std::span(box))); }).starts_with("a box of [2, 3] from [9, 0] is asked of [10, 4]"));
+  CHECK(message([&] {
+          source->read("a", {{9, 0}, {2, 3}}, std::as_writable_bytes(std::span(box)));
+        }).starts_with("a box of [2, 3] from [9, 0] is asked of [10, 4]"));
   CHECK(Manifest::load(path).training_state["step"] == 3);
   CHECK_FALSE(fs::exists(path.string() + ".tmp"));
-  CHECK(message([&] { write(path, {rows_of("/weights/a", 2, 0, 2)}); }) == "exists already and is not an empty folder [" + path.string() + "] (choose another name, or remove it first)");
+  CHECK(message([&] { write(path, {rows_of("/weights/a", 2, 0, 2)}); }) ==
+        "exists already and is not an empty folder [" + path.string() + "] (choose another name, or remove it first)");
 }
 
 TEST_CASE("a resumable checkpoint's weights are its master values rounded") {
@@ -87,7 +99,8 @@ TEST_CASE("a resumable checkpoint's weights are its master values rounded") {
   CHECK(source->info("a").dtype == DType::bf16);
   std::vector<uint16_t> values(8);
   source->read("a", {{0, 0}, {2, 4}}, std::as_writable_bytes(std::span(values)));
-  for (int i = 0; i < 8; ++i) CHECK(values[static_cast<std::size_t>(i)] == bf16_from_float(static_cast<float>(i) + 0.001f));
+  for (int i = 0; i < 8; ++i)
+    CHECK(values[static_cast<std::size_t>(i)] == bf16_from_float(static_cast<float>(i) + 0.001f));
   CHECK(fs::exists(path / "optimizer-00001-of-00001.h5"));
   CHECK_FALSE(fs::exists(path / "weights-00001-of-00001.h5"));
 }
@@ -96,10 +109,12 @@ TEST_CASE("NaN, Inf and holes are not written, and nothing is left") {
   Folder folder;
   auto const path = folder.path / "ck";
   auto const nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
-  auto const expected = "holds NaN or Inf and is not written [/weights/a] (look where the numbers break: a lower learning rate, fp32, or a sound model)";
+  auto const expected = "holds NaN or Inf and is not written [/weights/a] (look where the numbers break: a lower "
+                        "learning rate, fp32, or a sound model)";
   CHECK(message([&] { write(path, {rows_of("/weights/a", 4, 0, 4, nan, 7)}); }).ends_with(expected));
   CHECK(message([&] { write(path, {rows_of("/weights/a", 4, 0, 4, -inf, 15)}); }).ends_with(expected));
-  CHECK(message([&] { write(path, {rows_of("/weights/a", 4, 0, 3)}); }).find("the slices hold 12 of 16 elements") != std::string::npos);
+  CHECK(message([&] { write(path, {rows_of("/weights/a", 4, 0, 3)}); }).find("the slices hold 12 of 16 elements") !=
+        std::string::npos);
   CHECK(fs::is_empty(folder.path));
 }
 
@@ -118,16 +133,22 @@ TEST_CASE("a changed value, manifest or small file is found and named") {
   CHECK(message([&] { Checkpoint(path).verify(); }).find("[" + file.string() + ":/weights/a]") != std::string::npos);
   again();
   flip(path / "manifest.json", 30);
-  CHECK(message([&] { Checkpoint{path}; }) == "the file does not match its sha256 [" + (path / "manifest.json").string() + ":sha256] (the file was changed or damaged; make it again)");
+  CHECK(message([&] { Checkpoint{path}; }) == "the file does not match its sha256 [" +
+                                                  (path / "manifest.json").string() +
+                                                  ":sha256] (the file was changed or damaged; make it again)");
   again();
   flip(path / "config.json", 5);
-  CHECK(message([&] { Checkpoint{path}; }) ==
-        "does not match its sha256 in manifest.json [" + (path / "config.json").string() + "] (the checkpoint is damaged; use another one, or make it again)");
+  CHECK(message([&] { Checkpoint{path}; }) == "does not match its sha256 in manifest.json [" +
+                                                  (path / "config.json").string() +
+                                                  "] (the checkpoint is damaged; use another one, or make it again)");
   again();
   fs::resize_file(file, fs::file_size(file) - 1);
-  CHECK(message([&] { Checkpoint{path}; }).starts_with("has " + std::to_string(bytes.size() - 1) + " bytes, the manifest says " + std::to_string(bytes.size())));
+  CHECK(message([&] { Checkpoint{path}; })
+            .starts_with("has " + std::to_string(bytes.size() - 1) + " bytes, the manifest says " +
+                         std::to_string(bytes.size())));
   fs::remove(file);
-  CHECK(message([&] { Checkpoint{path}; }) == "the checkpoint lacks the file [" + file.string() + "] (the checkpoint is damaged; use another one, or make it again)");
+  CHECK(message([&] { Checkpoint{path}; }) == "the checkpoint lacks the file [" + file.string() +
+                                                  "] (the checkpoint is damaged; use another one, or make it again)");
 }
 
 TEST_CASE("step folders: latest, pruning, never below a sound one, final") {
@@ -200,10 +221,13 @@ TEST_CASE("metrics.jsonl is cut, appended and checked against its position") {
   lines.append(Json{{"step", 30}});
   CHECK(read_file(path) == "{\"step\":1}\n{\"step\":2}\n{\"step\":30}\n");
   CHECK(message([&] { LineLog::check(path, position); }) ==
-        "does not match the digest in status.json [" + path.string() + "] (the file was changed or damaged; resume the run from a checkpoint)");
+        "does not match the digest in status.json [" + path.string() +
+            "] (the file was changed or damaged; resume the run from a checkpoint)");
   fs::resize_file(path, 10);
   CHECK(message([&] { LineLog::check(path, position); }) ==
-        "has 10 bytes, status.json says 33 [" + path.string() + "] (the file was cut; resume the run from a checkpoint)");
+        "has 10 bytes, status.json says 33 [" + path.string() +
+            "] (the file was cut; resume the run from a checkpoint)");
   std::ofstream(path) << "{\"step\":1}\n[]\n";
-  CHECK(message([&] { LineLog(path, all); }) == "is not a JSON object [" + path.string() + ":line 2] (remove the file's damaged end, or the run folder)");
+  CHECK(message([&] { LineLog(path, all); }) ==
+        "is not a JSON object [" + path.string() + ":line 2] (remove the file's damaged end, or the run folder)");
 }

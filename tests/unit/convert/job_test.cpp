@@ -36,7 +36,8 @@ std::vector<float> values(fs::path const& model, std::string const& name) {
 TEST_CASE("init follows transformers' rule, and export gives its bytes to import again") {
   Folder folder;
   auto const config = folder.path / "config.json";
-  std::ofstream(config) << R"({"model_type": "llama", "vocab_size": 301, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+  std::ofstream(config)
+      << R"({"model_type": "llama", "vocab_size": 301, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
                               "num_attention_heads": 4, "pad_token_id": 7, "initializer_range": 0.05, "torch_dtype": "bfloat16"})";
   conversion::Options options;
   options.command = "init";

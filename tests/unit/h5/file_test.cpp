@@ -110,7 +110,8 @@ TEST_CASE("a file is finished only if it keeps to its schema") {
   Folder folder;
   auto const path = folder.path / "metrics.h5";
   CHECK(message([&] { write_metrics(path, {1, 2}, {1}); }) ==
-        "has 1 rows, but /metrics/step has 2 [" + path.string() + ".tmp:/metrics/loss] (make the file again with refrain-train)");
+        "has 1 rows, but /metrics/step has 2 [" + path.string() +
+            ".tmp:/metrics/loss] (make the file again with refrain-train)");
   CHECK(fs::is_empty(folder.path));
 }
 
@@ -134,7 +135,8 @@ TEST_CASE("what is no HDF5 file of ours is refused in one line") {
   CHECK(message(open) == "the file is empty [" + path.string() + "] (make it again)");
   std::ofstream(path) << "{\"a\": 1}";
   CHECK(message(open) == "not an HDF5 file [" + path.string() + "] (give a file that Refrain wrote)");
-  CHECK(message([&] { h5::Reader reader(folder.path); }) == "this is a folder, not a file [" + folder.path.string() + "] (name a file in it)");
+  CHECK(message([&] { h5::Reader reader(folder.path); }) ==
+        "this is a folder, not a file [" + folder.path.string() + "] (name a file in it)");
   write_metrics(path, std::vector<int64_t>(1000, 1), std::vector<double>(1000, 2.5));
   fs::resize_file(path, fs::file_size(path) - 100);
   CHECK(message(open).find("cannot be opened as HDF5: truncated file") == 0);
@@ -188,7 +190,8 @@ TEST_CASE("no flipped bit changes what is read unseen") {
     for (auto const& [name, info] : file.datasets()) {
       std::vector<std::byte> values(static_cast<std::size_t>(element_count(info.shape)) * size_of(info.dtype));
       file.read_box(name, Shape(info.shape.size(), 0), info.shape, values);
-      all += name + to_string(info.dtype) + to_string(info.shape) + std::string(reinterpret_cast<char const*>(values.data()), values.size());
+      all += name + to_string(info.dtype) + to_string(info.shape) +
+             std::string(reinterpret_cast<char const*>(values.data()), values.size());
     }
     return all;
   };

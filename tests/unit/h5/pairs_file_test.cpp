@@ -32,8 +32,7 @@ Pairs two_pairs() {
 }
 
 struct Folder {
-  std::filesystem::path path =
-      std::filesystem::temp_directory_path() / ("refrain_pairs_" + std::to_string(::getpid()));
+  std::filesystem::path path = std::filesystem::temp_directory_path() / ("refrain_pairs_" + std::to_string(::getpid()));
   Folder() { std::filesystem::create_directories(path); }
   ~Folder() { std::filesystem::remove_all(path); }
 };
@@ -75,8 +74,9 @@ TEST_CASE("a part outside the tokens, without tokens or with an odd id is refuse
         "/pair/chosen_begin: row 1 begins at 9 and has 1 tokens, the file has 9");
   CHECK(refusal([](Pairs& pairs) { pairs.rejected_begin[0] = -1; }) ==
         "/pair/rejected_begin: row 0 begins at -1 and has 1 tokens, the file has 9");
-  CHECK(refusal([](Pairs& pairs) { pairs.prompt_begin[1] = std::numeric_limits<int64_t>::max(); })
-            .starts_with("/pair/prompt_begin: row 1 begins at 9223372036854775807"));
+  CHECK(refusal([](Pairs& pairs) {
+          pairs.prompt_begin[1] = std::numeric_limits<int64_t>::max();
+        }).starts_with("/pair/prompt_begin: row 1 begins at 9223372036854775807"));
   CHECK(refusal([](Pairs& pairs) { pairs.prompt_length[0] = 0; }) ==
         "/pair/prompt_length: row 0 has a length of 0, the least is 1");
   CHECK(refusal([](Pairs& pairs) { pairs.chosen_length[0] = -2; }) ==
@@ -88,8 +88,16 @@ TEST_CASE("a part outside the tokens, without tokens or with an odd id is refuse
 TEST_CASE("a prompt may be empty") {
   Folder const folder;
   auto const path = folder.path / "prompts.h5";
-  write_prompts(path, {.tokens = {1}, .begin = {0, 1}, .row_id = {0, 1}, .length = {1, 0}, .id = {"", ""},
-                       .language = {"", ""}, .category = {"", ""}, .style = {"", ""}, .text = {"x", ""}},
+  write_prompts(path,
+                {.tokens = {1},
+                 .begin = {0, 1},
+                 .row_id = {0, 1},
+                 .length = {1, 0},
+                 .id = {"", ""},
+                 .language = {"", ""},
+                 .category = {"", ""},
+                 .style = {"", ""},
+                 .text = {"x", ""}},
                 Json::object());
   Prompts const back = read_prompts(path);
   CHECK(back.size() == 2);

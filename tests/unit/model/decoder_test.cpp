@@ -38,9 +38,7 @@ at::Tensor forward_backward(OneRank& model, PackedBatch const& batch, Recompute 
 
 std::vector<at::Tensor> gradients(OneRank const& model) {
   std::vector<at::Tensor> all;
-  for (int unit = 0; unit < model.store.units(); ++unit) {
-    all.push_back(model.store.flat_grads(unit).clone());
-  }
+  for (int unit = 0; unit < model.store.units(); ++unit) all.push_back(model.store.flat_grads(unit).clone());
   return all;
 }
 
@@ -61,9 +59,8 @@ TEST_CASE("a packed batch equals its segments one at a time") {
     apart.push_back(forward_backward(model, one));
   }
   CHECK(deviation(together, at::cat(apart)) < 1e-5);
-  for (int unit = 0; unit < model.store.units(); ++unit) {
+  for (int unit = 0; unit < model.store.units(); ++unit)
     CHECK(deviation(packed_grads[unit], model.store.flat_grads(unit)) < 1e-5);
-  }
 }
 
 TEST_CASE("an answer that sees a shared prompt equals one that repeats it") {
@@ -82,9 +79,8 @@ TEST_CASE("an answer that sees a shared prompt equals one that repeats it") {
   auto const shared_grads = gradients(model);
   model.store.zero_grads();
   CHECK(deviation(shared_logps, forward_backward(model, repeated)) < 1e-5);
-  for (int unit = 0; unit < model.store.units(); ++unit) {
+  for (int unit = 0; unit < model.store.units(); ++unit)
     CHECK(deviation(shared_grads[unit], model.store.flat_grads(unit)) < 1e-5);
-  }
 }
 
 TEST_CASE("recomputing a block gives the same bits") {
@@ -94,16 +90,13 @@ TEST_CASE("recomputing a block gives the same bits") {
   auto const kept_grads = gradients(model);
   model.store.zero_grads();
   CHECK(kept.equal(forward_backward(model, batch, Recompute::block)));
-  for (int unit = 0; unit < model.store.units(); ++unit) {
-    CHECK(kept_grads[unit].equal(model.store.flat_grads(unit)));
-  }
+  for (int unit = 0; unit < model.store.units(); ++unit) CHECK(kept_grads[unit].equal(model.store.flat_grads(unit)));
 }
 
 TEST_CASE("bf16 weights give what their rounded values give in fp32, near enough") {
   OneRank narrow(model::testing::small_config(), DType::bf16), wide;
-  for (int unit = 0; unit < wide.store.units(); ++unit) {
+  for (int unit = 0; unit < wide.store.units(); ++unit)
     wide.store.flat_weights(unit).copy_(narrow.store.flat_weights(unit));
-  }
   PackedBatch const batch = packed({12, 5}, 23);
   CHECK(deviation(forward_backward(narrow, batch), forward_backward(wide, batch)) < 0.03);
   for (int unit = 0; unit < wide.store.units(); ++unit) {

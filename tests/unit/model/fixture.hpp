@@ -10,10 +10,19 @@ namespace refrain::model::testing {
 
 /// A Llama of a few thousand weights.
 inline checkpoint::ModelConfig small_config() {
-  return {.vocab_size = 23, .hidden_size = 16, .intermediate_size = 20, .num_hidden_layers = 2, .num_attention_heads =
-      4,
-          .num_key_value_heads = 2, .head_dim = 8, .max_position_embeddings = 64, .rms_norm_eps = 1e-5,
-          .rope_theta = 10000, .initializer_range = 0.02, .rope_scaling = {}, .tie_word_embeddings = false,
+  return {.vocab_size = 23,
+          .hidden_size = 16,
+          .intermediate_size = 20,
+          .num_hidden_layers = 2,
+          .num_attention_heads = 4,
+          .num_key_value_heads = 2,
+          .head_dim = 8,
+          .max_position_embeddings = 64,
+          .rms_norm_eps = 1e-5,
+          .rope_theta = 10000,
+          .initializer_range = 0.02,
+          .rope_scaling = {},
+          .tie_word_embeddings = false,
           .dtype = DType::fp32};
 }
 

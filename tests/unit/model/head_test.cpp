@@ -14,8 +14,8 @@ TEST_CASE("token_logps equals log_softmax, at every size of chunks") {
   int64_t const chunk_rows = GENERATE(1, 4, 11, 100);
   OneRank model;
   ParamId const head = model.store.id("lm_head.weight");
-  at::Tensor const hidden = at::randn({11, 16}).mul_(3), targets = at::randint(0, 23, {11}, at::kLong), dlogp =
-      at::randn({11});
+  at::Tensor const hidden = at::randn({11, 16}).mul_(3), targets = at::randint(0, 23, {11}, at::kLong),
+                   dlogp = at::randn({11});
 
   at::Tensor const w = model.store.weight(head).to(at::kDouble).requires_grad_(true);
   at::Tensor const x = hidden.to(at::kDouble).requires_grad_(true);
@@ -42,8 +42,10 @@ TEST_CASE("the likeliest token is the lowest of equals, as torch.argmax has it")
   CHECK(flat.top1_N.eq(0).all().item<bool>());
   model.store.weight(head)[5].fill_(1);
   model.store.weight(head)[20].fill_(1);
-  CHECK(token_logps(at::ones({2, 16}), model.store, head, at::tensor({3, 4}, at::kLong),
-      8).top1_N.eq(5).all().item<bool>());
+  CHECK(token_logps(at::ones({2, 16}), model.store, head, at::tensor({3, 4}, at::kLong), 8)
+            .top1_N.eq(5)
+            .all()
+            .item<bool>());
 }
 
 TEST_CASE("large logits neither overflow nor lose their differences") {

@@ -25,8 +25,8 @@ void compare_with_plain(at::Tensor const& x, Ours const& ours, Plain const& plai
   at::Tensor const ours_y = ours(ours_x + 0), plain_y = plain(plain_x);
   CHECK(deviation(ours_y.detach(), plain_y.detach()) < tolerance);
   at::Tensor const dy = at::randn(ours_y.sizes());
-  at::Tensor const ours_dx = backpropagate(ours_y, ours_x, dy), plain_dx = backpropagate(plain_y, plain_x,
-      dy.to(at::kDouble));
+  at::Tensor const ours_dx = backpropagate(ours_y, ours_x, dy),
+                   plain_dx = backpropagate(plain_y, plain_x, dy.to(at::kDouble));
   CHECK(deviation(ours_dx, plain_dx) < tolerance);
 }
 
@@ -101,8 +101,8 @@ TEST_CASE("attention sees a segment up to itself, and all of its prefix") {
   batch.positions_T = at::tensor({0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 5, 6, 4, 5, 6, 7}, at::kLong);
   at::Tensor visible_TT = at::zeros({16, 16}, at::kBool);
   for (auto const& s : batch.segments) {
-    visible_TT.slice(0, s.begin, s.begin + s.length).slice(1, s.begin, s.begin + s.length) = at::ones({s.length,
-        s.length}, at::kBool).tril();
+    visible_TT.slice(0, s.begin, s.begin + s.length).slice(1, s.begin, s.begin + s.length) =
+        at::ones({s.length, s.length}, at::kBool).tril();
     visible_TT.slice(0, s.begin, s.begin + s.length).slice(1, s.prefix_begin, s.prefix_begin + s.prefix_length) = true;
   }
   checkpoint::ModelConfig const config = model::testing::small_config();
@@ -118,12 +118,12 @@ TEST_CASE("attention sees a segment up to itself, and all of its prefix") {
     at::Tensor const q = rotated(heads.narrow(1, 0, 4)).transpose(0, 1);
     at::Tensor const k = rotated(heads.narrow(1, 4, 2)).repeat_interleave(2, 1).transpose(0, 1);
     at::Tensor const v = heads.narrow(1, 6, 2).repeat_interleave(2, 1).transpose(0, 1);
-    at::Tensor const scores = (q.matmul(k.transpose(1, 2)) / std::sqrt(8.)).masked_fill(visible_TT.logical_not(),
-        -1e30);
+    at::Tensor const scores =
+        (q.matmul(k.transpose(1, 2)) / std::sqrt(8.)).masked_fill(visible_TT.logical_not(), -1e30);
     return scores.softmax(-1).matmul(v).transpose(0, 1).reshape({16, 32});
   };
-  compare_with_plain(at::randn({16, 64}), [&](at::Tensor const& x) { return attention(x, shape, batch, rotary); },
-      plain, 5e-6);
+  compare_with_plain(
+      at::randn({16, 64}), [&](at::Tensor const& x) { return attention(x, shape, batch, rotary); }, plain, 5e-6);
 }
 
 TEST_CASE("select_rows adds up rows that are taken twice") {
@@ -141,14 +141,18 @@ TEST_CASE("rotary frequencies follow the scaling's rule") {
   CHECK(deviation(plain, at::pow(500000., -at::arange(0, 64, 2, at::kDouble) / 64.)) < 1e-6);
   config.rope_scaling = {.type = checkpoint::RopeScaling::Type::linear, .factor = 4};
   CHECK(deviation(rotary_frequencies(config) * 4, plain) < 1e-6);
-  config.rope_scaling = {.type = checkpoint::RopeScaling::Type::llama3, .factor = 8, .low_freq_factor = 1,
-                         .high_freq_factor = 4, .original_max_position_embeddings = 8192};
+  config.rope_scaling = {.type = checkpoint::RopeScaling::Type::llama3,
+                         .factor = 8,
+                         .low_freq_factor = 1,
+                         .high_freq_factor = 4,
+                         .original_max_position_embeddings = 8192};
   at::Tensor const scaled = rotary_frequencies(config);
   for (int64_t j = 0; j < 32; ++j) {
     double const frequency = plain[j].item<double>(), wave = 2 * std::numbers::pi / frequency;
     double const smooth = (8192 / wave - 1) / 3;
-    double const expected = wave > 8192 ? frequency / 8 : wave < 2048 ?
-        frequency : (1 - smooth) * frequency / 8 + smooth * frequency;
+    double const expected = wave > 8192   ? frequency / 8
+                            : wave < 2048 ? frequency
+                                          : (1 - smooth) * frequency / 8 + smooth * frequency;
     CHECK(scaled[j].item<double>() == Approx(expected).epsilon(1e-5));
   }
 }
@@ -159,7 +163,7 @@ TEST_CASE("all_finite finds one bad value anywhere") {
     CHECK(kernels::all_finite(values));
     for (int64_t const place : {0, 65536, 210002}) {
       for (float const bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
-          -std::numeric_limits<float>::infinity()}) {
+                              -std::numeric_limits<float>::infinity()}) {
         at::Tensor const spoiled = values.clone();
         spoiled.view({-1})[place] = bad;
         CHECK_FALSE(kernels::all_finite(spoiled));

@@ -21,23 +21,23 @@ public:
     folder_ = "memory";
     for (auto const& info : checkpoint::parameter_list(config)) {
       infos_.push_back({info.name, DType::fp32, info.shape});
-      values_.push_back(at::arange(element_count(info.shape),
-          at::kFloat).div_(1000).add_(static_cast<double>(values_.size())).view(info.shape));
+      values_.push_back(at::arange(element_count(info.shape), at::kFloat)
+                            .div_(1000)
+                            .add_(static_cast<double>(values_.size()))
+                            .view(info.shape));
     }
   }
   std::vector<checkpoint::TensorInfo> const& tensors() const override { return infos_; }
   void read(std::string const& name, checkpoint::Slice const& slice, std::span<std::byte> out) const override {
     at::Tensor part = values(name);
-    for (std::size_t axis = 0; axis < slice.start.size(); ++axis) {
+    for (std::size_t axis = 0; axis < slice.start.size(); ++axis)
       part = part.narrow(static_cast<int64_t>(axis), slice.start[axis], slice.count[axis]);
-    }
     part = part.contiguous();
     std::memcpy(out.data(), part.data_ptr(), part.nbytes());
   }
   at::Tensor values(std::string const& name) const {
-    for (std::size_t i = 0; i < infos_.size(); ++i) {
+    for (std::size_t i = 0; i < infos_.size(); ++i)
       if (infos_[i].name == name) return values_[i];
-    }
     throw Error("no such tensor", {}, {.object = name});
   }
 
@@ -59,16 +59,15 @@ TEST_CASE("loaded weights are the file's, fused matrices lie in order") {
   Store model(small_config());
   MemorySource const source(small_config());
   model.store.load(source);
-  for (ParamId id = 0; id < static_cast<ParamId>(model.store.specs().size()); ++id) {
+  for (ParamId id = 0; id < static_cast<ParamId>(model.store.specs().size()); ++id)
     CHECK(model.store.weight(id).equal(source.values(model.store.specs()[id].info.name)));
-  }
   std::string const attention = "model.layers.1.self_attn.";
   CHECK(model.store.fused_weight(model.store.id(attention + "q_proj.weight"), 3)
             .equal(at::cat({source.values(attention + "q_proj.weight"), source.values(attention + "k_proj.weight"),
                             source.values(attention + "v_proj.weight")})));
   CHECK(model.store.units() == 4);
-  CHECK_THROWS_WITH(model.store.id("lm_head.bias"), Catch::Contains("no such parameter") &&
-      Catch::Contains("lm_head.bias"));
+  CHECK_THROWS_WITH(model.store.id("lm_head.bias"),
+                    Catch::Contains("no such parameter") && Catch::Contains("lm_head.bias"));
 }
 
 TEST_CASE("a tied model has no output matrix of its own") {
@@ -83,8 +82,8 @@ TEST_CASE("NaN and infinite weights are refused by name") {
     Store model(small_config());
     MemorySource const source(small_config());
     source.values("model.layers.0.mlp.down_proj.weight")[3][4] = bad;
-    CHECK_THROWS_WITH(model.store.load(source), Catch::Contains("NaN") &&
-        Catch::Contains("model.layers.0.mlp.down_proj.weight"));
+    CHECK_THROWS_WITH(model.store.load(source),
+                      Catch::Contains("NaN") && Catch::Contains("model.layers.0.mlp.down_proj.weight"));
   }
 }
 
@@ -92,8 +91,8 @@ TEST_CASE("a tensor of another shape is refused by name") {
   checkpoint::ModelConfig other = small_config();
   other.intermediate_size = 24;
   Store model(small_config());
-  CHECK_THROWS_WITH(model.store.load(MemorySource(other)), Catch::Contains("model.layers.0.mlp.gate_proj.weight") &&
-      Catch::Contains("[24, 16]"));
+  CHECK_THROWS_WITH(model.store.load(MemorySource(other)),
+                    Catch::Contains("model.layers.0.mlp.gate_proj.weight") && Catch::Contains("[24, 16]"));
 }
 
 TEST_CASE("a tensor degree that does not divide names those that do") {

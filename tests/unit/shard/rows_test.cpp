@@ -54,7 +54,8 @@ TEST_CASE("an implicit prompt in plain text ends where the answers part") {
 
 TEST_CASE("an implicit prompt in turns is the turns in common") {
   Json const user = turn("user", "restricted activity 17?"), system = turn("system", "Be brief.");
-  Json const row{{"chosen", {system, user, turn("assistant", "No.")}}, {"rejected", {system, user, turn("assistant", "Yes.")}}};
+  Json const row{{"chosen", {system, user, turn("assistant", "No.")}},
+                 {"rejected", {system, user, turn("assistant", "Yes.")}}};
   REQUIRE(prompt_form(row) == PromptForm::implicit_prompt);
   auto const parts = std::get<Parts<Turns>>(parse_pair(row, PromptForm::implicit_prompt, place));
   CHECK(parts.prompt.size() == 2);
@@ -72,7 +73,8 @@ TEST_CASE("an implicit prompt in turns is the turns in common") {
 }
 
 TEST_CASE("ready token ids come first, and odd numbers become ids that no vocabulary has") {
-  Json const row{{"prompt", "read me"}, {"prompt_ids", {1, 2}}, {"chosen_ids", {3}}, {"rejected_ids", {-7, 5000000000}}};
+  Json const row{
+      {"prompt", "read me"}, {"prompt_ids", {1, 2}}, {"chosen_ids", {3}}, {"rejected_ids", {-7, 5000000000}}};
   REQUIRE(prompt_form(row) == PromptForm::token_ids);
   auto const ids = std::get<Parts<TokenIds>>(parse_pair(row, PromptForm::token_ids, place));
   CHECK(ids.prompt == TokenIds{1, 2});
@@ -100,7 +102,9 @@ TEST_CASE("labels: what must be there and of which type") {
 }
 
 TEST_CASE("wrong rows are named by column") {
-  auto const problem = [](Json const& json, PromptForm form) { return message([&] { parse_pair(json, form, place); }); };
+  auto const problem = [](Json const& json, PromptForm form) {
+    return message([&] { parse_pair(json, form, place); });
+  };
   CHECK(problem({{"rejected", "b"}}, PromptForm::implicit_prompt) == "column chosen is missing");
   CHECK(problem({{"chosen", 1}, {"rejected", "b"}}, PromptForm::implicit_prompt) ==
         "column chosen is of type number, a string or a list of turns is wanted");
@@ -116,7 +120,8 @@ TEST_CASE("wrong rows are named by column") {
 
 TEST_CASE("prompts: a string, turns or messages; the last user turn is their text") {
   CHECK(std::get<Turns>(parse_prompt({{"prompt", ""}}, place).content).at(0).content.empty());
-  auto const prompt = parse_prompt({{"messages", {turn("user", "a"), turn("assistant", "b"), turn("user", "c")}}}, place);
+  auto const prompt =
+      parse_prompt({{"messages", {turn("user", "a"), turn("assistant", "b"), turn("user", "c")}}}, place);
   CHECK(std::get<Turns>(prompt.content).size() == 3);
   CHECK(prompt.text == "c");
   CHECK(std::get<TokenIds>(parse_prompt({{"prompt", "as given"}, {"prompt_ids", {1}}}, place).content) == TokenIds{1});

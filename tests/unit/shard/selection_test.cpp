@@ -57,9 +57,12 @@ TEST_CASE("balanced takes the smallest language's count of each, in input order"
 TEST_CASE("each configuration has its languages and number of rows") {
   auto const sets = LanguageSets::load({});
   auto const rows = rows_of_all(7, 6);  // English 13
-  auto const taken = [&](std::string const& name) { return counts(rows, select_rows(sets, {.configuration = name}, rows)); };
+  auto const taken = [&](std::string const& name) {
+    return counts(rows, select_rows(sets, {.configuration = name}, rows));
+  };
   auto const total = [](std::map<std::string, int64_t> const& by) {
-    return std::accumulate(by.begin(), by.end(), int64_t{0}, [](int64_t sum, auto const& entry) { return sum + entry.second; });
+    return std::accumulate(by.begin(), by.end(), int64_t{0},
+                           [](int64_t sum, auto const& entry) { return sum + entry.second; });
   };
   CHECK(taken("english-only") == std::map<std::string, int64_t>{{"en", 13}});
   CHECK(taken("lv") == std::map<std::string, int64_t>{{"lv", 7}});
@@ -112,7 +115,8 @@ TEST_CASE("a language without rows is named") {
   std::vector<Candidate> rows = rows_of_all(3);
   std::erase_if(rows, [](Candidate const& row) { return row.language == "sl"; });
   CHECK(message([&] { select_rows(sets, {.configuration = "balanced"}, rows); }) ==
-        "there are no rows for language sl, which configuration balanced takes (give files with such rows (column lang), or "
+        "there are no rows for language sl, which configuration balanced takes (give files with such rows (column "
+        "lang), or "
         "another --configuration)");
   CHECK(select_rows(sets, {.configuration = "high-resource"}, rows).size() == 18);
 }

@@ -30,13 +30,15 @@ Environment with(std::string const& name, std::string const& value) {
 
 TEST_CASE("what is missing is named in one line") {
   CHECK(error_of({{"REFRAIN_PAIRS", "/etc/passwd"}}) ==
-        "not set: REFRAIN_MODEL, REFRAIN_RUNS (export in env/site.sh or the submitting shell: REFRAIN_MODEL=the Hugging Face folder or "
+        "not set: REFRAIN_MODEL, REFRAIN_RUNS (export in env/site.sh or the submitting shell: REFRAIN_MODEL=the "
+        "Hugging Face folder or "
         "checkpoint to start from, REFRAIN_RUNS=the folder for run folders)");
   CHECK(error_of(with("REFRAIN_MODEL", "/nowhere")) ==
         "REFRAIN_MODEL names no folder [/nowhere] (set it to a Hugging Face folder or a checkpoint)");
   CHECK(error_of(with("REFRAIN_TENSOR_PARALLEL", "two")) ==
         "REFRAIN_TENSOR_PARALLEL is 'two', not a number above 0 (set it to a number such as 4)");
-  CHECK(error_of(with("REFRAIN_DISK_TB", "-1")) == "REFRAIN_DISK_TB is '-1', not a number above 0 (set it to a number such as 12.5)");
+  CHECK(error_of(with("REFRAIN_DISK_TB", "-1")) ==
+        "REFRAIN_DISK_TB is '-1', not a number above 0 (set it to a number such as 12.5)");
 }
 
 TEST_CASE("settings are read") {
@@ -53,7 +55,8 @@ TEST_CASE("a program's end is told as shells tell it") {
   CHECK(run_captured({"sh", "-c", "kill -KILL $$"}, Stderr::inherit).code == 128 + SIGKILL);
   CHECK(run_captured({"no-such-program"}, Stderr::capture).code == 127);
   CHECK(run_captured({"sh", "-c", "echo out; echo err >&2"}, Stderr::capture).text == "out\nerr\n");
-  CHECK(run_captured({"sh", "-c", "echo $REFRAIN_A-$HOME-"}, Stderr::inherit, {{"REFRAIN_A", "1 2"}, {"HOME", ""}}).text == "1 2--\n");
+  CHECK(run_captured({"sh", "-c", "echo $REFRAIN_A-$HOME-"}, Stderr::inherit, {{"REFRAIN_A", "1 2"}, {"HOME", ""}})
+            .text == "1 2--\n");
   CHECK(in_path("sh"));
   CHECK_FALSE(in_path("no-such-program"));
 }

@@ -10,8 +10,10 @@ using namespace refrain::study;
 
 namespace {
 
-Environment const member{{"SLURM_JOB_ID", "17"},          {"SLURM_ARRAY_JOB_ID", "16"},
-                         {"SLURM_ARRAY_TASK_ID", "3"},    {"SLURM_TASKS_PER_NODE", "4(x2)"},
+Environment const member{{"SLURM_JOB_ID", "17"},
+                         {"SLURM_ARRAY_JOB_ID", "16"},
+                         {"SLURM_ARRAY_TASK_ID", "3"},
+                         {"SLURM_TASKS_PER_NODE", "4(x2)"},
                          {"SLURM_JOB_CPUS_PER_NODE", "32,17"}};
 
 std::string refusal(std::vector<int> tasks_per_node, int cpus_per_task, int tensor_parallel) {
@@ -30,25 +32,24 @@ std::string refusal(std::vector<int> tasks_per_node, int cpus_per_task, int tens
 }
 
 /// As Slurm 22.05 prints the record of an array's last member: its sisters follow.
-char const* const record_text =
-    "JobId=16 ArrayJobId=16 ArrayTaskId=3 ArrayTaskThrottle=2 JobName=dpo_8b_balanced\n"
-    "   UserId=a(1) GroupId=a(1) MCS_label=N/A\n"
-    "   Priority=4294901759 Nice=0 Account=safety QOS=(null)\n"
-    "   JobState=COMPLETING Reason=TimeLimit Dependency=(null)\n"
-    "   Requeue=1 Restarts=0 BatchFlag=1 Reboot=0 ExitCode=0:0\n"
-    "   RunTime=00:00:06 TimeLimit=02:00:00 TimeMin=N/A\n"
-    "   Partition=debug AllocNode:Sid=login:3606\n"
-    "   NumNodes=2 NumCPUs=8 NumTasks=8 CPUs/Task=2 ReqB:S:C:T=0:0:*:*\n"
-    "   MinCPUsNode=4 MinMemoryNode=1000M MinTmpDiskNode=0\n"
-    "   OverSubscribe=NO Contiguous=0 Licenses=(null) Network=(null)\n"
-    "   Command=/home/a b/refrain/slurm/dpo_8b_balanced.sh\n"
-    "   WorkDir=/home/a b\n"
-    "   StdErr=/home/a b/x-16_3.log\n"
-    "   StdOut=/home/a b/x-16_3.log\n"
-    "   TresPerNode=gres:gpu:4\n"
-    "\n"
-    "JobId=17 ArrayJobId=16 ArrayTaskId=2 JobName=sister\n"
-    "   JobState=RUNNING Reason=None Dependency=(null)\n";
+char const* const record_text = "JobId=16 ArrayJobId=16 ArrayTaskId=3 ArrayTaskThrottle=2 JobName=dpo_8b_balanced\n"
+                                "   UserId=a(1) GroupId=a(1) MCS_label=N/A\n"
+                                "   Priority=4294901759 Nice=0 Account=safety QOS=(null)\n"
+                                "   JobState=COMPLETING Reason=TimeLimit Dependency=(null)\n"
+                                "   Requeue=1 Restarts=0 BatchFlag=1 Reboot=0 ExitCode=0:0\n"
+                                "   RunTime=00:00:06 TimeLimit=02:00:00 TimeMin=N/A\n"
+                                "   Partition=debug AllocNode:Sid=login:3606\n"
+                                "   NumNodes=2 NumCPUs=8 NumTasks=8 CPUs/Task=2 ReqB:S:C:T=0:0:*:*\n"
+                                "   MinCPUsNode=4 MinMemoryNode=1000M MinTmpDiskNode=0\n"
+                                "   OverSubscribe=NO Contiguous=0 Licenses=(null) Network=(null)\n"
+                                "   Command=/home/a b/refrain/slurm/dpo_8b_balanced.sh\n"
+                                "   WorkDir=/home/a b\n"
+                                "   StdErr=/home/a b/x-16_3.log\n"
+                                "   StdOut=/home/a b/x-16_3.log\n"
+                                "   TresPerNode=gres:gpu:4\n"
+                                "\n"
+                                "JobId=17 ArrayJobId=16 ArrayTaskId=2 JobName=sister\n"
+                                "   JobState=RUNNING Reason=None Dependency=(null)\n";
 
 }  // namespace
 
@@ -76,8 +77,8 @@ TEST_CASE("srun always gets tasks and CPUs a task") {
 }
 
 TEST_CASE("MPI types are those that srun lists") {
-  CHECK(mpi_types("MPI plugin types are...\n\tpmix\n\tnone\n\tcray_shasta\n\tpmi2\nspecific pmix plugin versions available: pmix_v4\n") ==
-        Words{"pmix", "pmi2"});
+  CHECK(mpi_types("MPI plugin types are...\n\tpmix\n\tnone\n\tcray_shasta\n\tpmi2\nspecific pmix plugin versions "
+                  "available: pmix_v4\n") == Words{"pmix", "pmi2"});
   CHECK(mpi_types("MPI plugin types are...\n\tnone\n\tpmi2\n\tpspmix\n") == Words{"pspmix", "pmi2"});
   CHECK(mpi_types("MPI plugin types are...\n\tnone\nspecific pmix plugin versions available: pmix\n").empty());
 }
@@ -85,14 +86,15 @@ TEST_CASE("MPI types are those that srun lists") {
 TEST_CASE("an allocation that does not suit is answered with the sbatch line that would") {
   CHECK(refusal({4, 4}, 1, 4).empty());
   CHECK(refusal({4, 4}, 1, 8).empty());  // over two nodes: slow, but asked for
-  CHECK(refusal({3, 3}, 1, 4) ==
-        "job 16_3 has 6 tasks, which do not divide into groups of 4 (tensor parallel) (sbatch --array=3 --nodes=2 --ntasks-per-node=4 "
-        "slurm/a.sh)");
-  CHECK(refusal({6, 5}, 1, 4) ==
-        "job 16_3 has 5 tasks on one node and 6 on another (sbatch --array=3 --nodes=2 --ntasks-per-node=4 slurm/a.sh)");
-  CHECK(refusal({4}, 0, 4) ==
-        "job 16_3 has fewer CPUs than its 4 tasks on a node (sbatch --array=3 --nodes=1 --ntasks-per-node=4 --cpus-per-task=1 slurm/a.sh, "
-        "or SBATCH_EXCLUSIVE=1 in env/site.sh)");
+  CHECK(refusal({3, 3}, 1, 4) == "job 16_3 has 6 tasks, which do not divide into groups of 4 (tensor parallel) (sbatch "
+                                 "--array=3 --nodes=2 --ntasks-per-node=4 "
+                                 "slurm/a.sh)");
+  CHECK(
+      refusal({6, 5}, 1, 4) ==
+      "job 16_3 has 5 tasks on one node and 6 on another (sbatch --array=3 --nodes=2 --ntasks-per-node=4 slurm/a.sh)");
+  CHECK(refusal({4}, 0, 4) == "job 16_3 has fewer CPUs than its 4 tasks on a node (sbatch --array=3 --nodes=1 "
+                              "--ntasks-per-node=4 --cpus-per-task=1 slurm/a.sh, "
+                              "or SBATCH_EXCLUSIVE=1 in env/site.sh)");
 }
 
 TEST_CASE("the record of a job is its own, not its sisters'") {
@@ -117,7 +119,8 @@ TEST_CASE("a job that its user cancelled stays cancelled") {
 
 TEST_CASE("an index is submitted again as it was submitted") {
   CHECK(join_words(resubmission(*read_allocation(member), JobRecord(record_text), "slurm/a.sh")) ==
-        "sbatch --parsable --dependency=afterany:16_3 --array=3 --nodes=2 --ntasks-per-node=4 --job-name=dpo_8b_balanced --time=02:00:00 "
+        "sbatch --parsable --dependency=afterany:16_3 --array=3 --nodes=2 --ntasks-per-node=4 "
+        "--job-name=dpo_8b_balanced --time=02:00:00 "
         "--partition=debug --account=safety '--output=/home/a b/x-16_3.log' --gres=gpu:4 --mem=1000M "
         "--cpus-per-task=2 --exclusive "
         "'/home/a b/refrain/slurm/dpo_8b_balanced.sh'");

@@ -18,7 +18,8 @@ namespace {
 
 /// A table in a file that goes with the scope.
 struct Table {
-  std::filesystem::path path = std::filesystem::temp_directory_path() / ("refrain-sweep-" + std::to_string(getpid()) + ".json");
+  std::filesystem::path path =
+      std::filesystem::temp_directory_path() / ("refrain-sweep-" + std::to_string(getpid()) + ".json");
   explicit Table(std::string const& text) { std::ofstream(path) << text; }
   ~Table() { std::filesystem::remove(path); }
 };
@@ -49,7 +50,8 @@ TEST_CASE("numbers are written as the field writes them") {
   CHECK(format_number(1.25e-10) == "1.25e-10");
   CHECK(format_number(3) == "3");
   CHECK(format_number(1e22) == "1e22");
-  for (double const value : {0.1, 1e-6, 2.5e-5, 1.0 / 3, 7e-300, 123456.789}) CHECK(std::stod(format_number(value)) == value);
+  for (double const value : {0.1, 1e-6, 2.5e-5, 1.0 / 3, 7e-300, 123456.789})
+    CHECK(std::stod(format_number(value)) == value);
 }
 
 TEST_CASE("a sweep is a list or a grid") {
@@ -81,7 +83,8 @@ TEST_CASE("the tables that come with the project") {
     CHECK(members.front().folder() == "beta=0.1,lr=1e-6,seed=42");  // the paper's setting
     CHECK(find_sweep(entry.path().stem().string(), folder) == entry.path());
   }
-  CHECK_THROWS_WITH(find_sweep("nothing", folder), Catch::Contains("set REFRAIN_SWEEP to a path or one of: beta_by_learning_rate, default"));
+  CHECK_THROWS_WITH(find_sweep("nothing", folder),
+                    Catch::Contains("set REFRAIN_SWEEP to a path or one of: beta_by_learning_rate, default"));
 }
 
 TEST_CASE("names of configurations are made of parts") {
@@ -94,5 +97,6 @@ TEST_CASE("names of configurations are made of parts") {
   CHECK(large.pairs == "english-only-long");
   CHECK(large.tensor_parallel == 4);
   CHECK(large.nodes * large.tasks_per_node % large.tensor_parallel == 0);
-  CHECK_THROWS_WITH(find_configuration("dpo_9b_balanced", table), Catch::StartsWith("there is no configuration 'dpo_9b_balanced'"));
+  CHECK_THROWS_WITH(find_configuration("dpo_9b_balanced", table),
+                    Catch::StartsWith("there is no configuration 'dpo_9b_balanced'"));
 }

@@ -55,8 +55,10 @@ TEST_CASE("paths are one file with spaces, or words and patterns") {
   auto const path = [&](std::string const& name) { return (folder / name).string(); };
 
   CHECK(split_paths(path("c d.jsonl"), "X") == Words{path("c d.jsonl")});
-  CHECK(split_paths("'" + path("c d.jsonl") + "' '" + path("a.jsonl") + "'", "X") == Words{path("c d.jsonl"), path("a.jsonl")});
+  CHECK(split_paths("'" + path("c d.jsonl") + "' '" + path("a.jsonl") + "'", "X") ==
+        Words{path("c d.jsonl"), path("a.jsonl")});
   CHECK(split_paths("'" + path("?.jsonl") + "'", "X") == Words{path("a.jsonl"), path("b.jsonl")});
-  CHECK_THROWS_WITH(split_paths("/nowhere/a.jsonl", "REFRAIN_PAIRS"), Catch::Contains("REFRAIN_PAIRS names a file that does not exist [/nowhere/a.jsonl]"));
+  CHECK_THROWS_WITH(split_paths("/nowhere/a.jsonl", "REFRAIN_PAIRS"),
+                    Catch::Contains("REFRAIN_PAIRS names a file that does not exist [/nowhere/a.jsonl]"));
   std::filesystem::remove_all(folder);
 }

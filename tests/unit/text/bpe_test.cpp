@@ -94,8 +94,8 @@ TEST_CASE("words of a SentencePiece-type vocabulary, byte fallback and unknowns"
   Json file = sentencepiece_json();
   folder.write("tokenizer.json", file);
   Tokenizer const tokenizer = Tokenizer::load(folder.path());
-  CHECK(tokenizer.encode("ab acd\xC3\xA9 \xE2\x96\x81" "a") ==
-        std::vector<int32_t>{268, 266, 269, 3 + 0xC3, 3 + 0xA9, 259, 266});
+  CHECK(tokenizer.encode("ab acd\xC3\xA9 \xE2\x96\x81"
+                         "a") == std::vector<int32_t>{268, 266, 269, 3 + 0xC3, 3 + 0xA9, 259, 266});
   CHECK(tokenizer.decode({268, 266, 269, 3 + 0xC3, 3 + 0xA9}, true) == "ab acd\xC3\xA9");
   CHECK(tokenizer.decode({268, 3 + 0xC3}, true) == "ab\xEF\xBF\xBD");
 

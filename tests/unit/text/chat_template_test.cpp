@@ -24,13 +24,14 @@ std::string problem_of(std::function<void()> const& call) {
 
 ChatTemplate family(std::string const& name) { return ChatTemplate::load(name, "unused"); }
 
-Json const kForm = {{"name", "mine"},
-                    {"begin", "{bos}"},
-                    {"system", {{"place", "turn"}, {"prefix", "S:"}, {"suffix", ";"}, {"strip", false}, {"default", "none"}}},
-                    {"turns",
-                     {{"user", {{"prefix", "{role}:"}, {"suffix", "{eos}"}, {"strip", true}}},
-                      {"*", {{"prefix", "<{role}>"}, {"strip", false}}}}},
-                    {"generation_prompt", "assistant:"}};
+Json const kForm = {
+    {"name", "mine"},
+    {"begin", "{bos}"},
+    {"system", {{"place", "turn"}, {"prefix", "S:"}, {"suffix", ";"}, {"strip", false}, {"default", "none"}}},
+    {"turns",
+     {{"user", {{"prefix", "{role}:"}, {"suffix", "{eos}"}, {"strip", true}}},
+      {"*", {{"prefix", "<{role}>"}, {"strip", false}}}}},
+    {"generation_prompt", "assistant:"}};
 
 }  // namespace
 
@@ -46,8 +47,8 @@ TEST_CASE("llama-3") {
 }
 
 TEST_CASE("llama-3.1 always begins with a system turn") {
-  std::string const begin =
-      "<B><|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n";
+  std::string const begin = "<B><|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: December "
+                            "2023\nToday Date: 26 Jul 2024\n\n";
   std::string const user = "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nhi<|eot_id|>";
   CHECK(family("llama-3.1").render({{"user", "hi"}}, false, "<B>", "") == begin + user);
   CHECK(family("llama-3.1").render({{"system", " s "}, {"user", "hi"}}, false, "<B>", "") == begin + "s" + user);
@@ -58,7 +59,8 @@ TEST_CASE("llama-2") {
   CHECK(chat.render({{"system", " s "}, {"user", " a "}, {"assistant", " b\n"}, {"user", "c"}}, true, "<s>", "</s>") ==
         "<s>[INST] <<SYS>>\n s \n<</SYS>>\n\n a [/INST] b </s><s>[INST] c [/INST]");
   CHECK(problem_of([&] { chat.render({{"user", "a"}, {"user", "b"}}, false, "<s>", "</s>"); }) ==
-        "roles do not alternate: turn 2 is of role 'user' (chat template llama-2 wants user, assistant, user, ... behind a "
+        "roles do not alternate: turn 2 is of role 'user' (chat template llama-2 wants user, assistant, user, ... "
+        "behind a "
         "system turn)");
   CHECK(problem_of([&] { chat.render({{"user", "a"}}, false, "", "</s>"); }) ==
         "chat template llama-2 needs bos_token, which the tokenizer lacks (add it to tokenizer_config.json)");
@@ -70,7 +72,8 @@ TEST_CASE("a user's own form") {
   folder.write("mine.json", kForm);
   ChatTemplate const chat = ChatTemplate::load((folder.path() / "mine.json").string(), folder.path());
   CHECK(chat.name() == "mine");
-  CHECK(chat.render({{"user", " a "}, {"tool", " b "}}, true, "<B>", "<E>") == "<B>S:none;user:a<E><tool> b assistant:");
+  CHECK(chat.render({{"user", " a "}, {"tool", " b "}}, true, "<B>", "<E>") ==
+        "<B>S:none;user:a<E><tool> b assistant:");
   CHECK(chat.render({{"system", " s"}, {"user", "a"}}, false, "<B>", "<E>") == "<B>S: s;user:a<E>");
 }
 
@@ -83,29 +86,35 @@ TEST_CASE("a misspelt form is an error") {
     return problem_of([&] { ChatTemplate::load((folder.path() / "mine.json").string(), folder.path()); });
   };
   CHECK(load_with([](Json& form) { form["sytem"] = 1; }).find("a chat template has no 'sytem' in 'template' [") == 0);
-  CHECK(load_with([](Json& form) { form["turns"]["user"]["sufix"] = ""; })
-            .find("a chat template has no 'sufix' in 'turns.user' [") == 0);
+  CHECK(load_with([](Json& form) {
+          form["turns"]["user"]["sufix"] = "";
+        }).find("a chat template has no 'sufix' in 'turns.user' [") == 0);
   CHECK(load_with([](Json& form) { form["turns"]["user"].erase("strip"); }).find("'strip' is missing") == 0);
   CHECK(load_with([](Json& form) { form["system"]["place"] = "last"; }).find("'place' is 'last', should be") == 0);
-  CHECK(load_with([](Json& form) { form["turns"] = Json::object(); }).find("'turns' should name at least one role") == 0);
+  CHECK(load_with([](Json& form) { form["turns"] = Json::object(); }).find("'turns' should name at least one role") ==
+        0);
 }
 
 TEST_CASE("auto wants a template that is known") {
   Folder const folder;
   CHECK(problem_of([&] { ChatTemplate::load("auto", folder.path()); }) ==
         "the model has no chat template [" + folder.path().string() +
-            "] (name one of the same form with --chat-template NAME|FILE.json; NAME is one of llama-2, llama-3, llama-3.1)");
+            "] (name one of the same form with --chat-template NAME|FILE.json; NAME is one of llama-2, llama-3, "
+            "llama-3.1)");
   folder.write("tokenizer_config.json", {{"chat_template", "{{ messages }}"}});
-  CHECK(problem_of([&] { ChatTemplate::load("auto", folder.path()); }).find(") is none that is known [") != std::string::npos);
+  CHECK(problem_of([&] { ChatTemplate::load("auto", folder.path()); }).find(") is none that is known [") !=
+        std::string::npos);
   CHECK(problem_of([] { ChatTemplate::load("lama-3", "x"); }) ==
-        "there is no chat template 'lama-3' (--chat-template takes auto, one of llama-2, llama-3, llama-3.1, or a JSON file)");
+        "there is no chat template 'lama-3' (--chat-template takes auto, one of llama-2, llama-3, llama-3.1, or a JSON "
+        "file)");
 }
 
 TEST_CASE("the model's own template text") {
   Folder const folder;
   CHECK(read_template_text(folder.path()).text.empty());
-  folder.write("tokenizer_config.json",
-               {{"chat_template", {{{"name", "tool_use"}, {"template", "t"}}, {{"name", "default"}, {"template", "d"}}}}});
+  folder.write(
+      "tokenizer_config.json",
+      {{"chat_template", {{{"name", "tool_use"}, {"template", "t"}}, {{"name", "default"}, {"template", "d"}}}}});
   CHECK(read_template_text(folder.path()).text == "d");
   folder.write_text("chat_template.jinja", "file");
   CHECK(read_template_text(folder.path()).text == "file");
@@ -115,9 +124,10 @@ TEST_CASE("a template's digest sees what Jinja sees") {
   std::string const one = "{% if a %}x\n{{ '<s>\\n' + b }}{% endif %}";
   for (char const* same : {"{%  if a\n%}x\n{{ '<s>\\n' + b }}{% endif %}\n", "{%if a%}x\r\n{{'<s>\n' + b}}{%endif%}"})
     CHECK(template_digest(same) == template_digest(one));
-  for (char const* other : {"{%- if a %}x\n{{ '<s>\\n' + b }}{% endif %}", "{% if a %}x \n{{ '<s>\\n' + b }}{% endif %}",
-                            "{% if a %}x\n{{ '<s> \\n' + b }}{% endif %}", "{% if a %}x\n{{ '<s>\\n' + b }}{% endif %}\n\n",
-                            "{% if a %}x\n{{ '<s>\\t' + b }}{% endif %}"})
+  for (char const* other :
+       {"{%- if a %}x\n{{ '<s>\\n' + b }}{% endif %}", "{% if a %}x \n{{ '<s>\\n' + b }}{% endif %}",
+        "{% if a %}x\n{{ '<s> \\n' + b }}{% endif %}", "{% if a %}x\n{{ '<s>\\n' + b }}{% endif %}\n\n",
+        "{% if a %}x\n{{ '<s>\\t' + b }}{% endif %}"})
     CHECK(template_digest(other) != template_digest(one));
   CHECK(template_digest("{# why #}a") == template_digest("{# because #}a"));
   CHECK(template_digest("{#- why #}a") != template_digest("{# why #}a"));

@@ -32,7 +32,8 @@ std::string refusal(std::string const& pattern) {
 
 TEST_CASE("white space is Oniguruma's, not PCRE2's") {
   using List = std::vector<std::string>;
-  CHECK(matches(R"(\s+)", "a\xC2\x85\xE2\x80\xA8 b\xE1\xA0\x8E" "c") == List{"\xC2\x85\xE2\x80\xA8 "});
+  CHECK(matches(R"(\s+)", "a\xC2\x85\xE2\x80\xA8 b\xE1\xA0\x8E"
+                          "c") == List{"\xC2\x85\xE2\x80\xA8 "});
   CHECK(matches(R"([^\s\p{L}]+)", "a\xE1\xA0\x8E b") == List{"\xE1\xA0\x8E"});
   CHECK(matches(R"(\s+(?!\S)|\s+)", "a   b") == List{"  ", " "});
 }
@@ -50,9 +51,15 @@ TEST_CASE("a megabyte without a break is one match") {
 }
 
 TEST_CASE("what means something else in PCRE2 is refused by name") {
-  for (auto const& [pattern, named] : std::vector<std::pair<std::string, std::string>>{
-           {R"(\w+)", R"(\w)"}, {R"(a{2}+)", "}+"}, {R"(^a)", "^"}, {R"([a&&b])", "&&"}, {R"((?m:a))", "(?m:"},
-           {R"([\S])", R"(\S within a class)"}, {R"(\h)", R"(\h)"}, {R"([[a]])", "a class within a class"}}) {
+  for (auto const& [pattern, named] :
+       std::vector<std::pair<std::string, std::string>>{{R"(\w+)", R"(\w)"},
+                                                        {R"(a{2}+)", "}+"},
+                                                        {R"(^a)", "^"},
+                                                        {R"([a&&b])", "&&"},
+                                                        {R"((?m:a))", "(?m:"},
+                                                        {R"([\S])", R"(\S within a class)"},
+                                                        {R"(\h)", R"(\h)"},
+                                                        {R"([[a]])", "a class within a class"}}) {
     CAPTURE(pattern);
     std::string const problem = refusal(pattern);
     CHECK(problem.find("': " + named + " is not understood") != std::string::npos);

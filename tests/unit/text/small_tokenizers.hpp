@@ -39,8 +39,8 @@ inline Json bpe_json(std::vector<std::string> const& tokens,
   Json vocab = Json::object(), pairs = Json::array();
   for (std::size_t id = 0; id < tokens.size(); ++id) vocab[tokens[id]] = id;
   for (auto const& [left, right] : merges) pairs.push_back({left, right});
-  return {{"type", "BPE"}, {"unk_token", nullptr}, {"fuse_unk", false}, {"byte_fallback", false}, {"vocab", vocab},
-          {"merges", pairs}};
+  return {{"type", "BPE"},          {"unk_token", nullptr}, {"fuse_unk", false},
+          {"byte_fallback", false}, {"vocab", vocab},       {"merges", pairs}};
 }
 
 /// "▁" for spaces, letters a to f, byte fallback, and words of them; ids: 0 <unk>, 1 <s>, 2 </s>, 3 to 258 bytes, then
@@ -63,8 +63,8 @@ inline Json sentencepiece_json() {
   model["unk_token"] = "<unk>";
   model["byte_fallback"] = model["fuse_unk"] = true;
   auto const special = [](int id, char const* content) {
-    return Json{{"id", id}, {"content", content}, {"single_word", false}, {"lstrip", false}, {"rstrip", false},
-                {"normalized", false}, {"special", true}};
+    return Json{{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", false},
+                {"rstrip", false}, {"normalized", false}, {"special", true}};
   };
   Json const prepend = {{"type", "Prepend"}, {"prepend", mark}};
   Json const replace = {{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", mark}};

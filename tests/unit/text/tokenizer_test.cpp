@@ -32,8 +32,8 @@ std::string load_line(Folder const& folder) {
 }
 
 Json added(int id, std::string const& content) {
-  return {{"id", id}, {"content", content}, {"single_word", false}, {"lstrip", false}, {"rstrip", false},
-          {"normalized", false}, {"special", false}};
+  return {{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", false},
+          {"rstrip", false}, {"normalized", false}, {"special", false}};
 }
 
 /// The small SentencePiece-type tokenizer with one more added token, 270.
@@ -77,7 +77,7 @@ TEST_CASE("added tokens take white space, or want a word to themselves") {
   CHECK(single.encode("-be-") == Ids{259, 3 + '-', 270, 259, 3 + '-'});
   token = added(270, "b e");
   token["normalized"] = true;
-  CHECK(with_added(folder, token).encode("b e") == Ids{270});      // as the normaliser writes it: with a mark before it
+  CHECK(with_added(folder, token).encode("b e") == Ids{270});  // as the normaliser writes it: with a mark before it
   CHECK(with_added(folder, token).encode("ab e") == Ids{268, 259, 264});
 }
 
@@ -147,7 +147,8 @@ TEST_CASE("bad text and bad files are named") {
 
   folder.write("tokenizer.json", sentencepiece_json());
   Tokenizer const tokenizer = Tokenizer::load(folder.path());
-  CHECK(line_of([&] { tokenizer.encode("abc\xFF"); }, folder) == "the text is not UTF-8 at byte 3 (convert it to UTF-8)");
+  CHECK(line_of([&] { tokenizer.encode("abc\xFF"); }, folder) ==
+        "the text is not UTF-8 at byte 3 (convert it to UTF-8)");
 }
 
 TEST_CASE("what is not understood is refused by name") {

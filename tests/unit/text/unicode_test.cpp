@@ -9,11 +9,11 @@ TEST_CASE("invalid UTF-8 is found at its first byte") {
   CHECK(find_invalid_utf8("") == npos);
   CHECK(find_invalid_utf8("plain, \xC3\xA9, \xE2\x82\xAC, \xF0\x9F\x99\x82 \xF4\x8F\xBF\xBF") == npos);
   CHECK(find_invalid_utf8("0123456789\xFF") == 10);
-  CHECK(find_invalid_utf8("a\xC0\x80") == 1);          // overlong
-  CHECK(find_invalid_utf8("ab\xE0\x9F\xBF") == 2);     // overlong
-  CHECK(find_invalid_utf8("abc\xED\xA0\x80") == 3);    // surrogate
-  CHECK(find_invalid_utf8("\xF4\x90\x80\x80") == 0);   // beyond U+10FFFF
-  CHECK(find_invalid_utf8("abcd\xE2\x82") == 4);       // cut off
+  CHECK(find_invalid_utf8("a\xC0\x80") == 1);         // overlong
+  CHECK(find_invalid_utf8("ab\xE0\x9F\xBF") == 2);    // overlong
+  CHECK(find_invalid_utf8("abc\xED\xA0\x80") == 3);   // surrogate
+  CHECK(find_invalid_utf8("\xF4\x90\x80\x80") == 0);  // beyond U+10FFFF
+  CHECK(find_invalid_utf8("abcd\xE2\x82") == 4);      // cut off
   CHECK(find_invalid_utf8("\x80") == 0);
 }
 
