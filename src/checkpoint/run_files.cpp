@@ -63,58 +63,64 @@ Json read_sealed_json(std::filesystem::path const& path) {
 
 LineLog::LineLog(std::filesystem::path path, std::function<bool(Json const&)> const& keep) : path_(std::move(path)) {
   if (!std::filesystem::exists(path_)) return;
-  auto const text = read_file(path_);
+  text_ = read_file(path_);
   std::size_t begin = 0;
-  for (int64_t line = 1; begin < text.size(); ++line) {
-    auto const end = text.find('\n', begin);
+  for (int64_t line = 1; begin < text_.size(); ++line) {
+    auto const end = text_.find('\n', begin);
     if (end == std::string::npos) break;
-    auto const row = Json::parse(text.begin() + static_cast<std::ptrdiff_t>(begin),
-                                 text.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
+    auto const row = Json::parse(text_.begin() + static_cast<std::ptrdiff_t>(begin),
+                                 text_.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
     if (!row.is_object())
       throw Error("is not a JSON object", "remove the file's damaged end, or the run folder",
                   {.file = path_, .object = "line " + std::to_string(line)});
     if (!keep(row)) break;
     begin = end + 1;
-    ++rows_;
   }
-  text_ = text.substr(0, begin);
+  wanted_ = text_.substr(0, begin);
 }
 
-void LineLog::cut() {
+void LineLog::announce(Json const& row) {
+  wanted_ = text_ + row.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+void LineLog::commit() {
   OpenFile const file(path_, O_WRONLY | O_CREAT);
-  if (::ftruncate(file.fd, static_cast<off_t>(text_.size())) != 0 || ::fsync(file.fd) != 0)
-    throw system_error("cut the file", {}, {.file = path_});
-}
-
-void LineLog::append(Json const& row) {
-  auto const line = row.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-  OpenFile const file(path_, O_WRONLY);
-  auto const written = ::pwrite(file.fd, line.data(), line.size(), static_cast<off_t>(text_.size()));
-  if (written != static_cast<ssize_t>(line.size())) {
-    if (written >= 0) errno = ENOSPC;
-    auto const error = system_error("write the file", "free space on the disk, then start again", {.file = path_});
-    if (::ftruncate(file.fd, static_cast<off_t>(text_.size())) != 0) errno = 0;  // the error above says what matters
-    throw error;
+  auto const set_length = [&](std::size_t bytes) { return ::ftruncate(file.fd, static_cast<off_t>(bytes)) == 0; };
+  if (wanted_.size() <= text_.size()) {
+    if (!set_length(wanted_.size()) || ::fsync(file.fd) != 0) throw system_error("cut the file", {}, {.file = path_});
+  } else {
+    auto const length = wanted_.size() - text_.size();
+    auto const written =
+        ::pwrite(file.fd, wanted_.data() + text_.size(), length, static_cast<off_t>(text_.size()));
+    if (written != static_cast<ssize_t>(length)) {
+      if (written >= 0) errno = ENOSPC;
+      auto const error = system_error("write the file", "free space on the disk, then start again", {.file = path_});
+      wanted_ = text_;
+      if (!set_length(text_.size())) errno = 0;  // the error above says what matters
+      throw error;
+    }
   }
-  text_ += line;
-  ++rows_;
+  text_ = wanted_;
 }
 
 void LineLog::sync() const { sync_path(path_); }
 
-Json LineLog::position() const { return Json{{"bytes", text_.size()}, {"xxh3", digest_of(text_)}}; }
+Json LineLog::position() const {
+  auto const describe = [](std::string const& text) { return Json{{"bytes", text.size()}, {"xxh3", digest_of(text)}}; };
+  Json position = describe(wanted_);
+  position["before"] = describe(text_);
+  return position;
+}
 
-int64_t LineLog::check(std::filesystem::path const& path, Json const& position) {
-  auto const bytes = json_get<int64_t>(position, "bytes", path);
-  auto const text = std::filesystem::exists(path) || bytes > 0 ? read_file(path) : std::string{};
-  if (bytes < 0 || bytes > static_cast<int64_t>(text.size()))
-    throw Error("has " + std::to_string(text.size()) + " bytes, status.json says " + std::to_string(bytes),
-                "the file was cut; resume the run from a checkpoint", {.file = path});
-  auto const written = std::string_view(text).substr(0, static_cast<std::size_t>(bytes));
-  if (digest_of(written) != json_get<std::string>(position, "xxh3", path))
-    throw Error("does not match the digest in status.json",
-                "the file was changed or damaged; resume the run from a checkpoint", {.file = path});
-  return static_cast<int64_t>(text.size()) - bytes;
+void LineLog::check(std::filesystem::path const& path, Json const& position) {
+  auto const text = std::filesystem::exists(path) ? read_file(path) : std::string{};
+  auto const is = [&](Json const& described) {
+    return json_get<std::size_t>(described, "bytes", path) == text.size() &&
+           json_get<std::string>(described, "xxh3", path) == digest_of(text);
+  };
+  if (!is(position) && !is(json_get<Json>(position, "before", path)))
+    throw Error("has " + std::to_string(text.size()) + " bytes that do not match the digest in status.json",
+                "the file was changed, cut or damaged; resume the run from a checkpoint", {.file = path});
 }
 
 }  // namespace refrain::checkpoint

@@ -52,12 +52,13 @@ void RunFolder::open_metrics(Progressed const& progress) {
   metrics_.emplace(path_ / "metrics.jsonl",
                    [step](Json const& row) { return step > 0 && row.value("step", int64_t{0}) <= step; });
   write_status("running", progress);
-  metrics_->cut();
+  metrics_->commit();
 }
 
 void RunFolder::append_metrics(Json const& row, Progressed const& progress) {
-  metrics_->append(row);
+  metrics_->announce(row);
   write_status("running", progress);
+  metrics_->commit();
 }
 
 void RunFolder::write_metrics_columns(Json const& provenance) {
