@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # Sourced by the scripts of this folder: the site's settings, then the way to the project's programs.
 # REFRAIN_HOME is the folder that holds slurm/: the source tree, or share/refrain of an installation.
+
+# A job that meets Slurm's warning here has too little time to get further: the SIGTERM at its end will stop it.
+trap '' USR1
 REFRAIN_HOME=$(cd "$REFRAIN_HOME" && pwd)
 
 # What the submitting shell set wins over the site file.

@@ -2,6 +2,7 @@
 #include <refrain/base/launch.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/base/provenance.hpp>
+#include <refrain/base/signals.hpp>
 #include <refrain/comm/launch.hpp>
 #include <refrain/comm/mpi_session.hpp>
 
@@ -70,6 +71,7 @@ int check_world(int argc, char** argv, std::string const& program, LaunchEnviron
 
 int launch(int argc, char** argv, Job const& job) {
   set_private_umask();
+  if (job.stops_on_signals) install_stop_handlers();
   add_library("MPI", mpi_library());
   LaunchEnvironment const environment = LaunchEnvironment::detect();
   bool const speaks = environment.rank == 0;

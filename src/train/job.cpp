@@ -4,7 +4,6 @@
 #include <refrain/base/launch.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/base/provenance.hpp>
-#include <refrain/base/signals.hpp>
 #include <refrain/base/table.hpp>
 #include <refrain/checkpoint/step_folders.hpp>
 #include <refrain/model/head.hpp>
@@ -220,7 +219,6 @@ void Run::note_failure(std::exception const& failure) noexcept {
 
 Exit Run::go() {
   require_device(options_);
-  install_stop_handlers();
   if (options_.dtype == Precision::bf16) weights_ = DType::bf16;
   load_inputs();
   open_folder();

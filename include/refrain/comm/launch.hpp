@@ -21,6 +21,7 @@ struct Job {
   std::function<void()> validate;                       ///< what one option alone cannot know
   std::function<Exit(Communicator const&)> run;
   std::function<MpiStart()> mpi;  ///< asked after parsing
+  bool stops_on_signals = false;  ///< a stop is noted from the first moment on (install_stop_handlers), not deadly
 };
 
 /// The one main of all jobs: parses, starts MPI where the job is parallel, runs, and prints what was thrown once, as
@@ -30,7 +31,8 @@ struct Job {
 int launch(int argc, char** argv, Job const& job);
 
 /// Main of a job whose `Options` has `static OptionTable table(Options&)`, `void validate()` and
-/// `MpiStart mpi() const`. If it has a member `Json record`, that becomes the record of all options, for `Provenance`.
+/// `MpiStart mpi() const`. If it has a member `Json record`, that becomes the record of all options, for `Provenance`; if
+/// it has a `static constexpr bool stops_on_signals`, that is the job's.
 template <class Options>
 int launch(int argc, char** argv, Exit (*run)(Options const&, Communicator const&)) {
   Options options;
@@ -39,7 +41,8 @@ int launch(int argc, char** argv, Exit (*run)(Options const&, Communicator const
                     .parsed = [&](OptionTable const& table) { keep_record(table, options); },
                     .validate = [&] { options.validate(); },
                     .run = [&](Communicator const& world) { return run(options, world); },
-                    .mpi = [&] { return options.mpi(); }});
+                    .mpi = [&] { return options.mpi(); },
+                    .stops_on_signals = requires { requires Options::stops_on_signals; }});
 }
 
 }  // namespace refrain::comm

@@ -53,6 +53,7 @@ struct Options {
   static OptionTable table(Options& options);
   /// @throws UsageError for options that contradict each other
   void validate() const;
+  static constexpr bool stops_on_signals = true;
   comm::MpiStart mpi() const { return comm::MpiStart::when_launched; }
   /// Whether the loss compares with the reference model.
   bool needs_reference() const { return loss != Loss::sft; }
