@@ -1,5 +1,5 @@
 // The decoder over tensor and data ranks against the same model on one rank.
-#include "../unit/model/fixture.hpp"
+#include "small_model.hpp"
 
 #include <refrain/model/autograd.hpp>
 

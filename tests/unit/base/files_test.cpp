@@ -1,3 +1,5 @@
+#include "fixtures.hpp"
+
 #include <catch2/catch.hpp>
 
 #include <refrain/base/error.hpp>
@@ -11,30 +13,23 @@
 #include <unistd.h>
 
 using namespace refrain;
+using namespace refrain::testing;
 namespace fs = std::filesystem;
 
 namespace {
 
-struct Folder {
-  fs::path path = fs::temp_directory_path() / ("refrain-files-" + std::to_string(::getpid()));
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-};
-
-template <class F>
-std::string message_of(F f) {
-  try {
-    f();
-  } catch (Error const& error) {
-    return error.problem() + (error.place().object.empty() ? "" : " @ " + error.place().object);
-  }
-  return "no error";
+/// The problem and the object that it is about: what does not depend on where the test runs.
+template <class Work>
+std::string told_by(Work&& work) {
+  auto const error = thrown_by(work);
+  if (!error) return "nothing was thrown";
+  return error->problem() + (error->place().object.empty() ? "" : " @ " + error->place().object);
 }
 
 }  // namespace
 
 TEST_CASE("a file is written whole or stays as it was") {
-  Folder const folder;
+  TemporaryFolder const folder;
   fs::path const file = folder.path / "a.json";
   write_file_atomically(file, "old");
   CHECK(read_file(file) == "old");
@@ -45,7 +40,7 @@ TEST_CASE("a file is written whole or stays as it was") {
   ::getrlimit(RLIMIT_FSIZE, &before);
   rlimit const small{.rlim_cur = 4096, .rlim_max = before.rlim_max};
   ::setrlimit(RLIMIT_FSIZE, &small);
-  std::string const message = message_of([&] { write_file_atomically(file, std::string(10000, 'x')); });
+  std::string const message = told_by([&] { write_file_atomically(file, std::string(10000, 'x')); });
   ::setrlimit(RLIMIT_FSIZE, &before);
   CHECK(message == "cannot write the file: File too large");
   CHECK(read_file(file) == "old");
@@ -53,32 +48,30 @@ TEST_CASE("a file is written whole or stays as it was") {
 }
 
 TEST_CASE("a link is replaced in one step") {
-  Folder const folder;
+  TemporaryFolder const folder;
   replace_symlink("first", folder.path / "latest");
   replace_symlink("second", folder.path / "latest");
   CHECK(fs::read_symlink(folder.path / "latest") == "second");
 }
 
 TEST_CASE("what is wrong with a path is said, with the option it came from") {
-  Folder const folder;
-  CHECK(message_of([&] { require_readable_file(folder.path / "none", "--pairs"); }) ==
+  TemporaryFolder const folder;
+  CHECK(told_by([&] { require_readable_file(folder.path / "none", "--pairs"); }) ==
         "--pairs names a file that does not exist");
-  CHECK(message_of([&] { require_readable_file(folder.path, "--pairs"); }) ==
+  CHECK(told_by([&] { require_readable_file(folder.path, "--pairs"); }) ==
         "--pairs names a folder, where a file is wanted");
-  CHECK(message_of([&] { require_folder(folder.path / "none", "--init"); }) ==
+  CHECK(told_by([&] { require_folder(folder.path / "none", "--init"); }) ==
         "--init names a folder that does not exist");
-  write_file_atomically(folder.path / "f", "");
-  CHECK(message_of([&] { require_folder(folder.path / "f", "--init"); }) ==
-        "--init names a file, where a folder is wanted");
-  CHECK(message_of([&] { read_file(folder.path); }) == "this is a folder, not a file");
+  auto const file = folder.write("f", "");
+  CHECK(told_by([&] { require_folder(file, "--init"); }) == "--init names a file, where a folder is wanted");
+  CHECK(told_by([&] { read_file(folder.path); }) == "this is a folder, not a file");
 }
 
 TEST_CASE("new files are private unless the group may read") {
-  Folder const folder;
+  TemporaryFolder const folder;
   auto const mode = [&](char const* name) {
-    write_file_atomically(folder.path / name, "x");
     struct stat info{};
-    ::stat((folder.path / name).c_str(), &info);
+    ::stat(folder.write(name, "x").c_str(), &info);
     return info.st_mode & 0777;
   };
   mode_t const before = ::umask(0);
@@ -93,7 +86,7 @@ TEST_CASE("new files are private unless the group may read") {
 }
 
 TEST_CASE("free space is asked of the nearest folder that exists") {
-  Folder const folder;
+  TemporaryFolder const folder;
   CHECK(free_bytes(folder.path / "not" / "yet" / "there") > 0);
   CHECK(format_bytes(0) == "0 B");
   CHECK(format_bytes(1536) == "1.5 KiB");
@@ -101,8 +94,8 @@ TEST_CASE("free space is asked of the nearest folder that exists") {
 }
 
 TEST_CASE("broken JSON is reported with line and column") {
-  CHECK(message_of([] { parse_json("{\n  \"a\": 1,\n  \"b\" 2\n}", "x.json"); }).ends_with("@ line 3, column 7"));
-  CHECK(message_of([] { parse_json(" \n", "x.json"); }) == "the file is empty, where JSON is wanted");
+  CHECK(told_by([] { parse_json("{\n  \"a\": 1,\n  \"b\" 2\n}", "x.json"); }).ends_with("@ line 3, column 7"));
+  CHECK(told_by([] { parse_json(" \n", "x.json"); }) == "the file is empty, where JSON is wanted");
 }
 
 TEST_CASE("values of JSON are checked for their type") {
@@ -113,18 +106,18 @@ TEST_CASE("values of JSON are checked for their type") {
   CHECK(json_get<std::vector<int64_t>>(json, "list", "f") == std::vector<int64_t>{1, 2});
   CHECK(json_get_or<int>(json, "none", 7, "f") == 7);
   CHECK(json_get_or<int>(json, "null", 7, "f") == 7);
-  CHECK(message_of([&] { json_get<int>(json, "none", "f"); }) == "'none' is missing, should be a whole number @ none");
-  CHECK(message_of([&] { json_get<int>(json, "x", "f"); }) == "'x' is 1.5, should be a whole number @ x");
-  CHECK(message_of([&] { json_get<int>(json, "big", "f"); }) == "'big' is 9999999999, should be a whole number @ big");
-  CHECK(message_of([&] { json_get<uint64_t>(json, "neg", "f"); }) ==
+  CHECK(told_by([&] { json_get<int>(json, "none", "f"); }) == "'none' is missing, should be a whole number @ none");
+  CHECK(told_by([&] { json_get<int>(json, "x", "f"); }) == "'x' is 1.5, should be a whole number @ x");
+  CHECK(told_by([&] { json_get<int>(json, "big", "f"); }) == "'big' is 9999999999, should be a whole number @ big");
+  CHECK(told_by([&] { json_get<uint64_t>(json, "neg", "f"); }) ==
         "'neg' is -1, should be a whole number of at least 0 @ neg");
-  CHECK(message_of([&] { json_get<int>(json, "b", "f"); }) == "'b' is true, should be a whole number @ b");
-  CHECK(message_of([&] { json_get<bool>(json, "n", "f"); }) == "'n' is 5, should be true or false @ n");
-  CHECK(message_of([&] { json_get<std::vector<std::string>>(json, "list", "f"); }) ==
+  CHECK(told_by([&] { json_get<int>(json, "b", "f"); }) == "'b' is true, should be a whole number @ b");
+  CHECK(told_by([&] { json_get<bool>(json, "n", "f"); }) == "'n' is 5, should be true or false @ n");
+  CHECK(told_by([&] { json_get<std::vector<std::string>>(json, "list", "f"); }) ==
         "'list' is a list, should be a list of strings @ list");
 }
 
 TEST_CASE("data files are found in the source tree") {
-  CHECK(message_of([] { data_file("nowhere/none.json"); }) ==
+  CHECK(told_by([] { data_file("nowhere/none.json"); }) ==
         "the data file nowhere/none.json is not where the program looks for it");
 }

@@ -1,3 +1,5 @@
+#include "fixtures.hpp"
+
 #include <catch2/catch.hpp>
 
 #include <refrain/base/error.hpp>
@@ -17,18 +19,13 @@
 #include <vector>
 
 using namespace refrain;
+using namespace refrain::testing;
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
 namespace {
 
-struct Folder {
-  fs::path path = fs::temp_directory_path() / ("refrain-lock-" + std::to_string(::getpid()));
-  Folder() {
-    fs::remove_all(path);
-    fs::create_directories(path);
-  }
-  ~Folder() { fs::remove_all(path); }
+struct Folder : TemporaryFolder {
   fs::path lock() const { return path / "lock"; }
 };
 

@@ -1,14 +1,15 @@
+#include "fixtures.hpp"
+
 #include <catch2/catch.hpp>
 
 #include <refrain/base/json_file.hpp>
 #include <refrain/base/options.hpp>
 
 #include <filesystem>
-#include <fstream>
 #include <sstream>
-#include <unistd.h>
 
 using namespace refrain;
+using namespace refrain::testing;
 
 namespace {
 enum class Loss { sigmoid, ipo };
@@ -63,20 +64,8 @@ bool parse(OptionTable& table, std::vector<char const*> words, std::string* text
 std::string error_of(std::vector<char const*> words) {
   Values values;
   OptionTable table = train_table(values);
-  try {
-    parse(table, std::move(words));
-  } catch (UsageError const& error) {
-    return error.what();
-  }
-  return "no error";
+  return message_of<UsageError>([&] { parse(table, std::move(words)); });
 }
-
-struct File {
-  std::filesystem::path path =
-      std::filesystem::temp_directory_path() / ("refrain-options-" + std::to_string(::getpid()) + ".ini");
-  explicit File(std::string const& text) { std::ofstream(path) << text; }
-  ~File() { std::filesystem::remove(path); }
-};
 
 }  // namespace
 
@@ -135,11 +124,12 @@ TEST_CASE("each wrong command line has its line") {
 }
 
 TEST_CASE("a configuration file sets options and the command line wins") {
-  File const file(
-      "# a comment\nbeta = 0.3\nseed = 9\npairs = a.h5\npairs = b.h5\n[train]\nout = from-file\nplan = on\n");
+  TemporaryFolder const folder;
+  auto const file = folder.write(
+      "x.ini", "# a comment\nbeta = 0.3\nseed = 9\npairs = a.h5\npairs = b.h5\n[train]\nout = from-file\nplan = on\n");
   Values v;
   OptionTable table = train_table(v);
-  REQUIRE(parse(table, {"--config", file.path.c_str(), "--seed", "10"}));
+  REQUIRE(parse(table, {"--config", file.c_str(), "--seed", "10"}));
   CHECK(v.beta == 0.3);
   CHECK(v.seed == 10);
   CHECK(v.pairs.size() == 2);
@@ -148,11 +138,12 @@ TEST_CASE("a configuration file sets options and the command line wins") {
 }
 
 TEST_CASE("errors of a configuration file name file and key") {
-  auto const message = [](std::string const& text) {
-    File const file(text);
-    std::string line = error_of({"--out", "x", "--config", file.path.c_str()});
-    if (auto const at = line.find(file.path.string()); at != std::string::npos)
-      line.replace(at, file.path.string().size(), "FILE");
+  TemporaryFolder const folder;
+  auto const message = [&](std::string const& text) {
+    auto const file = folder.write("x.ini", text);
+    std::string line = error_of({"--out", "x", "--config", file.c_str()});
+    if (auto const at = line.find(file.string()); at != std::string::npos)
+      line.replace(at, file.string().size(), "FILE");
     return line;
   };
   CHECK(message("bta = 1\n") == "unknown option 'bta' [FILE:bta] (did you mean beta?)");
@@ -186,12 +177,7 @@ OptionTable convert_table(Convert& v) {
 std::string convert_error(std::vector<char const*> words) {
   Convert v;
   OptionTable table = convert_table(v);
-  try {
-    parse(table, std::move(words));
-  } catch (UsageError const& error) {
-    return error.what();
-  }
-  return "no error";
+  return message_of<UsageError>([&] { parse(table, std::move(words)); });
 }
 
 }  // namespace

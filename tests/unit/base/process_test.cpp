@@ -1,7 +1,8 @@
+#include "fixtures.hpp"
+
 #include <catch2/catch.hpp>
 
 #include <refrain/base/digest.hpp>
-#include <refrain/base/files.hpp>
 #include <refrain/base/process.hpp>
 #include <refrain/base/provenance.hpp>
 #include <refrain/base/signals.hpp>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 using namespace refrain;
+using namespace refrain::testing;
 namespace fs = std::filesystem;
 
 TEST_CASE("a process is alive while it runs or is stopped, and dead before it is collected") {
@@ -61,21 +63,20 @@ TEST_CASE("a signal asks for a stop and does no more") {
 }
 
 TEST_CASE("provenance says who made an output and from what") {
-  fs::path const folder = fs::temp_directory_path() / ("refrain-provenance-" + std::to_string(::getpid()));
-  fs::create_directories(folder / "model");
-  write_file_atomically(folder / "pairs.h5", "abc");
-  write_file_atomically(folder / "model" / "config.json", "{}");
+  TemporaryFolder const folder;
+  fs::path const pairs = folder.write("pairs.h5", "abc"), model = folder.path / "model";
+  fs::create_directory(model);
+  fs::path const config = folder.write("model/config.json", "{}");
   Provenance provenance("refrain-train", {{"beta", 0.1}});
-  provenance.add_input(folder / "pairs.h5");
-  provenance.add_input(folder / "model");
+  provenance.add_input(pairs);
+  provenance.add_input(model);
   provenance.set("host", "\xff is no UTF-8");
   Json const json = Json::parse(provenance.text());
   CHECK(json["program"] == "refrain-train");
   CHECK(json["options"]["beta"] == 0.1);
-  CHECK(json["inputs"][(folder / "pairs.h5").string()] == sha256("abc"));
-  CHECK(json["inputs"][(folder / "model" / "config.json").string()] == sha256("{}"));
+  CHECK(json["inputs"][pairs.string()] == sha256("abc"));
+  CHECK(json["inputs"][config.string()] == sha256("{}"));
   CHECK(json["libraries"].contains("HDF5"));
   CHECK(json["git_revision"].get<std::string>().size() >= 7);
   CHECK(json["started"].get<std::string>().size() == 20);
-  fs::remove_all(folder);
 }

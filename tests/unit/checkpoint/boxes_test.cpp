@@ -1,3 +1,5 @@
+#include "fixtures.hpp"
+
 #include <refrain/checkpoint/boxes.hpp>
 #include <refrain/checkpoint/manifest.hpp>
 
@@ -7,6 +9,7 @@
 
 using namespace refrain;
 using namespace refrain::checkpoint;
+using namespace refrain::testing;
 
 namespace {
 
@@ -15,15 +18,6 @@ std::vector<std::byte> numbered(int64_t count) {
   std::iota(values.begin(), values.end(), uint16_t{0});
   auto const bytes = std::as_bytes(std::span(values));
   return {bytes.begin(), bytes.end()};
-}
-
-std::string message(std::function<void()> const& work) {
-  try {
-    work();
-  } catch (Error const& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
 }
 
 }  // namespace
@@ -67,7 +61,7 @@ TEST_CASE("a box is copied between two others") {
 
 TEST_CASE("slices must cover a tensor exactly once") {
   auto const cover = [](std::vector<Slice> const& slices) {
-    return message([&] { check_cover("/weights/a", {4, 4}, slices, "m.json"); });
+    return message_of([&] { check_cover("/weights/a", {4, 4}, slices, "m.json"); });
   };
   CHECK(cover({{{0, 0}, {4, 2}}, {{0, 2}, {2, 2}}, {{2, 2}, {2, 2}}}) == "nothing was thrown");
   CHECK(cover({{{0, 0}, {4, 2}}}) == "the slices hold 8 of 16 elements [m.json:/weights/a] (the checkpoint is damaged; "

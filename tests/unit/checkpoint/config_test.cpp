@@ -1,11 +1,12 @@
-#include <refrain/checkpoint/model_config.hpp>
+#include "fixtures.hpp"
 
-#include <refrain/base/error.hpp>
+#include <refrain/checkpoint/model_config.hpp>
 
 #include <catch2/catch.hpp>
 
 using namespace refrain;
 using namespace refrain::checkpoint;
+using namespace refrain::testing;
 
 namespace {
 
@@ -21,12 +22,7 @@ ModelConfig with(Json const& more) {
 }
 
 std::string message(Json const& more) {
-  try {
-    with(more);
-  } catch (Error const& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
+  return message_of([&] { with(more); });
 }
 
 }  // namespace

@@ -1,14 +1,11 @@
+#include "fixtures.hpp"
+
 #include <refrain/checkpoint/checkpoint.hpp>
 #include <refrain/checkpoint/run_files.hpp>
 #include <refrain/checkpoint/step_folders.hpp>
 #include <refrain/checkpoint/writer.hpp>
 
-#include <refrain/base/error.hpp>
-#include <refrain/base/files.hpp>
-
 #include <catch2/catch.hpp>
-
-#include <unistd.h>
 
 #include <cstring>
 #include <fstream>
@@ -16,27 +13,14 @@
 
 using namespace refrain;
 using namespace refrain::checkpoint;
+using namespace refrain::testing;
 namespace fs = std::filesystem;
 
 namespace {
 
-struct Folder {
-  fs::path path = fs::temp_directory_path() / ("refrain-checkpoint-" + std::to_string(::getpid()));
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-};
-
-std::string message(std::function<void()> const& work) {
-  try {
-    work();
-  } catch (Error const& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
-
 char const* const config =
-    R"({"model_type": "llama", "vocab_size": 10, "hidden_size": 4, "intermediate_size": 4, "num_hidden_layers": 1, "num_attention_heads": 1, "dtype": "bfloat16"})";
+    R"({"model_type": "llama", "vocab_size": 10, "hidden_size": 4, "intermediate_size": 4, "num_hidden_layers": 1,
+        "num_attention_heads": 1, "dtype": "bfloat16"})";
 
 /// A slice of a [rows, 4] tensor whose element i is i (or `odd` at `odd_at`).
 SliceToWrite rows_of(std::string const& object, int64_t rows, int64_t first, int64_t count, float odd = 0,
@@ -72,7 +56,7 @@ void flip(fs::path const& path, std::size_t byte) {
 }  // namespace
 
 TEST_CASE("slices come back in any other cut, checked by their digests") {
-  Folder folder;
+  TemporaryFolder const folder;
   auto const path = folder.path / "ck";
   write(path, {rows_of("/weights/a", 10, 6, 4), rows_of("/weights/a", 10, 0, 6), rows_of("/weights/b", 2, 0, 2)});
   auto const source = open_model(path);
@@ -82,17 +66,17 @@ TEST_CASE("slices come back in any other cut, checked by their digests") {
     source->read("a", {{5, 1}, {2, 3}}, std::as_writable_bytes(std::span(box)));
     CHECK(box == std::vector<float>{21.001f, 22.001f, 23.001f, 25.001f, 26.001f, 27.001f});
   }
-  CHECK(message([&] {
+  CHECK(message_of([&] {
           source->read("a", {{9, 0}, {2, 3}}, std::as_writable_bytes(std::span(box)));
         }).starts_with("a box of [2, 3] from [9, 0] is asked of [10, 4]"));
   CHECK(Manifest::load(path).training_state["step"] == 3);
   CHECK_FALSE(fs::exists(path.string() + ".tmp"));
-  CHECK(message([&] { write(path, {rows_of("/weights/a", 2, 0, 2)}); }) ==
+  CHECK(message_of([&] { write(path, {rows_of("/weights/a", 2, 0, 2)}); }) ==
         "exists already and is not an empty folder [" + path.string() + "] (choose another name, or remove it first)");
 }
 
 TEST_CASE("a resumable checkpoint's weights are its master values rounded") {
-  Folder folder;
+  TemporaryFolder const folder;
   auto const path = folder.path / "step";
   write(path, {rows_of("/optimizer/master/a", 2, 0, 2), rows_of("/optimizer/exp_avg/a", 2, 0, 2)});
   auto const source = open_model(path);
@@ -106,20 +90,20 @@ TEST_CASE("a resumable checkpoint's weights are its master values rounded") {
 }
 
 TEST_CASE("NaN, Inf and holes are not written, and nothing is left") {
-  Folder folder;
+  TemporaryFolder const folder;
   auto const path = folder.path / "ck";
   auto const nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
   auto const expected = "holds NaN or Inf and is not written [/weights/a] (look where the numbers break: a lower "
                         "learning rate, fp32, or a sound model)";
-  CHECK(message([&] { write(path, {rows_of("/weights/a", 4, 0, 4, nan, 7)}); }).ends_with(expected));
-  CHECK(message([&] { write(path, {rows_of("/weights/a", 4, 0, 4, -inf, 15)}); }).ends_with(expected));
-  CHECK(message([&] { write(path, {rows_of("/weights/a", 4, 0, 3)}); }).find("the slices hold 12 of 16 elements") !=
+  CHECK(message_of([&] { write(path, {rows_of("/weights/a", 4, 0, 4, nan, 7)}); }).ends_with(expected));
+  CHECK(message_of([&] { write(path, {rows_of("/weights/a", 4, 0, 4, -inf, 15)}); }).ends_with(expected));
+  CHECK(message_of([&] { write(path, {rows_of("/weights/a", 4, 0, 3)}); }).find("the slices hold 12 of 16 elements") !=
         std::string::npos);
   CHECK(fs::is_empty(folder.path));
 }
 
 TEST_CASE("a changed value, manifest or small file is found and named") {
-  Folder folder;
+  TemporaryFolder const folder;
   auto const path = folder.path / "ck";
   auto const again = [&] {
     fs::remove_all(path);
@@ -130,29 +114,30 @@ TEST_CASE("a changed value, manifest or small file is found and named") {
   auto const bytes = read_file(file);
   float const second = 1.001f;
   flip(file, bytes.find(std::string(reinterpret_cast<char const*>(&second), 4)));
-  CHECK(message([&] { Checkpoint(path).verify(); }).find("[" + file.string() + ":/weights/a]") != std::string::npos);
+  CHECK(message_of([&] { Checkpoint(path).verify(); }).find("[" + file.string() + ":/weights/a]") != std::string::npos);
   again();
   flip(path / "manifest.json", 30);
-  CHECK(message([&] { Checkpoint{path}; }) == "the file does not match its sha256 [" +
-                                                  (path / "manifest.json").string() +
-                                                  ":sha256] (the file was changed or damaged; make it again)");
+  CHECK(message_of([&] { Checkpoint{path}; }) == "the file does not match its sha256 [" +
+                                                     (path / "manifest.json").string() +
+                                                     ":sha256] (the file was changed or damaged; make it again)");
   again();
   flip(path / "config.json", 5);
-  CHECK(message([&] { Checkpoint{path}; }) == "does not match its sha256 in manifest.json [" +
-                                                  (path / "config.json").string() +
-                                                  "] (the checkpoint is damaged; use another one, or make it again)");
+  CHECK(message_of([&] { Checkpoint{path}; }) ==
+        "does not match its sha256 in manifest.json [" + (path / "config.json").string() +
+            "] (the checkpoint is damaged; use another one, or make it again)");
   again();
   fs::resize_file(file, fs::file_size(file) - 1);
-  CHECK(message([&] { Checkpoint{path}; })
+  CHECK(message_of([&] { Checkpoint{path}; })
             .starts_with("has " + std::to_string(bytes.size() - 1) + " bytes, the manifest says " +
                          std::to_string(bytes.size())));
   fs::remove(file);
-  CHECK(message([&] { Checkpoint{path}; }) == "the checkpoint lacks the file [" + file.string() +
-                                                  "] (the checkpoint is damaged; use another one, or make it again)");
+  CHECK(message_of([&] { Checkpoint{path}; }) ==
+        "the checkpoint lacks the file [" + file.string() +
+            "] (the checkpoint is damaged; use another one, or make it again)");
 }
 
 TEST_CASE("step folders: latest, pruning, never below a sound one, final") {
-  Folder folder;
+  TemporaryFolder const folder;
   StepFolders const steps(folder.path);
   fs::create_directories(folder.path / "checkpoints" / "step-00000009.tmp");
   steps.prepare();
@@ -182,7 +167,7 @@ TEST_CASE("step folders: latest, pruning, never below a sound one, final") {
 }
 
 TEST_CASE("sealed JSON finds every changed byte") {
-  Folder folder;
+  TemporaryFolder const folder;
   auto const path = folder.path / "run.json";
   for (Json const& value : {Json{{"a", 1}, {"b", {{"c", "zwölf"}}}}, Json::object()}) {
     write_sealed_json(path, value);
@@ -199,35 +184,53 @@ TEST_CASE("sealed JSON finds every changed byte") {
   }
 }
 
-TEST_CASE("metrics.jsonl is cut, appended and checked against its position") {
-  Folder folder;
+TEST_CASE("metrics.jsonl matches its position before and after each change, and nothing else does") {
+  TemporaryFolder const folder;
   auto const path = folder.path / "metrics.jsonl";
   auto const all = [](Json const&) { return true; };
-  Json position;
+  auto const damaged = [&](Json const& position) {
+    return message_of([&] { LineLog::check(path, position); }) ==
+           "has " + std::to_string(fs::file_size(path)) + " bytes that do not match the digest in status.json [" +
+               path.string() + "] (the file was changed, cut or damaged; resume the run from a checkpoint)";
+  };
   {
     LineLog lines(path, all);
-    lines.cut();
-    for (int step = 1; step <= 3; ++step) lines.append(Json{{"step", step}});
-    position = lines.position();
+    lines.commit();
+    for (int step = 1; step <= 3; ++step) {
+      lines.announce(Json{{"step", step}});
+      CHECK_NOTHROW(LineLog::check(path, lines.position()));
+      lines.commit();
+      CHECK_NOTHROW(LineLog::check(path, lines.position()));
+    }
   }
   CHECK(read_file(path) == "{\"step\":1}\n{\"step\":2}\n{\"step\":3}\n");
-  CHECK(LineLog::check(path, position) == 0);
+
   std::ofstream(path, std::ios::app) << "{\"st";
-  CHECK(LineLog::check(path, position) == 4);
   LineLog lines(path, [](Json const& row) { return row["step"] <= 2; });
-  CHECK(lines.rows() == 2);
-  CHECK(LineLog::check(path, lines.position()) == 15);
-  lines.cut();
-  lines.append(Json{{"step", 30}});
-  CHECK(read_file(path) == "{\"step\":1}\n{\"step\":2}\n{\"step\":30}\n");
-  CHECK(message([&] { LineLog::check(path, position); }) ==
-        "does not match the digest in status.json [" + path.string() +
-            "] (the file was changed or damaged; resume the run from a checkpoint)");
-  fs::resize_file(path, 10);
-  CHECK(message([&] { LineLog::check(path, position); }) ==
-        "has 10 bytes, status.json says 33 [" + path.string() +
-            "] (the file was cut; resume the run from a checkpoint)");
+  CHECK_NOTHROW(LineLog::check(path, lines.position()));
+  lines.commit();
+  CHECK(read_file(path) == "{\"step\":1}\n{\"step\":2}\n");
+  lines.announce(Json{{"step", 30}});
+  Json const position = lines.position();
+  std::string const before = read_file(path);
+  lines.commit();
+  std::string const after = read_file(path);
+  CHECK(after == "{\"step\":1}\n{\"step\":2}\n{\"step\":30}\n");
+
+  for (std::string const& text : {before, after}) {
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      std::string flipped = text;
+      flipped[i] ^= 1;
+      std::ofstream(path) << flipped;
+      CHECK(damaged(position));
+    }
+    for (std::size_t length = 0; length < text.size(); ++length) {
+      if (text.substr(0, length) == before) continue;
+      std::ofstream(path) << text.substr(0, length);
+      CHECK(damaged(position));
+    }
+  }
   std::ofstream(path) << "{\"step\":1}\n[]\n";
-  CHECK(message([&] { LineLog(path, all); }) ==
+  CHECK(message_of([&] { LineLog(path, all); }) ==
         "is not a JSON object [" + path.string() + ":line 2] (remove the file's damaged end, or the run folder)");
 }

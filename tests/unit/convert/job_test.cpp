@@ -1,25 +1,18 @@
+#include "fixtures.hpp"
+
 #include <refrain/convert/job.hpp>
 
-#include <refrain/base/files.hpp>
 #include <refrain/checkpoint/tensor_source.hpp>
 
 #include <catch2/catch.hpp>
 
-#include <unistd.h>
-
 #include <cmath>
-#include <fstream>
 
 using namespace refrain;
+using namespace refrain::testing;
 namespace fs = std::filesystem;
 
 namespace {
-
-struct Folder {
-  fs::path path = fs::temp_directory_path() / ("refrain-convert-" + std::to_string(::getpid()));
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-};
 
 Exit run(conversion::Options const& options) { return conversion::run(options, comm::Communicator::single()); }
 
@@ -34,11 +27,11 @@ std::vector<float> values(fs::path const& model, std::string const& name) {
 }  // namespace
 
 TEST_CASE("init follows transformers' rule, and export gives its bytes to import again") {
-  Folder folder;
-  auto const config = folder.path / "config.json";
-  std::ofstream(config)
-      << R"({"model_type": "llama", "vocab_size": 301, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
-                              "num_attention_heads": 4, "pad_token_id": 7, "initializer_range": 0.05, "torch_dtype": "bfloat16"})";
+  TemporaryFolder const folder;
+  auto const config = folder.write("config.json",
+                                   R"({"model_type": "llama", "vocab_size": 301, "hidden_size": 32,
+                                       "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
+                                       "pad_token_id": 7, "initializer_range": 0.05, "torch_dtype": "bfloat16"})");
   conversion::Options options;
   options.command = "init";
   options.model_config = config;

@@ -1,3 +1,5 @@
+#include "fixtures.hpp"
+
 #include <refrain/base/digest.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/h5/reader.hpp>
@@ -12,24 +14,10 @@
 #include <random>
 
 using namespace refrain;
+using namespace refrain::testing;
 namespace fs = std::filesystem;
 
 namespace {
-
-struct Folder {
-  fs::path path = fs::temp_directory_path() / ("refrain-h5-" + std::to_string(::getpid()));
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-};
-
-std::string message(std::function<void()> const& work) {
-  try {
-    work();
-  } catch (Error const& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 std::string xxh3_of(fs::path const& path) {
   auto const bytes = read_file(path);
@@ -47,7 +35,7 @@ fs::path write_metrics(fs::path const& path, std::vector<int64_t> const& step, s
 }  // namespace
 
 TEST_CASE("numbers and texts come back as they were written") {
-  Folder folder;
+  TemporaryFolder const folder;
   auto const path = folder.path / "metrics.h5";
   std::vector<int64_t> const steps{1, 2, 3};
   std::vector<double> const loss{0.5, -1e300, 3};
@@ -77,7 +65,7 @@ TEST_CASE("numbers and texts come back as they were written") {
 }
 
 TEST_CASE("the same contents are the same bytes, whenever they are written") {
-  Folder folder;
+  TemporaryFolder const folder;
   auto const write = [&](char const* name) {
     h5::Writer file(folder.path / name, "weights.v1", Json::object());
     // A prime number of rows that many chunks share unevenly, so that edge chunks have unused room.
@@ -98,7 +86,7 @@ TEST_CASE("the same contents are the same bytes, whenever they are written") {
 }
 
 TEST_CASE("an unfinished file leaves nothing") {
-  Folder folder;
+  TemporaryFolder const folder;
   {
     h5::Writer file(folder.path / "a.h5", "metrics.v1", Json::object());
     file.write("/metrics/step", std::vector<int64_t>{1});
@@ -107,43 +95,43 @@ TEST_CASE("an unfinished file leaves nothing") {
 }
 
 TEST_CASE("a file is finished only if it keeps to its schema") {
-  Folder folder;
+  TemporaryFolder const folder;
   auto const path = folder.path / "metrics.h5";
-  CHECK(message([&] { write_metrics(path, {1, 2}, {1}); }) ==
+  CHECK(message_of([&] { write_metrics(path, {1, 2}, {1}); }) ==
         "has 1 rows, but /metrics/step has 2 [" + path.string() +
             ".tmp:/metrics/loss] (make the file again with refrain-train)");
   CHECK(fs::is_empty(folder.path));
 }
 
 TEST_CASE("files of another kind are refused with their kind") {
-  Folder folder;
+  TemporaryFolder const folder;
   auto const path = write_metrics(folder.path / "m.h5", {1}, {2});
-  CHECK(message([&] { h5::Reader(path, "weights.v1"); }) ==
+  CHECK(message_of([&] { h5::Reader(path, "weights.v1"); }) ==
         "the file is of kind metrics.v1, but weights.v1 is needed here [" + path.string() + "] (give the right file)");
   auto const later = folder.path / "later.h5";
-  CHECK(message([&] { h5::Writer(later, "metrics.v9", Json::object()).finish(); }) ==
+  CHECK(message_of([&] { h5::Writer(later, "metrics.v9", Json::object()).finish(); }) ==
         "the file says that it is of kind 'metrics.v9', which this version does not know [" + later.string() +
             ".tmp:/@schema] (use the version of Refrain that wrote it, or make it again)");
 }
 
 TEST_CASE("what is no HDF5 file of ours is refused in one line") {
-  Folder folder;
+  TemporaryFolder const folder;
   auto const path = folder.path / "x.h5";
   auto const open = [&] { h5::Reader reader(path); };
-  CHECK(message(open) == "cannot read the file: No such file or directory [" + path.string() + "] (check the path)");
+  CHECK(message_of(open) == "cannot read the file: No such file or directory [" + path.string() + "] (check the path)");
   std::ofstream(path).close();
-  CHECK(message(open) == "the file is empty [" + path.string() + "] (make it again)");
+  CHECK(message_of(open) == "the file is empty [" + path.string() + "] (make it again)");
   std::ofstream(path) << "{\"a\": 1}";
-  CHECK(message(open) == "not an HDF5 file [" + path.string() + "] (give a file that Refrain wrote)");
-  CHECK(message([&] { h5::Reader reader(folder.path); }) ==
+  CHECK(message_of(open) == "not an HDF5 file [" + path.string() + "] (give a file that Refrain wrote)");
+  CHECK(message_of([&] { h5::Reader reader(folder.path); }) ==
         "this is a folder, not a file [" + folder.path.string() + "] (name a file in it)");
   write_metrics(path, std::vector<int64_t>(1000, 1), std::vector<double>(1000, 2.5));
   fs::resize_file(path, fs::file_size(path) - 100);
-  CHECK(message(open).find("cannot be opened as HDF5: truncated file") == 0);
+  CHECK(message_of(open).find("cannot be opened as HDF5: truncated file") == 0);
 }
 
 TEST_CASE("bf16 and fp16 have their bits") {
-  Folder folder;
+  TemporaryFolder const folder;
   auto const path = folder.path / "w.h5";
   std::vector<uint16_t> const bits{0x3f80, 0x0001, 0x7f80, 0xffff};
   {
@@ -172,7 +160,7 @@ TEST_CASE("chunks are about 4 MiB in equal parts") {
 }
 
 TEST_CASE("no flipped bit changes what is read unseen") {
-  Folder folder;
+  TemporaryFolder const folder;
   std::mt19937_64 random(11);
   auto const path = folder.path / "m.h5";
   {

@@ -1,10 +1,9 @@
-#include <refrain/base/error.hpp>
+#include "fixtures.hpp"
+
 #include <refrain/h5/pairs_file.hpp>
 #include <refrain/h5/prompts_file.hpp>
 
 #include <catch2/catch.hpp>
-
-#include <unistd.h>
 
 #include <filesystem>
 #include <functional>
@@ -12,6 +11,7 @@
 
 using namespace refrain;
 using namespace refrain::h5;
+using namespace refrain::testing;
 
 namespace {
 
@@ -31,31 +31,23 @@ Pairs two_pairs() {
           .style = {"", "slang"}};
 }
 
-struct Folder {
-  std::filesystem::path path = std::filesystem::temp_directory_path() / ("refrain_pairs_" + std::to_string(::getpid()));
-  Folder() { std::filesystem::create_directories(path); }
-  ~Folder() { std::filesystem::remove_all(path); }
-};
-
 /// What reading says of pairs that were changed before they were written.
 std::string refusal(std::function<void(Pairs&)> const& change) {
-  Folder const folder;
+  TemporaryFolder const folder;
   Pairs pairs = two_pairs();
   change(pairs);
   auto const path = folder.path / "pairs.h5";
-  try {
+  auto const error = thrown_by([&] {
     write_pairs(path, pairs, Json::object());
     read_pairs(path);
-  } catch (Error const& error) {
-    return error.place().object + ": " + error.problem();
-  }
-  return "nothing was thrown";
+  });
+  return error ? error->place().object + ": " + error->problem() : "nothing was thrown";
 }
 
 }  // namespace
 
 TEST_CASE("pairs come back as they were written") {
-  Folder const folder;
+  TemporaryFolder const folder;
   Pairs const pairs = two_pairs();
   write_pairs(folder.path / "pairs.h5", pairs, Json{{"program", "test"}});
   Pairs const back = read_pairs(folder.path / "pairs.h5");
@@ -86,7 +78,7 @@ TEST_CASE("a part outside the tokens, without tokens or with an odd id is refuse
 }
 
 TEST_CASE("a prompt may be empty") {
-  Folder const folder;
+  TemporaryFolder const folder;
   auto const path = folder.path / "prompts.h5";
   write_prompts(path,
                 {.tokens = {1},

@@ -1,4 +1,4 @@
-#include "fixture.hpp"
+#include "small_model.hpp"
 
 #include <refrain/model/autograd.hpp>
 #include <refrain/model/kernels.hpp>

@@ -1,4 +1,4 @@
-#include "fixture.hpp"
+#include "small_model.hpp"
 
 #include <refrain/base/error.hpp>
 #include <refrain/checkpoint/tensor_source.hpp>
@@ -10,6 +10,7 @@
 
 using namespace refrain;
 using namespace refrain::model;
+using model::testing::OneRank;
 using model::testing::small_config;
 
 namespace {
@@ -46,17 +47,10 @@ private:
   std::vector<at::Tensor> values_;
 };
 
-struct Store {
-  comm::ParallelLayout layout{comm::Communicator::single(), 1};
-  std::unique_ptr<Backend> backend = cpu_backend(layout);
-  ParameterStore store;
-  explicit Store(checkpoint::ModelConfig const& config) : store(config, *backend, DType::fp32, DType::fp32) {}
-};
-
 }  // namespace
 
 TEST_CASE("loaded weights are the file's, fused matrices lie in order") {
-  Store model(small_config());
+  OneRank model(small_config());
   MemorySource const source(small_config());
   model.store.load(source);
   for (ParamId id = 0; id < static_cast<ParamId>(model.store.specs().size()); ++id)
@@ -73,13 +67,13 @@ TEST_CASE("loaded weights are the file's, fused matrices lie in order") {
 TEST_CASE("a tied model has no output matrix of its own") {
   checkpoint::ModelConfig config = small_config();
   config.tie_word_embeddings = true;
-  Store model(config);
+  OneRank model(config);
   CHECK_THROWS_AS(model.store.id("lm_head.weight"), Error);
 }
 
 TEST_CASE("NaN and infinite weights are refused by name") {
   for (float const bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
-    Store model(small_config());
+    OneRank model(small_config());
     MemorySource const source(small_config());
     source.values("model.layers.0.mlp.down_proj.weight")[3][4] = bad;
     CHECK_THROWS_WITH(model.store.load(source),
@@ -90,7 +84,7 @@ TEST_CASE("NaN and infinite weights are refused by name") {
 TEST_CASE("a tensor of another shape is refused by name") {
   checkpoint::ModelConfig other = small_config();
   other.intermediate_size = 24;
-  Store model(small_config());
+  OneRank model(small_config());
   CHECK_THROWS_WITH(model.store.load(MemorySource(other)),
                     Catch::Contains("model.layers.0.mlp.gate_proj.weight") && Catch::Contains("[24, 16]"));
 }

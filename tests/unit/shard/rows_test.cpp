@@ -1,12 +1,13 @@
+#include "fixtures.hpp"
+
 #include <refrain/shard/rows.hpp>
 #include <refrain/shard/shard_row.hpp>
 
 #include <catch2/catch.hpp>
 
-#include <functional>
-
 using namespace refrain;
 using namespace refrain::shard;
+using namespace refrain::testing;
 
 namespace {
 
@@ -18,15 +19,6 @@ Parts<std::string> text_parts(std::string const& chosen, std::string const& reje
 }
 
 Json turn(std::string const& role, std::string const& content) { return {{"role", role}, {"content", content}}; }
-
-std::string message(std::function<void()> const& work) {
-  try {
-    work();
-  } catch (Error const& error) {
-    return error.problem();
-  }
-  return "nothing was thrown";
-}
 
 }  // namespace
 
@@ -68,7 +60,7 @@ TEST_CASE("an implicit prompt in turns is the turns in common") {
   CHECK(std::get<Parts<Turns>>(parse_pair(with_text, PromptForm::explicit_prompt, place)).prompt.size() == 2);
 
   Json const apart{{"chosen", {turn("user", "a"), turn("assistant", "No.")}}, {"rejected", {turn("user", "b")}}};
-  CHECK(message([&] { parse_pair(apart, PromptForm::implicit_prompt, place); }) ==
+  CHECK(problem_of([&] { parse_pair(apart, PromptForm::implicit_prompt, place); }) ==
         "chosen and rejected have no turn in common, so there is no prompt");
 }
 
@@ -90,7 +82,7 @@ TEST_CASE("labels: what must be there and of which type") {
   CHECK(labels.style.empty());
   CHECK(parse_labels(Json::object(), LabelColumns::optional, 3, place).row_id == 3);
   auto const problem = [](Json const& json, LabelColumns columns) {
-    return message([&] { parse_labels(json, columns, 3, place); });
+    return problem_of([&] { parse_labels(json, columns, 3, place); });
   };
   CHECK(problem(Json::object(), LabelColumns::required) == "column lang is missing");
   CHECK(problem({{"lang", "de"}}, LabelColumns::required) == "column row_id is missing");
@@ -103,7 +95,7 @@ TEST_CASE("labels: what must be there and of which type") {
 
 TEST_CASE("wrong rows are named by column") {
   auto const problem = [](Json const& json, PromptForm form) {
-    return message([&] { parse_pair(json, form, place); });
+    return problem_of([&] { parse_pair(json, form, place); });
   };
   CHECK(problem({{"rejected", "b"}}, PromptForm::implicit_prompt) == "column chosen is missing");
   CHECK(problem({{"chosen", 1}, {"rejected", "b"}}, PromptForm::implicit_prompt) ==
@@ -125,8 +117,8 @@ TEST_CASE("prompts: a string, turns or messages; the last user turn is their tex
   CHECK(std::get<Turns>(prompt.content).size() == 3);
   CHECK(prompt.text == "c");
   CHECK(std::get<TokenIds>(parse_prompt({{"prompt", "as given"}, {"prompt_ids", {1}}}, place).content) == TokenIds{1});
-  CHECK(message([] { parse_prompt(Json::object(), place); }) == "column prompt is missing");
-  CHECK(message([] { parse_prompt({{"prompt", Json::array()}}, place); }) == "column prompt has no turns");
+  CHECK(problem_of([] { parse_prompt(Json::object(), place); }) == "column prompt is missing");
+  CHECK(problem_of([] { parse_prompt({{"prompt", Json::array()}}, place); }) == "column prompt has no turns");
 }
 
 TEST_CASE("rows travel between ranks unchanged") {

@@ -1,19 +1,16 @@
-#include <refrain/base/error.hpp>
+#include "fixtures.hpp"
+
 #include <refrain/shard/selection.hpp>
 
 #include <catch2/catch.hpp>
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <functional>
 #include <map>
 #include <numeric>
 
 using namespace refrain;
 using namespace refrain::shard;
+using namespace refrain::testing;
 
 namespace {
 
@@ -32,15 +29,6 @@ std::map<std::string, int64_t> counts(std::vector<Candidate> const& rows, std::v
   std::map<std::string, int64_t> result;
   for (auto const row : taken) ++result[rows[row].language];
   return result;
-}
-
-std::string message(std::function<void()> const& work) {
-  try {
-    work();
-  } catch (Error const& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
 }
 
 }  // namespace
@@ -114,7 +102,7 @@ TEST_CASE("a language without rows is named") {
   auto const sets = LanguageSets::load({});
   std::vector<Candidate> rows = rows_of_all(3);
   std::erase_if(rows, [](Candidate const& row) { return row.language == "sl"; });
-  CHECK(message([&] { select_rows(sets, {.configuration = "balanced"}, rows); }) ==
+  CHECK(message_of([&] { select_rows(sets, {.configuration = "balanced"}, rows); }) ==
         "there are no rows for language sl, which configuration balanced takes (give files with such rows (column "
         "lang), or "
         "another --configuration)");
@@ -135,15 +123,12 @@ TEST_CASE("dev groups are whole, stable and never all") {
 }
 
 TEST_CASE("a user's own sets, and what is wrong with them") {
-  auto const path = std::filesystem::temp_directory_path() / ("refrain_sets_" + std::to_string(::getpid()) + ".json");
-  auto const load = [&](std::string const& text) {
-    std::ofstream(path) << text;
-    return LanguageSets::load(path);
-  };
+  TemporaryFolder const folder;
+  auto const load = [&](std::string const& text) { return LanguageSets::load(folder.write("sets.json", text)); };
   auto const sets = load(R"({"sets": {"baltic": {"languages": ["lt", "lv"], "total_of": "english-only"}}})");
   CHECK(sets.find("baltic").languages == std::vector<std::string>{"lt", "lv"});
   CHECK(sets.languages_needed("baltic") == std::vector<std::string>{"lt", "lv", "en"});
-  auto const bad = [&](std::string const& text) { return message([&] { load(text); }); };
+  auto const bad = [&](std::string const& text) { return message_of([&] { load(text); }); };
   CHECK(bad(R"({"sets": {"a": {"languages": []}}})").starts_with("languages is not a list of codes ["));
   CHECK(bad(R"({"sets": {"a": {"languages": ["en", "en"]}}})").starts_with("language en stands twice ["));
   CHECK(bad(R"({"sets": {"a": {"languages": ["en"], "total_of": "b"}}})").starts_with("there is no set b ["));
@@ -151,6 +136,5 @@ TEST_CASE("a user's own sets, and what is wrong with them") {
   CHECK(bad(R"({"sets": {"a": {"languages": ["en"], "total_of": "balanced-matched"}}})")
             .starts_with("set balanced-matched is no plain list of languages"));
   CHECK(bad(R"({"languages": []})").starts_with("there is no object \"sets\" ["));
-  std::filesystem::remove(path);
   CHECK_THROWS_AS(LanguageSets::load({}).find("xx"), UsageError);
 }

@@ -1,6 +1,7 @@
+#include "fixtures.hpp"
+
 #include <catch2/catch.hpp>
 
-#include <refrain/base/error.hpp>
 #include <refrain/study/process.hpp>
 #include <refrain/study/settings.hpp>
 
@@ -8,16 +9,12 @@
 
 using namespace refrain;
 using namespace refrain::study;
+using namespace refrain::testing;
 
 namespace {
 
 std::string error_of(Environment const& environment) {
-  try {
-    read_settings(environment);
-  } catch (UsageError const& error) {
-    return error.what();
-  }
-  return "no error";
+  return message_of<UsageError>([&] { read_settings(environment); });
 }
 
 Environment with(std::string const& name, std::string const& value) {

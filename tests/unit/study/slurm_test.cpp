@@ -1,12 +1,14 @@
+#include "fixtures.hpp"
+
 #include <catch2/catch.hpp>
 
-#include <refrain/base/error.hpp>
 #include <refrain/study/disk.hpp>
 #include <refrain/study/launcher.hpp>
 #include <refrain/study/slurm.hpp>
 
 using namespace refrain;
 using namespace refrain::study;
+using namespace refrain::testing;
 
 namespace {
 
@@ -23,12 +25,7 @@ std::string refusal(std::vector<int> tasks_per_node, int cpus_per_task, int tens
   for (int const count : tasks_per_node) allocation.tasks += count;
   allocation.tasks_per_node = std::move(tasks_per_node);
   allocation.cpus_per_task = cpus_per_task;
-  try {
-    check_allocation(allocation, tensor_parallel, "slurm/a.sh");
-  } catch (Error const& error) {
-    return error.what();
-  }
-  return "";
+  return message_of([&] { check_allocation(allocation, tensor_parallel, "slurm/a.sh"); });
 }
 
 /// As Slurm 22.05 prints the record of an array's last member: its sisters follow.
@@ -84,8 +81,8 @@ TEST_CASE("MPI types are those that srun lists") {
 }
 
 TEST_CASE("an allocation that does not suit is answered with the sbatch line that would") {
-  CHECK(refusal({4, 4}, 1, 4).empty());
-  CHECK(refusal({4, 4}, 1, 8).empty());  // over two nodes: slow, but asked for
+  CHECK(refusal({4, 4}, 1, 4) == "nothing was thrown");
+  CHECK(refusal({4, 4}, 1, 8) == "nothing was thrown");  // over two nodes: slow, but asked for
   CHECK(refusal({3, 3}, 1, 4) == "job 16_3 has 6 tasks, which do not divide into groups of 4 (tensor parallel) (sbatch "
                                  "--array=3 --nodes=2 --ntasks-per-node=4 "
                                  "slurm/a.sh)");

@@ -1,44 +1,32 @@
+#include "fixtures.hpp"
+
 #include <catch2/catch.hpp>
 
-#include <refrain/base/error.hpp>
-#include <refrain/base/files.hpp>
 #include <refrain/study/configuration.hpp>
 #include <refrain/study/sweep.hpp>
 
 #include <filesystem>
-#include <fstream>
 #include <set>
-
-#include <unistd.h>
 
 using namespace refrain;
 using namespace refrain::study;
+using namespace refrain::testing;
 
 namespace {
 
-/// A table in a file that goes with the scope.
-struct Table {
-  std::filesystem::path path =
-      std::filesystem::temp_directory_path() / ("refrain-sweep-" + std::to_string(getpid()) + ".json");
-  explicit Table(std::string const& text) { std::ofstream(path) << text; }
-  ~Table() { std::filesystem::remove(path); }
-};
+std::vector<SweepMember> read_text(std::string const& table) {
+  TemporaryFolder const folder;
+  return read_sweep(folder.write("sweep.json", table));
+}
 
-std::vector<std::string> folders(std::string const& text) {
-  Table const table(text);
+std::vector<std::string> folders(std::string const& table) {
   std::vector<std::string> names;
-  for (auto const& member : read_sweep(table.path)) names.push_back(member.folder());
+  for (auto const& member : read_text(table)) names.push_back(member.folder());
   return names;
 }
 
-std::string error_of(std::string const& text) {
-  Table const table(text);
-  try {
-    read_sweep(table.path);
-  } catch (Error const& error) {
-    return error.problem();
-  }
-  return "no error";
+std::string error_of(std::string const& table) {
+  return problem_of([&] { read_text(table); });
 }
 
 }  // namespace

@@ -1,25 +1,19 @@
+#include "fixtures.hpp"
+
 #include <catch2/catch.hpp>
 
-#include <refrain/base/error.hpp>
 #include <refrain/study/words.hpp>
 
 #include <filesystem>
-#include <fstream>
-
-#include <unistd.h>
 
 using namespace refrain;
 using namespace refrain::study;
+using namespace refrain::testing;
 
 namespace {
 
 std::string error_of(std::string const& text) {
-  try {
-    split_words(text, "REFRAIN_TRAIN_ARGS");
-  } catch (Error const& error) {
-    return error.what();
-  }
-  return "no error";
+  return message_of([&] { split_words(text, "REFRAIN_TRAIN_ARGS"); });
 }
 
 }  // namespace
@@ -49,10 +43,11 @@ TEST_CASE("options of the user replace those of the configuration") {
 }
 
 TEST_CASE("paths are one file with spaces, or words and patterns") {
-  auto const folder = std::filesystem::temp_directory_path() / ("refrain words " + std::to_string(getpid()));
-  std::filesystem::create_directories(folder);
-  for (auto const* name : {"a.jsonl", "b.jsonl", "c d.jsonl"}) std::ofstream(folder / name) << "{}";
+  TemporaryFolder const temporary;
+  auto const folder = temporary.path / "with a space";
+  std::filesystem::create_directory(folder);
   auto const path = [&](std::string const& name) { return (folder / name).string(); };
+  for (auto const* name : {"a.jsonl", "b.jsonl", "c d.jsonl"}) write_file_atomically(path(name), "{}");
 
   CHECK(split_paths(path("c d.jsonl"), "X") == Words{path("c d.jsonl")});
   CHECK(split_paths("'" + path("c d.jsonl") + "' '" + path("a.jsonl") + "'", "X") ==
@@ -60,5 +55,4 @@ TEST_CASE("paths are one file with spaces, or words and patterns") {
   CHECK(split_paths("'" + path("?.jsonl") + "'", "X") == Words{path("a.jsonl"), path("b.jsonl")});
   CHECK_THROWS_WITH(split_paths("/nowhere/a.jsonl", "REFRAIN_PAIRS"),
                     Catch::Contains("REFRAIN_PAIRS names a file that does not exist [/nowhere/a.jsonl]"));
-  std::filesystem::remove_all(folder);
 }

@@ -1,6 +1,6 @@
+#include "fixtures.hpp"
 #include "small_tokenizers.hpp"
 
-#include <refrain/base/error.hpp>
 #include <refrain/text/tokenizer.hpp>
 
 #include <catch2/catch.hpp>
@@ -14,6 +14,7 @@
 
 using namespace refrain;
 using namespace refrain::text;
+using namespace refrain::testing;
 
 namespace {
 
@@ -63,9 +64,9 @@ TEST_CASE("merges follow the rule, in short words and in long ones") {
   std::mt19937 random(3);
   for (int round = 0; round < 5; ++round) {
     Merges const merges = random_merges(40, random);
-    Folder const folder;
-    folder.write("tokenizer.json", byte_level_json(merges));
-    Tokenizer const tokenizer = Tokenizer::load(folder.path());
+    TemporaryFolder const folder;
+    folder.write_json("tokenizer.json", byte_level_json(merges));
+    Tokenizer const tokenizer = Tokenizer::load(folder.path);
     for (int i = 0; i < 60; ++i) {
       std::string word(1 + random() % (i < 30 ? 20 : 300), 'a');
       for (char& c : word) c = static_cast<char>('a' + random() % 3);
@@ -78,9 +79,9 @@ TEST_CASE("merges follow the rule, in short words and in long ones") {
 }
 
 TEST_CASE("any bytes come back from a byte-level vocabulary") {
-  Folder const folder;
-  folder.write("tokenizer.json", byte_level_json({{"a", "b"}}));
-  Tokenizer const tokenizer = Tokenizer::load(folder.path());
+  TemporaryFolder const folder;
+  folder.write_json("tokenizer.json", byte_level_json({{"a", "b"}}));
+  Tokenizer const tokenizer = Tokenizer::load(folder.path);
   std::string const text = "ab \xE2\x82\xAC\n\t \xF0\x9F\x99\x82 it's";
   CHECK(tokenizer.decode(tokenizer.encode(text), true) == text);
   CHECK(tokenizer.encode("ab") == std::vector<int32_t>{256});
@@ -90,38 +91,38 @@ TEST_CASE("any bytes come back from a byte-level vocabulary") {
 }
 
 TEST_CASE("words of a SentencePiece-type vocabulary, byte fallback and unknowns") {
-  Folder const folder;
+  TemporaryFolder const folder;
   Json file = sentencepiece_json();
-  folder.write("tokenizer.json", file);
-  Tokenizer const tokenizer = Tokenizer::load(folder.path());
+  folder.write_json("tokenizer.json", file);
+  Tokenizer const tokenizer = Tokenizer::load(folder.path);
   CHECK(tokenizer.encode("ab acd\xC3\xA9 \xE2\x96\x81"
                          "a") == std::vector<int32_t>{268, 266, 269, 3 + 0xC3, 3 + 0xA9, 259, 266});
   CHECK(tokenizer.decode({268, 266, 269, 3 + 0xC3, 3 + 0xA9}, true) == "ab acd\xC3\xA9");
   CHECK(tokenizer.decode({268, 3 + 0xC3}, true) == "ab\xEF\xBF\xBD");
 
   file["model"]["byte_fallback"] = false;
-  folder.write("tokenizer.json", file);
-  CHECK(Tokenizer::load(folder.path()).encode("axyb") == std::vector<int32_t>{266, 0, 261});
+  folder.write_json("tokenizer.json", file);
+  CHECK(Tokenizer::load(folder.path).encode("axyb") == std::vector<int32_t>{266, 0, 261});
   file["model"]["fuse_unk"] = false;
-  folder.write("tokenizer.json", file);
-  CHECK(Tokenizer::load(folder.path()).encode("axyb") == std::vector<int32_t>{266, 0, 0, 261});
+  folder.write_json("tokenizer.json", file);
+  CHECK(Tokenizer::load(folder.path).encode("axyb") == std::vector<int32_t>{266, 0, 0, 261});
 }
 
 TEST_CASE("a merge over the start of a word is not lost") {
-  Folder const folder;
+  TemporaryFolder const folder;
   Json file = sentencepiece_json();
   std::string const over = "b" + std::string(kWordMark);
   file["model"]["vocab"][over] = 270;
   file["model"]["merges"].insert(file["model"]["merges"].begin(), Json{"b", std::string(kWordMark)});
-  folder.write("tokenizer.json", file);
-  CHECK(Tokenizer::load(folder.path()).encode("ab c") == std::vector<int32_t>{266, 270, 262});
+  folder.write_json("tokenizer.json", file);
+  CHECK(Tokenizer::load(folder.path).encode("ab c") == std::vector<int32_t>{266, 270, 262});
 }
 
 TEST_CASE("threads share a tokenizer") {
-  Folder const folder;
+  TemporaryFolder const folder;
   std::mt19937 random(4);
-  folder.write("tokenizer.json", byte_level_json(random_merges(40, random)));
-  Tokenizer const tokenizer = Tokenizer::load(folder.path());
+  folder.write_json("tokenizer.json", byte_level_json(random_merges(40, random)));
+  Tokenizer const tokenizer = Tokenizer::load(folder.path);
   std::vector<std::string> texts(300);
   for (std::string& text : texts)
     for (int i = 0; i < 60; ++i) text += "abc "[random() % 4];
@@ -141,9 +142,9 @@ TEST_CASE("threads share a tokenizer") {
 }
 
 TEST_CASE("the word cache stays bounded and right") {
-  Folder const folder;
-  folder.write("tokenizer.json", byte_level_json({{"1", "2"}, {"3", "4"}}));
-  Tokenizer const tokenizer = Tokenizer::load(folder.path());
+  TemporaryFolder const folder;
+  folder.write_json("tokenizer.json", byte_level_json({{"1", "2"}, {"3", "4"}}));
+  Tokenizer const tokenizer = Tokenizer::load(folder.path);
   for (int i = 0; i < 70'000; ++i) {
     std::string const word = std::to_string(i);
     REQUIRE(tokenizer.decode(tokenizer.encode(word), true) == word);

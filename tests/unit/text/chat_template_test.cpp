@@ -1,6 +1,6 @@
+#include "fixtures.hpp"
 #include "small_tokenizers.hpp"
 
-#include <refrain/base/error.hpp>
 #include <refrain/text/chat_template.hpp>
 #include <refrain/text/template_text.hpp>
 
@@ -10,17 +10,9 @@
 
 using namespace refrain;
 using namespace refrain::text;
+using namespace refrain::testing;
 
 namespace {
-
-std::string problem_of(std::function<void()> const& call) {
-  try {
-    call();
-  } catch (Error const& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 ChatTemplate family(std::string const& name) { return ChatTemplate::load(name, "unused"); }
 
@@ -58,19 +50,19 @@ TEST_CASE("llama-2") {
   ChatTemplate const chat = family("llama-2");
   CHECK(chat.render({{"system", " s "}, {"user", " a "}, {"assistant", " b\n"}, {"user", "c"}}, true, "<s>", "</s>") ==
         "<s>[INST] <<SYS>>\n s \n<</SYS>>\n\n a [/INST] b </s><s>[INST] c [/INST]");
-  CHECK(problem_of([&] { chat.render({{"user", "a"}, {"user", "b"}}, false, "<s>", "</s>"); }) ==
+  CHECK(message_of([&] { chat.render({{"user", "a"}, {"user", "b"}}, false, "<s>", "</s>"); }) ==
         "roles do not alternate: turn 2 is of role 'user' (chat template llama-2 wants user, assistant, user, ... "
         "behind a "
         "system turn)");
-  CHECK(problem_of([&] { chat.render({{"user", "a"}}, false, "", "</s>"); }) ==
+  CHECK(message_of([&] { chat.render({{"user", "a"}}, false, "", "</s>"); }) ==
         "chat template llama-2 needs bos_token, which the tokenizer lacks (add it to tokenizer_config.json)");
-  CHECK(problem_of([&] { chat.render({}, false, "<s>", "</s>"); }) == "a conversation without turns (leave it out)");
+  CHECK(message_of([&] { chat.render({}, false, "<s>", "</s>"); }) == "a conversation without turns (leave it out)");
 }
 
 TEST_CASE("a user's own form") {
-  Folder const folder;
-  folder.write("mine.json", kForm);
-  ChatTemplate const chat = ChatTemplate::load((folder.path() / "mine.json").string(), folder.path());
+  TemporaryFolder const folder;
+  folder.write_json("mine.json", kForm);
+  ChatTemplate const chat = ChatTemplate::load((folder.path / "mine.json").string(), folder.path);
   CHECK(chat.name() == "mine");
   CHECK(chat.render({{"user", " a "}, {"tool", " b "}}, true, "<B>", "<E>") ==
         "<B>S:none;user:a<E><tool> b assistant:");
@@ -78,12 +70,12 @@ TEST_CASE("a user's own form") {
 }
 
 TEST_CASE("a misspelt form is an error") {
-  Folder const folder;
+  TemporaryFolder const folder;
   auto const load_with = [&](std::function<void(Json&)> const& change) {
     Json form = kForm;
     change(form);
-    folder.write("mine.json", form);
-    return problem_of([&] { ChatTemplate::load((folder.path() / "mine.json").string(), folder.path()); });
+    folder.write_json("mine.json", form);
+    return message_of([&] { ChatTemplate::load((folder.path / "mine.json").string(), folder.path); });
   };
   CHECK(load_with([](Json& form) { form["sytem"] = 1; }).find("a chat template has no 'sytem' in 'template' [") == 0);
   CHECK(load_with([](Json& form) {
@@ -96,28 +88,28 @@ TEST_CASE("a misspelt form is an error") {
 }
 
 TEST_CASE("auto wants a template that is known") {
-  Folder const folder;
-  CHECK(problem_of([&] { ChatTemplate::load("auto", folder.path()); }) ==
-        "the model has no chat template [" + folder.path().string() +
+  TemporaryFolder const folder;
+  CHECK(message_of([&] { ChatTemplate::load("auto", folder.path); }) ==
+        "the model has no chat template [" + folder.path.string() +
             "] (name one of the same form with --chat-template NAME|FILE.json; NAME is one of llama-2, llama-3, "
             "llama-3.1)");
-  folder.write("tokenizer_config.json", {{"chat_template", "{{ messages }}"}});
-  CHECK(problem_of([&] { ChatTemplate::load("auto", folder.path()); }).find(") is none that is known [") !=
+  folder.write_json("tokenizer_config.json", {{"chat_template", "{{ messages }}"}});
+  CHECK(message_of([&] { ChatTemplate::load("auto", folder.path); }).find(") is none that is known [") !=
         std::string::npos);
-  CHECK(problem_of([] { ChatTemplate::load("lama-3", "x"); }) ==
+  CHECK(message_of([] { ChatTemplate::load("lama-3", "x"); }) ==
         "there is no chat template 'lama-3' (--chat-template takes auto, one of llama-2, llama-3, llama-3.1, or a JSON "
         "file)");
 }
 
 TEST_CASE("the model's own template text") {
-  Folder const folder;
-  CHECK(read_template_text(folder.path()).text.empty());
-  folder.write(
+  TemporaryFolder const folder;
+  CHECK(read_template_text(folder.path).text.empty());
+  folder.write_json(
       "tokenizer_config.json",
       {{"chat_template", {{{"name", "tool_use"}, {"template", "t"}}, {{"name", "default"}, {"template", "d"}}}}});
-  CHECK(read_template_text(folder.path()).text == "d");
-  folder.write_text("chat_template.jinja", "file");
-  CHECK(read_template_text(folder.path()).text == "file");
+  CHECK(read_template_text(folder.path).text == "d");
+  folder.write("chat_template.jinja", "file");
+  CHECK(read_template_text(folder.path).text == "file");
 }
 
 TEST_CASE("a template's digest sees what Jinja sees") {

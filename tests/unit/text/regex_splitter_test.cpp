@@ -1,4 +1,5 @@
-#include <refrain/base/error.hpp>
+#include "fixtures.hpp"
+
 #include <refrain/text/regex_splitter.hpp>
 
 #include <catch2/catch.hpp>
@@ -7,6 +8,7 @@
 
 using namespace refrain;
 using namespace refrain::text;
+using namespace refrain::testing;
 
 namespace {
 
@@ -20,12 +22,7 @@ std::vector<std::string> matches(std::string const& pattern, std::string_view te
 }
 
 std::string refusal(std::string const& pattern) {
-  try {
-    RegexSplitter(pattern, "tokenizer.json");
-  } catch (Error const& error) {
-    return error.problem();
-  }
-  return "";
+  return problem_of([&] { RegexSplitter(pattern, "tokenizer.json"); });
 }
 
 }  // namespace

@@ -1,39 +1,17 @@
 #pragma once
 
-#include <refrain/base/files.hpp>
 #include <refrain/base/json_file.hpp>
 #include <refrain/text/bpe.hpp>
 #include <refrain/text/unicode.hpp>
 
 #include <cstdio>
-#include <cstdlib>
-#include <filesystem>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace refrain::text {
 
-/// A folder of a test, gone with it.
-class Folder {
-public:
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "refrain-text-XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  Folder(Folder const&) = delete;
-  Folder& operator=(Folder const&) = delete;
-
-  std::filesystem::path const& path() const { return path_; }
-  void write(std::string const& file, Json const& value) const { write_json(path_ / file, value); }
-  void write_text(std::string const& file, std::string_view text) const { write_file_atomically(path_ / file, text); }
-
-private:
-  std::filesystem::path path_;
-};
-
+/// A BPE model of tokenizer.json: `tokens` with their places as ids, `merges` by rank.
 inline Json bpe_json(std::vector<std::string> const& tokens,
                      std::vector<std::pair<std::string, std::string>> const& merges) {
   Json vocab = Json::object(), pairs = Json::array();

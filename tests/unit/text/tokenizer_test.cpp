@@ -1,6 +1,6 @@
+#include "fixtures.hpp"
 #include "small_tokenizers.hpp"
 
-#include <refrain/base/error.hpp>
 #include <refrain/text/tokenizer.hpp>
 
 #include <catch2/catch.hpp>
@@ -9,26 +9,23 @@
 
 using namespace refrain;
 using namespace refrain::text;
+using namespace refrain::testing;
 
 namespace {
 
 using Ids = std::vector<int32_t>;
 
 /// The line of the Error that `call` throws, with the folder's path taken out.
-std::string line_of(std::function<void()> const& call, Folder const& folder) {
-  try {
-    call();
-  } catch (Error const& error) {
-    std::string line = error.what();
-    for (std::size_t at; (at = line.find(folder.path().string() + "/")) != line.npos;)
-      line.erase(at, folder.path().string().size() + 1);
-    return line;
-  }
-  return "nothing was thrown";
+template <class Call>
+std::string line_of(Call const& call, TemporaryFolder const& folder) {
+  std::string line = message_of(call);
+  for (std::size_t at; (at = line.find(folder.path.string() + "/")) != line.npos;)
+    line.erase(at, folder.path.string().size() + 1);
+  return line;
 }
 
-std::string load_line(Folder const& folder) {
-  return line_of([&] { Tokenizer::load(folder.path()); }, folder);
+std::string load_line(TemporaryFolder const& folder) {
+  return line_of([&] { Tokenizer::load(folder.path); }, folder);
 }
 
 Json added(int id, std::string const& content) {
@@ -37,11 +34,11 @@ Json added(int id, std::string const& content) {
 }
 
 /// The small SentencePiece-type tokenizer with one more added token, 270.
-Tokenizer with_added(Folder const& folder, Json const& token) {
+Tokenizer with_added(TemporaryFolder const& folder, Json const& token) {
   Json file = sentencepiece_json();
   file["added_tokens"].push_back(token);
-  folder.write("tokenizer.json", file);
-  return Tokenizer::load(folder.path());
+  folder.write_json("tokenizer.json", file);
+  return Tokenizer::load(folder.path);
 }
 
 constexpr char const* kWayOut = " (tokenise elsewhere and give ready token ids (prompt_ids, chosen_ids, rejected_ids))";
@@ -49,9 +46,9 @@ constexpr char const* kWayOut = " (tokenise elsewhere and give ready token ids (
 }  // namespace
 
 TEST_CASE("special tokens inside a text become their ids") {
-  Folder const folder;
-  folder.write("tokenizer.json", sentencepiece_json());
-  Tokenizer const tokenizer = Tokenizer::load(folder.path());
+  TemporaryFolder const folder;
+  folder.write_json("tokenizer.json", sentencepiece_json());
+  Tokenizer const tokenizer = Tokenizer::load(folder.path);
   CHECK(tokenizer.encode("ab</s>ab") == Ids{268, 2, 268});
   CHECK(tokenizer.encode("<s>") == Ids{1});
   CHECK(tokenizer.encode("").empty());
@@ -60,7 +57,7 @@ TEST_CASE("special tokens inside a text become their ids") {
 }
 
 TEST_CASE("added tokens take white space, or want a word to themselves") {
-  Folder const folder;
+  TemporaryFolder const folder;
   Json token = added(270, "cd");
   CHECK(with_added(folder, token).encode("acda") == Ids{266, 269, 266});  // the model's own id
   token = added(270, "<x>");
@@ -82,71 +79,71 @@ TEST_CASE("added tokens take white space, or want a word to themselves") {
 }
 
 TEST_CASE("the longest added token at the leftmost place") {
-  Folder const folder;
+  TemporaryFolder const folder;
   Json file = sentencepiece_json();
   file["added_tokens"].push_back(added(270, "<x>"));
   file["added_tokens"].push_back(added(271, "<x><x>"));
-  folder.write("tokenizer.json", file);
-  CHECK(Tokenizer::load(folder.path()).encode("<x><x><x>") == Ids{271, 270});
+  folder.write_json("tokenizer.json", file);
+  CHECK(Tokenizer::load(folder.path).encode("<x><x><x>") == Ids{271, 270});
 }
 
 TEST_CASE("bos and eos come from the files beside tokenizer.json") {
-  Folder const folder;
-  folder.write("tokenizer.json", sentencepiece_json());
-  CHECK(Tokenizer::load(folder.path()).bos_token().empty());
-  CHECK(Tokenizer::load(folder.path()).eos_id() == -1);
+  TemporaryFolder const folder;
+  folder.write_json("tokenizer.json", sentencepiece_json());
+  CHECK(Tokenizer::load(folder.path).bos_token().empty());
+  CHECK(Tokenizer::load(folder.path).eos_id() == -1);
 
-  folder.write("config.json", {{"bos_token_id", 1}, {"eos_token_id", {2, 0}}});
-  CHECK(Tokenizer::load(folder.path()).bos_id() == 1);
-  CHECK(Tokenizer::load(folder.path()).eos_token() == "</s>");
+  folder.write_json("config.json", {{"bos_token_id", 1}, {"eos_token_id", {2, 0}}});
+  CHECK(Tokenizer::load(folder.path).bos_id() == 1);
+  CHECK(Tokenizer::load(folder.path).eos_token() == "</s>");
 
-  folder.write("tokenizer_config.json", {{"bos_token", added(1, "<s>")}, {"eos_token", "<end>"}});
-  Tokenizer const tokenizer = Tokenizer::load(folder.path());
+  folder.write_json("tokenizer_config.json", {{"bos_token", added(1, "<s>")}, {"eos_token", "<end>"}});
+  Tokenizer const tokenizer = Tokenizer::load(folder.path);
   CHECK(tokenizer.bos_id() == 1);
   CHECK(tokenizer.eos_token() == "<end>");
   CHECK(tokenizer.eos_id() == 270);  // new, behind all others
   CHECK(tokenizer.encode("a<end>") == Ids{266, 270});
   CHECK(tokenizer.vocab_size() == 271);
 
-  folder.write("tokenizer_config.json", {{"bos_token", nullptr}, {"split_special_tokens", true}});
-  CHECK(Tokenizer::load(folder.path()).bos_token().empty());
-  CHECK(Tokenizer::load(folder.path()).encode("<s>").size() == 4);
+  folder.write_json("tokenizer_config.json", {{"bos_token", nullptr}, {"split_special_tokens", true}});
+  CHECK(Tokenizer::load(folder.path).bos_token().empty());
+  CHECK(Tokenizer::load(folder.path).encode("<s>").size() == 4);
 }
 
 TEST_CASE("a tokenizer of class LlamaTokenizer marks the first word only, as transformers 5 rebuilds it") {
-  Folder const folder;
-  folder.write("tokenizer.json", sentencepiece_json());
-  CHECK(Tokenizer::load(folder.path()).encode("a<s>a") == Ids{266, 1, 266});
-  folder.write("tokenizer_config.json", {{"tokenizer_class", "LlamaTokenizer"}});
-  CHECK(Tokenizer::load(folder.path()).encode("a<s>a") == Ids{266, 1, 260});
+  TemporaryFolder const folder;
+  folder.write_json("tokenizer.json", sentencepiece_json());
+  CHECK(Tokenizer::load(folder.path).encode("a<s>a") == Ids{266, 1, 266});
+  folder.write_json("tokenizer_config.json", {{"tokenizer_class", "LlamaTokenizer"}});
+  CHECK(Tokenizer::load(folder.path).encode("a<s>a") == Ids{266, 1, 260});
 }
 
 TEST_CASE("special tokens around a text") {
-  Folder const folder;
+  TemporaryFolder const folder;
   Json file = sentencepiece_json();
-  folder.write("tokenizer.json", file);
-  CHECK(Tokenizer::load(folder.path()).encode_with_special("a") == Ids{266});
+  folder.write_json("tokenizer.json", file);
+  CHECK(Tokenizer::load(folder.path).encode_with_special("a") == Ids{266});
   file["post_processor"] = {
       {"type", "TemplateProcessing"},
       {"single", Json::array({{{"SpecialToken", {{"id", "<s>"}, {"type_id", 0}}}}, {{"Sequence", {{"id", "A"}}}}})},
       {"special_tokens", {{"<s>", {{"id", "<s>"}, {"ids", {1}}}}}}};
-  folder.write("tokenizer.json", file);
-  CHECK(Tokenizer::load(folder.path()).encode_with_special("a") == Ids{1, 266});
+  folder.write_json("tokenizer.json", file);
+  CHECK(Tokenizer::load(folder.path).encode_with_special("a") == Ids{1, 266});
 }
 
 TEST_CASE("bad text and bad files are named") {
-  Folder const folder;
+  TemporaryFolder const folder;
   CHECK(load_line(folder).find("tokenizer.json") != std::string::npos);
-  folder.write_text("tokenizer.json", "{\n  \"model\": {\"vocab\": {\"a\": 0,}}}\n");
+  folder.write("tokenizer.json", "{\n  \"model\": {\"vocab\": {\"a\": 0,}}}\n");
   CHECK(load_line(folder).find("[tokenizer.json:line 2, column ") != std::string::npos);
-  folder.write_text("tokenizer.json", "");
+  folder.write("tokenizer.json", "");
   CHECK(load_line(folder) == "the file is empty, where JSON is wanted [tokenizer.json] (make it again)");
-  folder.write_text("tokenizer.json", "{\"model\": {}}");
+  folder.write("tokenizer.json", "{\"model\": {}}");
   CHECK(load_line(folder) == "there is no model with a vocabulary in it [tokenizer.json] (give the tokenizer.json that "
                              "belongs to the model)");
 
-  folder.write("tokenizer.json", sentencepiece_json());
-  Tokenizer const tokenizer = Tokenizer::load(folder.path());
+  folder.write_json("tokenizer.json", sentencepiece_json());
+  Tokenizer const tokenizer = Tokenizer::load(folder.path);
   CHECK(line_of([&] { tokenizer.encode("abc\xFF"); }, folder) ==
         "the text is not UTF-8 at byte 3 (convert it to UTF-8)");
 }
@@ -163,19 +160,19 @@ TEST_CASE("what is not understood is refused by name") {
            {"model WordPiece", [](Json& file) { file["model"]["type"] = "WordPiece"; }},
            {"model BPE dropout", [](Json& file) { file["model"]["dropout"] = 0.1; }},
            {"model BPE end_of_word_suffix", [](Json& file) { file["model"]["end_of_word_suffix"] = "</w>"; }}}) {
-    Folder const folder;
+    TemporaryFolder const folder;
     Json file = sentencepiece_json();
     bad.change(file);
-    folder.write("tokenizer.json", file);
+    folder.write_json("tokenizer.json", file);
     CHECK(load_line(folder) == bad.named + std::string(" is not understood [tokenizer.json]") + kWayOut);
   }
 }
 
 TEST_CASE("a merge of tokens that the vocabulary lacks is an error") {
-  Folder const folder;
+  TemporaryFolder const folder;
   Json file = sentencepiece_json();
   file["model"]["merges"].push_back(Json{"e", "f"});
-  folder.write("tokenizer.json", file);
+  folder.write_json("tokenizer.json", file);
   CHECK(load_line(folder) == "merge 4 needs the token 'ef', which the vocabulary lacks [tokenizer.json:model.merges] "
                              "(correct the file)");
 }

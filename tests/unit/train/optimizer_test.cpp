@@ -1,6 +1,7 @@
+#include "small_model.hpp"
+
 #include <refrain/train/optimizer.hpp>
 
-#include <ATen/ATen.h>
 #include <catch2/catch.hpp>
 
 #include <cmath>
@@ -10,32 +11,11 @@ using namespace refrain::train;
 
 namespace {
 
-checkpoint::ModelConfig tiny() {
-  return {.vocab_size = 17,
-          .hidden_size = 8,
-          .intermediate_size = 12,
-          .num_hidden_layers = 2,
-          .num_attention_heads = 2,
-          .num_key_value_heads = 1,
-          .head_dim = 4,
-          .max_position_embeddings = 32,
-          .rms_norm_eps = 1e-5,
-          .rope_theta = 1e4,
-          .initializer_range = 0.02,
-          .rope_scaling = {},
-          .tie_word_embeddings = false,
-          .dtype = DType::fp32};
-}
+/// A model of one rank, its master weights and gradients drawn at random.
+struct Fixture : model::testing::OneRank {
+  Optimizer optimizer{store};
 
-/// A model of one rank, its weights and gradients drawn at random.
-struct Fixture {
-  comm::ParallelLayout layout{comm::Communicator::single(), 1};
-  std::unique_ptr<model::Backend> backend = model::cpu_backend(layout);
-  model::ParameterStore store;
-  Optimizer optimizer;
-
-  explicit Fixture(DType weights) : store(tiny(), *backend, weights, DType::fp32), optimizer(store) {
-    at::manual_seed(1);
+  explicit Fixture(DType weights) : OneRank(model::testing::small_config(), weights) {
     for (auto const& spec : store.specs()) {
       part(optimizer.master(spec.info.unit), spec).normal_();
       part(store.flat_grads(spec.info.unit), spec).normal_();
