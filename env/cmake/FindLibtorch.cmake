@@ -13,7 +13,8 @@ endif()
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(Libtorch
   REQUIRED_VARS Libtorch_CPU_LIBRARY Libtorch_C10_LIBRARY Libtorch_TORCH_LIBRARY Libtorch_INCLUDE_DIR
-  REASON_FAILURE_MESSAGE "Set REFRAIN_LIBTORCH to the torch folder of an installed wheel, or run env/setup.sh, which installs one.")
+  REASON_FAILURE_MESSAGE
+    "Set REFRAIN_LIBTORCH to the torch folder of an installed wheel, or run env/setup.sh, which installs one.")
 
 if(Libtorch_FOUND AND NOT TARGET Libtorch::libtorch)
   add_library(Libtorch::libtorch INTERFACE IMPORTED)

@@ -15,20 +15,21 @@ endfunction()
 # All jobs, without tests.
 add_custom_target(programs)
 
-# refrain_job(NAME LINK targets...): build/bin/refrain-NAME from jobs/NAME.cpp. The installed program finds the libraries
-# that it was linked with. Those of the wheels are named: CMake leaves folders inside the source tree, where env/setup.sh
-# puts them, out of an installed RPATH.
+# refrain_job(NAME LINK targets...): build/bin/refrain-NAME from jobs/NAME.cpp. The installed program finds the
+# libraries that it was linked with. Those of the wheels are named: CMake leaves folders inside the source tree, where
+# env/setup.sh puts them, out of an installed RPATH.
 function(refrain_job name)
   cmake_parse_arguments(arg "" "" "LINK" ${ARGN})
   add_executable(refrain-${name} ${PROJECT_SOURCE_DIR}/jobs/${name}.cpp)
   target_link_libraries(refrain-${name} PRIVATE ${arg_LINK})
-  set_target_properties(refrain-${name} PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON INSTALL_RPATH "${REFRAIN_WHEEL_FOLDERS}")
+  set_target_properties(refrain-${name} PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON
+    INSTALL_RPATH "${REFRAIN_WHEEL_FOLDERS}")
   add_dependencies(programs refrain-${name})
   install(TARGETS refrain-${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endfunction()
 
-# refrain_build_facts(TARGET): gives TARGET build_facts.hpp, with the git revision (asked at every build) and the versions
-# of the libraries found.
+# refrain_build_facts(TARGET): gives TARGET build_facts.hpp, with the git revision (asked at every build) and the
+# versions of the libraries found.
 function(refrain_build_facts target)
   if(REFRAIN_TORCH AND EXISTS ${REFRAIN_LIBTORCH}/version.py)
     file(STRINGS ${REFRAIN_LIBTORCH}/version.py torch REGEX "^__version__")
