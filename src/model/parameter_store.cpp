@@ -1,6 +1,6 @@
 #include <refrain/base/error.hpp>
-#include <refrain/model/kernels.hpp>
 #include <refrain/model/parameter_store.hpp>
+#include <refrain/model/slices.hpp>
 
 #include <ATen/ATen.h>
 
@@ -84,23 +84,7 @@ void ParameterStore::allocate(at::ScalarType weight_type, at::ScalarType grad_ty
   for (int unit = 1; unit < units(); ++unit) pending_grads_.push_back(shared.narrow(0, 0, unit_elements_[unit]));
 }
 
-void ParameterStore::load(checkpoint::TensorSource const& source) {
-  for (ParamSpec const& spec : specs_) {
-    auto const& name = spec.info.name;
-    if (Shape const& shape = source.info(name).shape; shape != spec.info.shape) {
-      throw Error("shape is " + to_string(shape) + ", config.json makes it " + to_string(spec.info.shape),
-                  "take weights and config.json from the same model", {.file = source.folder(), .object = name});
-    }
-    at::Tensor const values = flat_weights_[spec.info.unit].narrow(0, spec.offset, spec.global_count());
-    if (values.numel() == 0) continue;
-    DType const dtype = values.scalar_type() == at::kBFloat16 ? DType::bf16 : DType::fp32;
-    source.read_as(name, spec.global, dtype, {static_cast<std::byte*>(values.data_ptr()), values.nbytes()});
-    if (!kernels::all_finite(values)) {
-      throw Error("the weight holds NaN or infinite values", "restore this model's files from where they came",
-                  {.file = source.folder(), .object = name});
-    }
-  }
-}
+void ParameterStore::load(checkpoint::TensorSource const& source) { read_weights(*this, flat_weights_, source); }
 
 ParamId ParameterStore::id(std::string const& name) const {
   auto const found = ids_.find(name);

@@ -1,6 +1,6 @@
 #include <refrain/train/optimizer.hpp>
 
-#include <refrain/train/slices.hpp>
+#include <refrain/model/slices.hpp>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -11,8 +11,8 @@
 namespace refrain::train {
 namespace {
 
-constexpr int64_t chunk_elements =
-    1 << 16;  // sums of squares are taken a chunk at a time: the same at any number of threads
+// Sums of squares are taken a chunk at a time: the same at any number of threads.
+constexpr int64_t chunk_elements = 1 << 16;
 
 /// What AdamW's formula needs, rounded to fp32 where torch rounds.
 struct Coefficients {
@@ -67,7 +67,7 @@ Optimizer::Optimizer(model::ParameterStore& store) : store_(store) {
 }
 
 void Optimizer::load_master(checkpoint::TensorSource const& source) {
-  read_weights(store_, master_, source);
+  model::read_weights(store_, master_, source);
   publish();
 }
 

@@ -1,8 +1,8 @@
 #include <refrain/train/training_state.hpp>
 
 #include <refrain/checkpoint/checkpoint.hpp>
+#include <refrain/model/slices.hpp>
 #include <refrain/train/run_folder.hpp>
-#include <refrain/train/slices.hpp>
 
 namespace refrain::train {
 namespace {
@@ -22,8 +22,8 @@ std::vector<at::Tensor> units_of(Optimizer const& optimizer, at::Tensor (Optimiz
 void append(std::vector<checkpoint::SliceToWrite>& slices, Optimizer const& optimizer,
             at::Tensor (Optimizer::*buffer)(int) const, std::string const& prefix, DType dtype,
             CheckpointContext const& context) {
-  append_slices(slices, optimizer.store(), units_of(optimizer, buffer), prefix, dtype, context.layout.data().rank(),
-                context.layout.data().size());
+  model::append_slices(slices, optimizer.store(), units_of(optimizer, buffer), prefix, dtype,
+                       context.layout.data().rank(), context.layout.data().size());
 }
 
 }  // namespace
@@ -70,7 +70,7 @@ TrainingState load_state(std::filesystem::path const& folder, Optimizer& optimiz
                      "give the options that it was made with, or start a new run in another --run-dir",
                      {.file = folder});
   auto const read = [&](at::Tensor (Optimizer::*buffer)(int) const, std::string const& prefix) {
-    read_slices(optimizer.store(), units_of(optimizer, buffer), source, prefix);
+    model::read_slices(optimizer.store(), units_of(optimizer, buffer), source, prefix);
   };
   read(&Optimizer::master, master_prefix);
   read(&Optimizer::exp_avg, exp_avg_prefix);

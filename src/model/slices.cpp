@@ -1,4 +1,4 @@
-#include <refrain/train/slices.hpp>
+#include <refrain/model/slices.hpp>
 
 #include <refrain/model/kernels.hpp>
 
@@ -7,27 +7,30 @@
 #include <algorithm>
 #include <span>
 
-namespace refrain::train {
+namespace refrain::model {
 namespace {
 
-float* begin_of(model::ParamSpec const& spec, std::vector<at::Tensor> const& flat) {
-  return flat[static_cast<std::size_t>(spec.info.unit)].mutable_data_ptr<float>() + spec.offset;
+/// A parameter's values in its unit's buffer, without what pads the vocabulary: that stands behind them, so that a
+/// slice is contiguous in memory.
+at::Tensor values_of(ParamSpec const& spec, std::vector<at::Tensor> const& flat) {
+  return flat[static_cast<std::size_t>(spec.info.unit)].narrow(0, spec.offset, spec.global_count());
 }
 
-/// Fills every parameter's part by `read(spec, bytes)`, after `shape_of(info)` proved to be the model's.
+/// Fills every parameter's part by `read(spec, dtype, bytes)`, after `shape_of(info)` proved to be the model's.
 template <class ShapeOf, class Read>
-void fill(model::ParameterStore const& store, std::vector<at::Tensor> const& flat, std::filesystem::path const& folder,
+void fill(ParameterStore const& store, std::vector<at::Tensor> const& flat, std::filesystem::path const& folder,
           ShapeOf const& shape_of, Read const& read) {
   for (auto const& spec : store.specs()) {
     if (Shape const shape = shape_of(spec.info); shape != spec.info.shape)
       throw Error("shape is " + to_string(shape) + ", config.json makes it " + to_string(spec.info.shape),
                   "take weights and config.json from the same model", {.file = folder, .object = spec.info.name});
-    float* const values = begin_of(spec, flat);
     int64_t const held = spec.global_count();
-    std::fill(values + held, values + spec.local_count(), 0.F);
+    flat[static_cast<std::size_t>(spec.info.unit)].narrow(0, spec.offset + held, spec.local_count() - held).zero_();
     if (held == 0) continue;
-    read(spec, std::as_writable_bytes(std::span(values, static_cast<std::size_t>(held))));
-    if (!model::kernels::all_finite(at::from_blob(values, {held}, at::kFloat)))
+    at::Tensor const values = values_of(spec, flat);
+    read(spec, values.scalar_type() == at::kBFloat16 ? DType::bf16 : DType::fp32,
+         std::span(static_cast<std::byte*>(values.mutable_data_ptr()), values.nbytes()));
+    if (!kernels::all_finite(values))
       throw Error("the tensor holds NaN or infinite values", "restore this model's files from where they came",
                   {.file = folder, .object = spec.info.name});
   }
@@ -35,7 +38,7 @@ void fill(model::ParameterStore const& store, std::vector<at::Tensor> const& fla
 
 }  // namespace
 
-void read_slices(model::ParameterStore const& store, std::vector<at::Tensor> const& flat_fp32,
+void read_slices(ParameterStore const& store, std::vector<at::Tensor> const& flat_fp32,
                  checkpoint::Checkpoint const& source, std::string const& prefix) {
   fill(
       store, flat_fp32, source.folder(),
@@ -45,22 +48,21 @@ void read_slices(model::ParameterStore const& store, std::vector<at::Tensor> con
           throw Error("the object is missing", "", {.file = source.folder(), .object = prefix + info.name});
         return found->second.shape;
       },
-      [&](model::ParamSpec const& spec, std::span<std::byte> out) {
+      [&](ParamSpec const& spec, DType, std::span<std::byte> out) {
         source.read_object(prefix + spec.info.name, spec.global, out);
       });
 }
 
-void read_weights(model::ParameterStore const& store, std::vector<at::Tensor> const& flat_fp32,
+void read_weights(ParameterStore const& store, std::vector<at::Tensor> const& flat,
                   checkpoint::TensorSource const& source) {
   fill(
-      store, flat_fp32, source.folder(),
-      [&](checkpoint::ParameterInfo const& info) { return source.info(info.name).shape; },
-      [&](model::ParamSpec const& spec, std::span<std::byte> out) {
-        source.read_as(spec.info.name, spec.global, DType::fp32, out);
+      store, flat, source.folder(), [&](checkpoint::ParameterInfo const& info) { return source.info(info.name).shape; },
+      [&](ParamSpec const& spec, DType dtype, std::span<std::byte> out) {
+        source.read_as(spec.info.name, spec.global, dtype, out);
       });
 }
 
-void append_slices(std::vector<checkpoint::SliceToWrite>& slices, model::ParameterStore const& store,
+void append_slices(std::vector<checkpoint::SliceToWrite>& slices, ParameterStore const& store,
                    std::vector<at::Tensor> const& flat_fp32, std::string const& prefix, DType dtype, int data_rank,
                    int data_size) {
   bool const first_of_tensor = store.backend().tensor().rank() == 0;
@@ -69,8 +71,7 @@ void append_slices(std::vector<checkpoint::SliceToWrite>& slices, model::Paramet
     int const writer = turn++ % data_size;
     if (writer != data_rank || (spec.info.split == checkpoint::Split::none && !first_of_tensor)) continue;
     if (element_count(spec.global.count) == 0) continue;
-    float const* const values = begin_of(spec, flat_fp32);
-    // What pads the vocabulary stands behind the values, so that a slice is contiguous in memory.
+    float const* const values = values_of(spec, flat_fp32).const_data_ptr<float>();
     slices.push_back({.object = prefix + spec.info.name,
                       .dtype = dtype,
                       .global_shape = spec.info.shape,
@@ -84,4 +85,4 @@ void append_slices(std::vector<checkpoint::SliceToWrite>& slices, model::Paramet
   }
 }
 
-}  // namespace refrain::train
+}  // namespace refrain::model
