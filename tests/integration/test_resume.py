@@ -1,7 +1,9 @@
 """Runs that are killed or stopped go on from their last checkpoint and end with the same bits."""
 
 import json
+import pathlib
 import random
+import re
 import signal
 
 import numpy as np
@@ -145,6 +147,24 @@ def test_signal_stops_all_ranks_after_the_step(inputs, undisturbed, tmp_path, nu
     assert "stopped after step" in text
     step = metrics(run_dir)[-1]["step"]
     assert (run_dir / "checkpoints/latest").resolve().name == f"step-{step:08d}"
+    run("train", *words, ranks=4)
+    assert_same(run_dir, undisturbed(4, 2))
+
+
+def catches(pid, number):
+    """Whether the process has a handler for the signal."""
+    text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"SigCgt:\s*(\w+)", text)[1], 16) >> (number - 1) & 1 == 1
+
+
+def test_signal_stops_all_ranks_as_soon_as_they_have_their_handlers(inputs, undisturbed, tmp_path):
+    run_dir = tmp_path / "run"
+    words = command_of(inputs, run_dir, 2)
+    job = Running("train", *words, ranks=4)
+    assert job.until(lambda: len(job.ranks()) == 4 and all(catches(pid, signal.SIGUSR1) for pid in job.ranks()))
+    job.kill([job.process.pid], signal.SIGUSR1)
+    code, text = job.wait()
+    assert code == 85 and "by SIGUSR1" in text, text
     run("train", *words, ranks=4)
     assert_same(run_dir, undisturbed(4, 2))
 
