@@ -6,11 +6,12 @@ import json
 import os
 import pathlib
 import random
-import re
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("REFRAIN_BIN", SOURCE / "build/bin"))
@@ -30,13 +31,13 @@ def write_inputs(work, pairs):
     ids = lambda low, high: [draw.randrange(3, 32000) for _ in range(draw.randint(low, high))]
     rows = [{"prompt_ids": ids(60, 250), "chosen_ids": ids(20, 200), "rejected_ids": ids(20, 200)} for _ in range(pairs)]
     (work / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    print(f"model: {sum(p.numel() for p in model.parameters()):,} parameters; {pairs} pairs, global batch {GLOBAL_BATCH}, fp32")
+    print(f"model: {sum(p.numel() for p in model.parameters()):,} parameters; {pairs} pairs, global batch {GLOBAL_BATCH}, fp32",
+          flush=True)
 
 
 def train_with_trl(work, micro_batch):
     """In a process of its own; prints one JSON line."""
     import resource
-    import time
 
     import torch
     from datasets import Dataset
@@ -77,16 +78,22 @@ def run_trl(work, micro_batch, threads):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def run_ours(work, threads, repeat):
+def run_ours(work, threads, micro_batch_tokens, repeat):
     run_dir = work / f"run-{repeat}"
-    done = subprocess.run(
-        ["/usr/bin/time", "-f", "%e seconds %M KiB", BIN / "refrain-train", "--pairs", work / "pairs.h5", "--init", work / "model",
-         "--run-dir", run_dir, "--epochs", "1", "--global-batch-pairs", str(GLOBAL_BATCH), "--dtype", "fp32"],
-        env=os.environ | {"OMP_NUM_THREADS": str(threads)}, capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(done.stderr)
-    seconds, peak = re.search(r"([\d.]+) seconds (\d+) KiB", done.stderr).groups()
-    return {"seconds": float(seconds), "peak_kib": int(peak)}
+    shutil.rmtree(run_dir, ignore_errors=True)
+    with tempfile.TemporaryFile("w+") as said:
+        begin = time.perf_counter()
+        process = subprocess.Popen(
+            [BIN / "refrain-train", "--pairs", work / "pairs.h5", "--init", work / "model", "--run-dir", run_dir,
+             "--epochs", "1", "--global-batch-pairs", str(GLOBAL_BATCH), "--dtype", "fp32",
+             "--micro-batch-tokens", str(micro_batch_tokens)],
+            env=os.environ | {"OMP_NUM_THREADS": str(threads)}, stdout=said, stderr=said)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - begin
+        if status != 0:
+            said.seek(0)
+            sys.exit(said.read())
+    return {"seconds": seconds, "peak_kib": usage.ru_maxrss}
 
 
 def shard(work):
@@ -100,6 +107,8 @@ def main():
     parser.add_argument("--pairs", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--work", type=pathlib.Path)
+    parser.add_argument("--micro-batch-tokens", type=int, default=2048, help="of refrain-train")
+    parser.add_argument("--micro-batches", type=int, nargs="+", default=[1, 2, 4, 8, 16], help="of TRL, to choose the fastest from")
     parser.add_argument("--trl", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.trl:
@@ -109,15 +118,18 @@ def main():
         work = options.work or pathlib.Path(scratch)
         write_inputs(work, options.pairs)
         shard(work)
-        tried = {micro: run_trl(work, micro, options.threads) for micro in (1, 2, 4, 8, 16)}
-        for micro, result in tried.items():
-            print(f"TRL, micro-batch {micro:2}: {options.pairs / result['seconds']:6.2f} pairs/s, {result['peak_kib'] / 2**20:5.2f} GiB")
+        tried = {}
+        for micro in options.micro_batches:
+            tried[micro] = result = run_trl(work, micro, options.threads)
+            print(f"TRL, micro-batch {micro:2}: {options.pairs / result['seconds']:6.2f} pairs/s, "
+                  f"{result['peak_kib'] / 2**20:5.2f} GiB", flush=True)
         best = min(tried, key=lambda micro: tried[micro]["seconds"])
         # In turn, so that a drift of the machine's speed meets both.
-        rounds = [(run_ours(work, options.threads, i), run_trl(work, best, options.threads)) for i in range(options.repeats)]
+        rounds = [(run_ours(work, options.threads, options.micro_batch_tokens, i), run_trl(work, best, options.threads)) for i in range(options.repeats)]
         median = lambda which, key: statistics.median(pair[which][key] for pair in rounds)
-        for name, which in (("refrain-train (whole process)", 0), (f"TRL (micro-batch {best})", 1)):
-            print(f"{name:30} {options.pairs / median(which, 'seconds'):6.2f} pairs/s  {median(which, 'peak_kib') / 2**20:5.2f} GiB")
+        ours = f"refrain-train (whole process, micro-batches of {options.micro_batch_tokens} tokens)"
+        for name, which in ((ours, 0), (f"TRL (micro-batch {best})", 1)):
+            print(f"{name:65} {options.pairs / median(which, 'seconds'):6.2f} pairs/s  {median(which, 'peak_kib') / 2**20:5.2f} GiB")
         ratios = sorted(trl["seconds"] / ours["seconds"] for ours, trl in rounds)
         print(f"speed ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}), "
               f"memory ratio {median(0, 'peak_kib') / median(1, 'peak_kib'):.2f}")
