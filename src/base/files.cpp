@@ -102,6 +102,13 @@ void rename_durably(fs::path const& from, fs::path const& to) {
   sync_path(parent_of(to));
 }
 
+void make_folders(fs::path const& path) {
+  std::error_code failed;
+  fs::create_directories(path, failed);
+  if (failed)
+    throw Error("cannot make the folder: " + failed.message(), "check the path and its permissions", {.file = path});
+}
+
 void replace_symlink(fs::path const& target, fs::path const& link) {
   fs::path const temporary = link.string() + ".tmp";
   ::unlink(temporary.c_str());

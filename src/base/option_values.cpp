@@ -13,6 +13,7 @@ namespace refrain {
 namespace {
 
 std::string number_text(int64_t value) { return std::to_string(value); }
+std::string number_text(int value) { return std::to_string(value); }
 std::string number_text(double value) {
   char text[64];
   auto const end = std::to_chars(text, text + sizeof text, value);
@@ -46,6 +47,23 @@ T number_from(std::string const& text, Range<T> const& range) {
   if (code == std::errc::result_out_of_range || below || (range.most && value > *range.most))
     throw Error(text + " is out of range", "give " + wanted(range));
   return value;
+}
+
+/// Makes `option` one whose value is a number.
+template <class Option, class Value, class T>
+void bind_number(Option& option, Value& value, Range<T> const& range) {
+  option.default_text = number_text(value);
+  option.assign = [&value, range](auto const& words) {
+    value = static_cast<Value>(number_from<T>(words.front(), range));
+  };
+  option.value = [&value] { return Json(value); };
+}
+
+template <class Option, class T>
+void bind_number(Option& option, std::optional<T>& value, Range<T> const& range) {
+  if (value) option.default_text = number_text(*value);
+  option.assign = [&value, range](auto const& words) { value = number_from<T>(words.front(), range); };
+  option.value = [&value] { return value ? Json(*value) : Json(); };
 }
 
 std::string non_empty(std::string const& text, std::string const& meta) {
@@ -103,46 +121,29 @@ OptionTable& OptionTable::add(std::string name, std::vector<std::filesystem::pat
 }
 
 OptionTable& OptionTable::add(std::string name, int64_t& value, std::string help, Range<int64_t> range) {
-  Option& option = push(std::move(name), std::move(help), "N");
-  option.default_text = number_text(value);
-  option.assign = [&value, range](auto const& words) { value = number_from<int64_t>(words.front(), range); };
-  option.value = [&value] { return Json(value); };
+  bind_number(push(std::move(name), std::move(help), "N"), value, range);
   return *this;
 }
 
 OptionTable& OptionTable::add(std::string name, int& value, std::string help, Range<int64_t> range) {
   if (!range.least) range.least = std::numeric_limits<int>::min();
   if (!range.most) range.most = std::numeric_limits<int>::max();
-  Option& option = push(std::move(name), std::move(help), "N");
-  option.default_text = std::to_string(value);
-  option.assign = [&value, range](auto const& words) {
-    value = static_cast<int>(number_from<int64_t>(words.front(), range));
-  };
-  option.value = [&value] { return Json(value); };
+  bind_number(push(std::move(name), std::move(help), "N"), value, range);
   return *this;
 }
 
 OptionTable& OptionTable::add(std::string name, double& value, std::string help, Range<double> range) {
-  Option& option = push(std::move(name), std::move(help), "X");
-  option.default_text = number_text(value);
-  option.assign = [&value, range](auto const& words) { value = number_from<double>(words.front(), range); };
-  option.value = [&value] { return Json(value); };
+  bind_number(push(std::move(name), std::move(help), "X"), value, range);
   return *this;
 }
 
 OptionTable& OptionTable::add(std::string name, std::optional<int64_t>& value, std::string help, Range<int64_t> range) {
-  Option& option = push(std::move(name), std::move(help), "N");
-  if (value) option.default_text = number_text(*value);
-  option.assign = [&value, range](auto const& words) { value = number_from<int64_t>(words.front(), range); };
-  option.value = [&value] { return value ? Json(*value) : Json(); };
+  bind_number(push(std::move(name), std::move(help), "N"), value, range);
   return *this;
 }
 
 OptionTable& OptionTable::add(std::string name, std::optional<double>& value, std::string help, Range<double> range) {
-  Option& option = push(std::move(name), std::move(help), "X");
-  if (value) option.default_text = number_text(*value);
-  option.assign = [&value, range](auto const& words) { value = number_from<double>(words.front(), range); };
-  option.value = [&value] { return value ? Json(*value) : Json(); };
+  bind_number(push(std::move(name), std::move(help), "X"), value, range);
   return *this;
 }
 

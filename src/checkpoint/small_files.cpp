@@ -56,6 +56,17 @@ void require_new_folder(std::filesystem::path const& folder) {
   throw Error("exists already and is not an empty folder", "choose another name, or remove it first", {.file = folder});
 }
 
+void make_temporary_folder(std::filesystem::path const& folder, std::filesystem::path const& temporary,
+                           std::string const& what, int64_t bytes) {
+  require_new_folder(folder);
+  std::filesystem::remove_all(temporary);
+  if (auto const there = free_bytes(folder); bytes > there)
+    throw Error(what + " needs " + format_bytes(static_cast<double>(bytes)) + ", the disk has " +
+                    format_bytes(static_cast<double>(there)) + " free",
+                "free space or choose another disk", {.file = folder});
+  make_folders(temporary);
+}
+
 void write_synced(std::filesystem::path const& path, std::string const& text) {
   int const fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (fd < 0) throw system_error("create the file", {}, {.file = path});

@@ -86,15 +86,12 @@ bool StepFolders::finished() const { return fs::exists(final_folder()) && is_sou
 
 void StepFolders::prepare() const {
   auto const checkpoints = run_dir_ / "checkpoints";
-  std::error_code failed;
-  fs::create_directories(checkpoints, failed);
-  if (failed)
-    throw Error("cannot make the folder: " + failed.message(), "check the path and its permissions",
-                {.file = checkpoints});
+  make_folders(checkpoints);
   std::vector<fs::path> stale{run_dir_ / "final.tmp"};
   for (auto const& entry : fs::directory_iterator(checkpoints))
     if (entry.path().extension() == ".tmp") stale.push_back(entry.path());
   for (auto const& path : stale) {
+    std::error_code failed;
     fs::remove_all(path, failed);
     if (failed)
       throw Error("cannot remove what a killed run left: " + failed.message(), "remove it by hand", {.file = path});

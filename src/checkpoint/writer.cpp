@@ -31,22 +31,6 @@ int64_t bytes_of(std::vector<FilePlan> const& plans) {
   return bytes;
 }
 
-void prepare_folder(fs::path const& folder, fs::path const& temporary, int64_t bytes) {
-  require_new_folder(folder);
-  fs::remove_all(temporary);
-  // A quarter of a per cent for HDF5's own structures, and some for the small files.
-  auto const needed = bytes + bytes / 400 + (int64_t{1} << 20), there = free_bytes(folder);
-  if (needed > there)
-    throw Error("the checkpoint needs " + format_bytes(static_cast<double>(needed)) + ", the disk has " +
-                    format_bytes(static_cast<double>(there)) + " free",
-                "free space or choose another disk", {.file = folder});
-  std::error_code failed;
-  fs::create_directories(temporary, failed);
-  if (failed)
-    throw Error("cannot make the folder: " + failed.message(), "check the path and its permissions",
-                {.file = temporary});
-}
-
 /// Optimizer and weights go into files of their own; an empty list makes no file.
 Json write_plan(fs::path const& temporary, FilePlan const& plan, Json const& provenance) {
   auto files = Json::array();
@@ -123,7 +107,8 @@ void write_checkpoint_files(comm::Communicator const& world, fs::path const& fol
   try {
     comm::agree(world, [&] {
       if (world.rank() == 0) {
-        prepare_folder(target, temporary, bytes);
+        // A quarter of a per cent for HDF5's own structures, and some for the small files.
+        make_temporary_folder(target, temporary, "the checkpoint", bytes + bytes / 400 + (int64_t{1} << 20));
         made = true;
       }
     });

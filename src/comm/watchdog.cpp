@@ -200,7 +200,7 @@ Watchdog::Watchdog(Communicator const& world, fs::path const& folder, double tim
   agree(world, [&] {
     if (world.rank() != 0) return;
     fs::remove_all(state_->folder);
-    fs::create_directories(state_->folder);
+    make_folders(state_->folder);
   });
   agree(world, [&] { state_->write_beat(); });
   sigset_t all, before;

@@ -1,6 +1,5 @@
 #include "commands.hpp"
 
-#include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/checkpoint/boxes.hpp>
@@ -76,20 +75,6 @@ void write_index(fs::path const& folder, std::vector<std::vector<TensorInfo>> co
   checkpoint::write_synced(folder / "model.safetensors.index.json", index.dump(2) + "\n");
 }
 
-void prepare(fs::path const& out, fs::path const& temporary, int64_t bytes) {
-  checkpoint::require_new_folder(out);
-  fs::remove_all(temporary);
-  if (auto const there = free_bytes(out); bytes > there)
-    throw Error("the model needs " + format_bytes(static_cast<double>(bytes)) + ", the disk has " +
-                    format_bytes(static_cast<double>(there)) + " free",
-                "free space or choose another disk", {.file = out});
-  std::error_code failed;
-  fs::create_directories(temporary, failed);
-  if (failed)
-    throw Error("cannot make the folder: " + failed.message(), "check the path and its permissions",
-                {.file = temporary});
-}
-
 }  // namespace
 
 void export_model(Options const& options, comm::Communicator const& world) {
@@ -107,7 +92,7 @@ void export_model(Options const& options, comm::Communicator const& world) {
       shards = plan_shards(source->tensors());
       for (auto const& info : source->tensors()) total += bytes_of(info);
       if (world.rank() == 0) {
-        prepare(out, temporary, total);
+        checkpoint::make_temporary_folder(out, temporary, "the model", total);
         made = true;
       }
     });

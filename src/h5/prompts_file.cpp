@@ -1,24 +1,30 @@
 #include <refrain/h5/prompts_file.hpp>
 
-#include <refrain/h5/reader.hpp>
+#include "columns.hpp"
+
 #include <refrain/h5/token_ranges.hpp>
-#include <refrain/h5/writer.hpp>
 
 namespace refrain::h5 {
+namespace {
+
+constexpr char const* schema = "prompts.v1";
+
+constexpr auto columns = [](auto& prompts, auto const& each) {
+  each("/tokens", prompts.tokens);
+  each("/prompt/begin", prompts.begin);
+  each("/prompt/length", prompts.length);
+  each("/prompt/row_id", prompts.row_id);
+  each("/prompt/id", prompts.id);
+  each("/prompt/language", prompts.language);
+  each("/prompt/category", prompts.category);
+  each("/prompt/style", prompts.style);
+  each("/prompt/text", prompts.text);
+};
+
+}  // namespace
 
 Prompts read_prompts(std::filesystem::path const& path) {
-  Reader const file(path, "prompts.v1");
-  Prompts prompts{
-      .tokens = file.read<int32_t>("/tokens"),
-      .begin = file.read<int64_t>("/prompt/begin"),
-      .row_id = file.read<int64_t>("/prompt/row_id"),
-      .length = file.read<int32_t>("/prompt/length"),
-      .id = file.read_text("/prompt/id"),
-      .language = file.read_text("/prompt/language"),
-      .category = file.read_text("/prompt/category"),
-      .style = file.read_text("/prompt/style"),
-      .text = file.read_text("/prompt/text"),
-  };
+  auto prompts = read_table<Prompts>(path, schema, columns);
   check_ranges({"/prompt/begin", "/prompt/length", prompts.begin, prompts.length},
                static_cast<int64_t>(prompts.tokens.size()), 0, path);
   check_token_ids(prompts.tokens, path);
@@ -26,17 +32,7 @@ Prompts read_prompts(std::filesystem::path const& path) {
 }
 
 void write_prompts(std::filesystem::path const& path, Prompts const& prompts, Json const& provenance) {
-  Writer file(path, "prompts.v1", provenance);
-  file.write("/tokens", prompts.tokens);
-  file.write("/prompt/begin", prompts.begin);
-  file.write("/prompt/length", prompts.length);
-  file.write("/prompt/row_id", prompts.row_id);
-  file.write_text("/prompt/id", prompts.id);
-  file.write_text("/prompt/language", prompts.language);
-  file.write_text("/prompt/category", prompts.category);
-  file.write_text("/prompt/style", prompts.style);
-  file.write_text("/prompt/text", prompts.text);
-  file.finish();
+  write_table(path, schema, prompts, provenance, columns);
 }
 
 }  // namespace refrain::h5

@@ -53,7 +53,7 @@ Words shard_line(fs::path const& program, Configuration const& configuration, Se
 
 fs::path prepare_pairs(Words const& line, Settings const& settings, fs::path const& folder) {
   auto const pairs = folder / "pairs.h5", record = folder / "pairs.json";
-  fs::create_directories(folder);
+  make_folders(folder);
   auto const inputs = describe_inputs(line, settings);
   auto const fits = [&] { return fs::exists(pairs) && fs::exists(record) && read_json(record) == inputs; };
   if (fits()) return pairs;

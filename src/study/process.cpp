@@ -35,7 +35,7 @@ pid_t start(Words const& command, Variables const& variables, Streams streams) {
 
   pid_t const parent = getpid();
   pid_t const child = fork();
-  if (child < 0) throw system_error("cannot start " + command.front());
+  if (child < 0) throw system_error("start " + command.front());
   if (child > 0) return child;
 
   // A launcher whose study was killed has nobody left who would requeue it.
@@ -60,7 +60,7 @@ int shell_code(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(status)
 
 Captured run_captured(Words const& command, Stderr err, Variables const& variables) {
   std::array<int, 2> ends{};
-  if (pipe2(ends.data(), O_CLOEXEC) != 0) throw system_error("cannot make a pipe to " + command.front());
+  if (pipe2(ends.data(), O_CLOEXEC) != 0) throw system_error("make a pipe to " + command.front());
   pid_t const child = start(command, variables, {.out = ends[1], .err = err == Stderr::capture ? ends[1] : -1});
   close(ends[1]);
 
@@ -75,7 +75,7 @@ Captured run_captured(Words const& command, Stderr err, Variables const& variabl
   close(ends[0]);
   int status = 0;
   while (waitpid(child, &status, 0) < 0)
-    if (errno != EINTR) throw system_error("cannot wait for " + command.front());
+    if (errno != EINTR) throw system_error("wait for " + command.front());
   result.code = shell_code(status);
   return result;
 }
@@ -89,7 +89,7 @@ int run_forwarding(Words const& command, Variables const& variables) {
     int status = 0;
     pid_t const ended = waitpid(child, &status, WNOHANG);
     if (ended == child) return shell_code(status);
-    if (ended < 0 && errno != EINTR) throw system_error("cannot wait for " + command.front());
+    if (ended < 0 && errno != EINTR) throw system_error("wait for " + command.front());
     if (stop_requested() && Clock::now() >= next) {
       kill(child, SIGUSR1);
       next = Clock::now() + interval;

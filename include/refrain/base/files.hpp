@@ -24,14 +24,19 @@ void sync_path(std::filesystem::path const& path);
 /// Renames and fsyncs the parent folder. @throws Error
 void rename_durably(std::filesystem::path const& from, std::filesystem::path const& to);
 
+/// Makes a folder, and those above it that are missing. One that is there is left as it is. @throws Error
+void make_folders(std::filesystem::path const& path);
+
 /// Makes `link` point to `target` by a rename of a temporary link. @throws Error
 void replace_symlink(std::filesystem::path const& target, std::filesystem::path const& link);
 
-/// Throws an Error that says whether `path` is missing, a folder or unreadable, and with which option it came.
+/// @throws UsageError if `path` is missing or a folder, Error if it cannot be read, naming the option that it came with
 void require_readable_file(std::filesystem::path const& path, std::string const& option);
+/// The same for a folder.
 void require_folder(std::filesystem::path const& path, std::string const& option);
 
 /// Bytes that an unprivileged writer may still write on the file system of `path` (of its nearest parent that exists).
+/// @throws Error if the system does not say
 int64_t free_bytes(std::filesystem::path const& path);
 
 /// "12.3 GiB"
