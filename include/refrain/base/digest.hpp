@@ -13,7 +13,7 @@ namespace refrain {
 
 /// SHA-256 as 64 hexadecimal digits.
 std::string sha256(std::string_view bytes);
-/// @throws Error if the file cannot be read
+/// The same of a file's bytes. @throws Error if it cannot be read
 std::string sha256_file(std::filesystem::path const& path);
 
 /// XXH3-128 over a stream of bytes, as 32 hexadecimal digits (XXH128's canonical form).
@@ -23,13 +23,16 @@ public:
   ~Xxh3();
   Xxh3(Xxh3&&) noexcept;
   Xxh3& operator=(Xxh3&&) noexcept;
+  /// Adds what follows the bytes so far.
   void update(std::span<std::byte const> bytes);
+  /// The digest of all bytes so far; more may follow.
   std::string hex() const;
 
 private:
   struct State;
   std::unique_ptr<State> state_;
 };
+/// The same of bytes that are there at once.
 std::string xxh3(std::span<std::byte const> bytes);
 
 }  // namespace refrain

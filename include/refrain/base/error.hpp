@@ -26,6 +26,7 @@ struct Place {
 ///     rank 3: dtype is float64, the schema wants int32 [runs/a/pairs.h5:/tokens] (make the file with refrain-shard)
 class Error : public std::runtime_error {
 public:
+  /// `what()` is all of it in one line.
   explicit Error(std::string problem, std::string remedy = {}, Place place = {});
 
   std::string const& problem() const noexcept { return problem_; }
@@ -45,7 +46,8 @@ public:
   Exit exit_code() const noexcept override { return Exit::usage; }
 };
 
-/// An Error for the system call that just failed, from errno. @pre errno is set
+/// An Error for the system call that just failed, from errno: "cannot `doing`: No space left on device".
+/// @pre errno is set
 Error system_error(std::string const& doing, std::string remedy = {}, Place place = {});
 
 }  // namespace refrain

@@ -12,19 +12,22 @@ namespace refrain {
 
 using Json = nlohmann::ordered_json;  ///< keeps the order in which keys stand in files
 
-/// @throws Error naming file, line and column
+/// @throws Error if the file cannot be read, or naming it, line and column if it is no JSON
 Json read_json(std::filesystem::path const& path);
+/// The same for a text that stands in `path`.
 Json parse_json(std::string_view text, std::filesystem::path const& path);
 /// The Error of read_json for a reader with a SAX interface of its own: `error` as nlohmann gives it, about `text`.
 Error broken_json(std::string_view text, nlohmann::detail::exception const& error, std::size_t byte,
                   std::filesystem::path const& path);
 
-/// Indented by 2, atomically.
+/// Indented by 2, atomically; text that is not UTF-8 is written with U+FFFD. @throws Error
 void write_json(std::filesystem::path const& path, Json const& value);
 
-/// `object[key]` as T. @throws Error naming the key, what it is and what it should be
+/// `object[key]` as T: string, bool, a number, Json, or a vector (json_file.cpp lists them). `path` is for messages.
+/// @throws Error naming the key, what it is and what it should be
 template <class T>
 T json_get(Json const& object, std::string const& key, std::filesystem::path const& path);
+/// The same, or `fallback` where the key is missing or null.
 template <class T>
 T json_get_or(Json const& object, std::string const& key, T fallback, std::filesystem::path const& path);
 

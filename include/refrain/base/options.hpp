@@ -37,7 +37,7 @@ std::string choice_name(E value) {
 template <class T>
 struct Range {
   std::optional<T> least, most;
-  bool least_excluded = false;
+  bool least_excluded = false;  ///< `least` itself is outside
 };
 
 /// The options of one job, declared once and bound to the fields of its options struct. They give parsing, `--help`,
@@ -55,6 +55,9 @@ public:
   /// Starts a titled group of options in `--help`.
   OptionTable& group(std::string title);
 
+  /// An option `--name`. What `value` holds now is the default that `--help` shows; `meta` is how `--help` writes the
+  /// option's value. `value` must live until the table is parsed and its record taken. Lists take one value or several,
+  /// and may be given several times; an empty path is refused.
   OptionTable& add(std::string name, std::string& value, std::string help, std::string meta = "TEXT");
   OptionTable& add(std::string name, std::filesystem::path& value, std::string help, std::string meta = "PATH");
   OptionTable& add(std::string name, std::vector<std::string>& value, std::string help, std::string meta = "TEXT...");
@@ -70,6 +73,7 @@ public:
   /// A flag without a value.
   OptionTable& flag(std::string name, bool& value, std::string help);
 
+  /// One of the names in EnumChoices<E>.
   template <class E>
     requires std::is_enum_v<E>
   OptionTable& add(std::string name, E& value, std::string help) {
@@ -94,6 +98,7 @@ public:
   /// @throws UsageError naming the option, the value and what would be right
   bool parse(int argc, char const* const* argv, std::ostream& out);
 
+  /// The name without "refrain-".
   std::string const& program() const noexcept { return program_; }
 
   /// Whether the command line or the configuration file gave this option.

@@ -16,10 +16,11 @@ struct ProcessId {
   int64_t start = 0;  ///< clock ticks after boot
 
   static ProcessId myself();
-  static ProcessId from_json(Json const& json);  ///< @throws Json::exception
+  static ProcessId from_json(Json const& json);  ///< of `json()`. @throws Json::exception
   Json json() const;
 };
 
+/// Whether a process still runs.
 enum class Life { alive, dead, unknown };
 
 /// What this host can tell: `unknown` for a process elsewhere. One that ended and was not yet collected is dead; one

@@ -12,6 +12,7 @@ namespace refrain {
 /// ids, start time, the whole option record, and SHA-256 of every input.
 class Provenance {
 public:
+  /// @param options the record of all options (OptionTable::record)
   Provenance(std::string program, Json options);
   /// Adds an input file and its digest; a folder adds its manifest.json, or else its config and index files.
   /// @throws Error if one cannot be read
@@ -19,6 +20,7 @@ public:
   /// Anything else worth keeping, under `key`.
   void set(std::string const& key, Json value);
   Json const& json() const noexcept { return json_; }
+  /// All of it as JSON in one line; text that is not UTF-8 is written with U+FFFD.
   std::string text() const;
 
 private:

@@ -11,9 +11,9 @@ namespace refrain {
 class CounterRandom {
 public:
   CounterRandom(uint64_t seed, std::string_view stream);  ///< e.g. stream = "shuffle/3", a tensor's name
-  uint64_t bits(uint64_t counter) const noexcept;
-  double uniform(uint64_t counter) const noexcept;  ///< [0, 1)
-  double normal(uint64_t counter) const noexcept;   ///< mean 0, deviation 1 (Box-Muller)
+  uint64_t bits(uint64_t counter) const noexcept;         ///< 64 random bits
+  double uniform(uint64_t counter) const noexcept;        ///< [0, 1)
+  double normal(uint64_t counter) const noexcept;         ///< mean 0, deviation 1 (Box-Muller)
 
 private:
   uint64_t key_;

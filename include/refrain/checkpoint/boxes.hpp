@@ -24,7 +24,8 @@ void check_request(Slice const& slice, Shape const& shape, std::size_t element_s
 void for_each_piece(Shape const& count, Shape const& grain, std::size_t element_size, int64_t most_bytes,
                     std::function<void(Slice const& piece, int64_t first)> const& visit);
 
-/// The box that `elements` consecutive elements from `first` on are, where they are one (as pieces of for_each_piece).
+/// The box of `shape` that `elements` consecutive elements from `first` on are, where they are one (as pieces of
+/// for_each_piece).
 Slice consecutive_box(Shape const& shape, int64_t first, int64_t elements);
 
 /// Copies `what` (in the tensor's coordinates, inside both boxes) from the row-major bytes of one box to those of

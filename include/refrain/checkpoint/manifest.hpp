@@ -26,20 +26,23 @@ struct StoredTensor {
   std::vector<StoredSlice> slices;
 };
 
+/// A copied file: config.json, tokenizer files and the like.
 struct SmallFile {
-  int64_t size;
+  int64_t size;  ///< in bytes
   std::string sha256;
 };
 
 /// manifest.json of a checkpoint folder.
 struct Manifest {
-  static constexpr int version = 1;
-  std::vector<std::string> order;               ///< objects in the order of the model
-  std::map<std::string, StoredTensor> tensors;  ///< by object
-  std::map<std::string, int64_t> files;         ///< HDF5 files and their sizes
-  std::map<std::string, SmallFile> small_files;
-  Json training_state, provenance;
+  static constexpr int version = 1;              ///< of the form of manifest.json
+  std::vector<std::string> order;                ///< objects in the order of the model
+  std::map<std::string, StoredTensor> tensors;   ///< by object
+  std::map<std::string, int64_t> files;          ///< HDF5 files and their sizes in bytes
+  std::map<std::string, SmallFile> small_files;  ///< by name
+  Json training_state;                           ///< null where there is none
+  Json provenance;
 
+  /// As manifest.json holds it, without its digest.
   Json to_json() const;
   /// Checks its own digest, that all names are plain names, and that the slices of each tensor cover it exactly once.
   /// @throws Error naming the file and the object

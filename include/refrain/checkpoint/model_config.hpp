@@ -18,7 +18,8 @@ struct RopeScaling {
   int64_t original_max_position_embeddings = 8192;   ///< llama3
 };
 
-/// A Llama model's config.json. Keys that would change the result and are not supported are refused, never ignored.
+/// A Llama model's config.json, by its own names. Keys that would change the result and are not supported are refused,
+/// never ignored.
 struct ModelConfig {
   int64_t vocab_size, hidden_size, intermediate_size, num_hidden_layers, num_attention_heads, num_key_value_heads,
       head_dim;
@@ -30,6 +31,7 @@ struct ModelConfig {
 
   /// @throws Error naming the key and what is supported
   static ModelConfig from_json(Json const& config, std::filesystem::path const& path);
+  /// From `folder`/config.json. @throws Error also if it cannot be read
   static ModelConfig load(std::filesystem::path const& folder);
 };
 

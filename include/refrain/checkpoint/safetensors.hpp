@@ -15,6 +15,7 @@ namespace refrain::checkpoint {
 /// (huggingface/safetensors, README "Format"). The header is checked before anything is allocated by what it says.
 class SafetensorsFile {
 public:
+  /// One tensor and where it stands.
   struct Entry {
     TensorInfo info;
     int64_t begin;  ///< of its first byte in the file
@@ -28,7 +29,7 @@ public:
   std::filesystem::path const& path() const noexcept { return path_; }
   /// In the order of the bytes.
   std::vector<Entry> const& entries() const noexcept { return entries_; }
-  /// Reads `out.size()` bytes from `offset` on. @throws Error
+  /// Reads `out.size()` bytes from byte `offset` of the file on. @throws Error naming the file and `object`
   void read_at(int64_t offset, std::span<std::byte> out, std::string const& object) const;
 
 private:
@@ -65,7 +66,8 @@ public:
   ~SafetensorsWriter();
   SafetensorsWriter(SafetensorsWriter const&) = delete;
 
-  /// The next bytes of the data, which follow each other in the order of `tensors`.
+  /// The next bytes of the data, which follow each other in the order of `tensors`. @throws Error on a full disk and
+  /// the like
   void write(std::span<std::byte const> bytes);
   /// Syncs and gives the file its name. @throws Error
   void finish();

@@ -14,7 +14,7 @@ public:
   explicit StepFolders(std::filesystem::path run_dir);
 
   std::filesystem::path folder(int64_t step) const;  ///< where `write_checkpoint` puts that step
-  std::filesystem::path final_folder() const;
+  std::filesystem::path final_folder() const;        ///< RUN_DIR/final
   /// Finished steps, ascending.
   std::vector<int64_t> steps() const;
   /// The newest step whose manifest, files and small files' digests are sound; folders that are not are passed over
@@ -25,10 +25,10 @@ public:
 
   /// Makes checkpoints/ and removes what a killed run left half-written (*.tmp). @throws Error
   void prepare() const;
-  /// Removes step folders after `step`: a run that resumes from an older one writes them again.
+  /// Removes step folders after `step`: a run that resumes from an older one writes them again. @throws Error
   void remove_after(int64_t step) const;
   /// After step N was written: `latest` points to it, then older folders go, `keep` stay; the newest sound one never
-  /// goes.
+  /// goes. @throws Error
   void committed(int64_t step, int keep) const;
   /// After final/ was written: if all its digests match, `latest` points to ../final and the step folders go. @throws
   /// Error

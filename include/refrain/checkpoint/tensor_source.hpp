@@ -34,12 +34,13 @@ public:
   virtual std::vector<TensorInfo> const& tensors() const = 0;
   /// @throws Error naming the folder if there is no such tensor
   TensorInfo const& info(std::string const& name) const;
-  bool contains(std::string const& name) const;
+  bool contains(std::string const& name) const;  ///< whether there is such a tensor
 
   /// Reads a slice in row-major order, in the tensor's own dtype. Digests and bounds of all that is read are checked.
+  /// @pre `out` has the slice's size in bytes
   /// @throws Error naming file and tensor
   virtual void read(std::string const& name, Slice const& slice, std::span<std::byte> out) const = 0;
-  /// The same, converted to `dtype`.
+  /// The same, converted to `dtype`. @throws Error also where there is no such conversion
   void read_as(std::string const& name, Slice const& slice, DType dtype, std::span<std::byte> out) const;
 
   /// The folder with config.json, tokenizer and other small files.

@@ -23,7 +23,7 @@ struct SliceToWrite {
 
 /// Everything of a checkpoint but its tensors.
 struct CheckpointMeta {
-  std::filesystem::path small_files_from;  ///< config.json, tokenizer and template files are copied from here
+  std::filesystem::path small_files_from;  ///< config.json, tokenizer and template files are copied from here; or empty
   Json training_state;                     ///< null where there is none
   Json provenance;
   /// Texts that replace, or are added to, the copied small files, by name ("config.json").
@@ -43,10 +43,10 @@ enum class VerifyWrites { first, all, off };
 /// Whether a finished checkpoint is read back from disk (its page cache dropped) before it gets its name.
 enum class ReadBack { no, yes };
 
-/// Writes a checkpoint folder by all ranks together, each its own files (weights-00001-of-00002.h5 is rank 0's), as
-/// DESIGN 1 says: into `folder`.tmp, digests from memory, fsync, read back if asked, manifest last, rename, fsync of
-/// the parent. The slices of all ranks must cover every tensor exactly once. NaN and Inf are refused, naming the
-/// tensor. Free space is asked for first. Nothing is left under `folder` or `folder`.tmp if any rank fails.
+/// Writes a checkpoint folder by all ranks together, each its own files (weights-00001-of-00002.h5 is rank 0's): into
+/// `folder`.tmp, digests from memory, fsync, read back if asked, manifest last, rename, fsync of the parent. The slices
+/// of all ranks must cover every tensor exactly once. NaN and Inf are refused, naming the tensor. Free space is asked
+/// for first. Nothing is left under `folder` or `folder`.tmp if any rank fails.
 /// @collective over `world`. @throws the same Error on every rank
 void write_checkpoint(comm::Communicator const& world, std::filesystem::path const& folder,
                       std::vector<SliceToWrite> const& mine, CheckpointMeta const& meta, ReadBack read_back);

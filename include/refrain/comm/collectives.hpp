@@ -18,9 +18,10 @@ struct Buffer {
 /// What a transfer belongs to. NCCL gives each lane a stream and a communicator; MPI does all of them at once.
 enum class Lane { compute, gather, reduce };
 
+/// How a reduction joins the values of the ranks.
 enum class ReduceOp { sum, max };
 
-/// A transfer under way.
+/// A transfer under way, until `wait`.
 struct Ticket {
   int64_t id = 0;
 };
@@ -34,12 +35,15 @@ public:
   virtual int rank() const noexcept = 0;
   virtual int size() const noexcept = 0;
 
+  /// Every rank receives the sum (or maximum) over all ranks, element by element.
   virtual Ticket all_reduce(Buffer inout, ReduceOp op, Lane lane) = 0;
-  /// `out.count * size() == in.count`; rank r receives the sum of everyone's r-th part.
+  /// Rank r receives the sum of everyone's r-th part. @pre out.count * size() == in.count
   virtual Ticket reduce_scatter(Buffer out, Buffer in, Lane lane) = 0;
-  /// `out.count == in.count * size()`.
+  /// Every rank receives everyone's `in`, in rank order. @pre out.count == in.count * size()
   virtual Ticket all_gather(Buffer out, Buffer in, Lane lane) = 0;
+  /// Every rank receives what `root` holds.
   virtual Ticket broadcast(Buffer inout, int root, Lane lane) = 0;
+  /// Returns when the transfer is done and its buffers may be used again.
   virtual void wait(Ticket ticket, Lane lane) = 0;
 };
 

@@ -14,7 +14,8 @@
 
 namespace refrain::comm {
 
-/// A group of ranks. Copies share one handle; the last copy frees it. Every MPI return code is checked.
+/// A group of ranks. Copies share one handle; the last copy frees it. Every MPI return code is checked: all that
+/// communicates @throws Error naming the MPI call that failed.
 class Communicator {
 public:
   static Communicator world();   ///< @pre an MpiSession lives, or a single process runs without MPI
@@ -27,18 +28,22 @@ public:
 
   int rank() const noexcept;
   int size() const noexcept;
-  MPI_Comm native() const noexcept;
+  MPI_Comm native() const noexcept;  ///< MPI_COMM_NULL without MPI
 
-  void barrier() const;                                                      ///< @collective
-  void broadcast(std::span<std::byte> bytes, int root) const;                ///< @collective
-  std::string broadcast(std::string const& text, int root) const;            ///< @collective
-  std::vector<std::string> gather(std::string const& text, int root) const;  ///< empty on other ranks. @collective
-  std::vector<std::string> all_gather(std::string const& text) const;        ///< @collective
-  int64_t sum(int64_t value) const;                                          ///< @collective
-  int64_t max(int64_t value) const;                                          ///< @collective
-  int64_t min(int64_t value) const;                                          ///< @collective
-  double max(double value) const;                                            ///< @collective
-  std::vector<int64_t> all_gather(int64_t value) const;                      ///< @collective
+  void barrier() const;  ///< @collective
+  /// Fills everyone's bytes with root's. @pre as many on every rank. @collective
+  void broadcast(std::span<std::byte> bytes, int root) const;
+  std::string broadcast(std::string const& text, int root) const;  ///< root's text. @collective
+  /// Everyone's text, in rank order, on root; nothing on other ranks. Texts may differ in length. @collective
+  std::vector<std::string> gather(std::string const& text, int root) const;
+  std::vector<std::string> all_gather(std::string const& text) const;  ///< the same on every rank. @collective
+
+  // Of everyone's value; all_gather has them in rank order.
+  int64_t sum(int64_t value) const;                      ///< @collective
+  int64_t max(int64_t value) const;                      ///< @collective
+  int64_t min(int64_t value) const;                      ///< @collective
+  double max(double value) const;                        ///< @collective
+  std::vector<int64_t> all_gather(int64_t value) const;  ///< @collective
 
 private:
   struct State;
@@ -50,10 +55,11 @@ private:
 /// rank stands in the Place where only some ranks failed (and not rank 0 alone, which works for all of them).
 class AgreedError : public Error {
 public:
+  /// @param ranks how many throw it together
   AgreedError(std::string problem, std::string remedy, Place place, Exit exit, int ranks)
       : Error(std::move(problem), std::move(remedy), std::move(place)), exit_(exit), ranks_(ranks) {}
   Exit exit_code() const noexcept override { return exit_; }
-  int ranks() const noexcept { return ranks_; }  ///< that throw it together
+  int ranks() const noexcept { return ranks_; }
 
 private:
   Exit exit_;

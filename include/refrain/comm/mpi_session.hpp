@@ -18,6 +18,7 @@ struct LaunchEnvironment {
   int size = 1;           ///< processes that it says it started; 1 if it does not say
   int rank = 0;           ///< of this process; 0 if it does not say
 
+  /// From the variables of Open MPI, PMI and PMIx (MPICH, Intel MPI, ParaStation), MVAPICH, Cray and Slurm.
   static LaunchEnvironment detect();
 };
 

@@ -13,9 +13,10 @@ namespace refrain::comm {
 /// that still answer name the one that stands furthest behind, and what it was doing, in one line, and kill the job.
 class Watchdog {
 public:
-  /// `folder` is visible to all ranks (the run folder). timeout 0 switches it off. @collective
+  /// `folder` is visible to all ranks (the run folder). timeout 0 switches it off.
+  /// @throws Error if the heartbeats cannot be written there. @collective
   Watchdog(Communicator const& world, std::filesystem::path const& folder, double timeout_seconds);
-  ~Watchdog();
+  ~Watchdog();  ///< ends the watch
 
   /// Called by the working thread whenever it gets somewhere; `doing` says what comes next ("step 12: backward").
   void progress(std::string const& doing);

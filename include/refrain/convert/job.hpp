@@ -23,14 +23,17 @@ struct Options {
   TargetType dtype = TargetType::keep;
   int64_t seed = 42;
   std::vector<std::string> paths;
-  Json record;
+  Json record;  ///< all options, for provenance
 
+  /// The command line of refrain-convert, bound to `options`.
   static OptionTable table(Options& options);
+  /// The commands check what they are given themselves.
   void validate() const;
   comm::MpiStart mpi() const { return comm::MpiStart::when_launched; }
 };
 
-/// @collective over `world`
+/// Does what `options.command` says. @returns failure if `verify` found something wrong
+/// @throws the same Error on every rank. @collective over `world`
 Exit run(Options const& options, comm::Communicator const& world);
 
 }  // namespace refrain::conversion

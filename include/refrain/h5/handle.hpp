@@ -14,7 +14,7 @@ class Handle {
 public:
   using Closer = herr_t (*)(hid_t);
 
-  Handle() = default;
+  Handle() = default;  ///< owns nothing
   Handle(hid_t id, Closer close) : id_(id), close_(close) {}
   Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, -1)), close_(other.close_) {}
   Handle& operator=(Handle&& other) noexcept {

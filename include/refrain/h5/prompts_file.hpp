@@ -9,11 +9,12 @@
 
 namespace refrain::h5 {
 
-/// prompts.v1 in memory: token ids and, per prompt, where it stands in `tokens`.
+/// prompts.v1 in memory: token ids and, per prompt, where it stands in `tokens`, and what it is called. Every column
+/// but `tokens` has an element a prompt.
 struct Prompts {
   std::vector<int32_t> tokens;
-  std::vector<int64_t> begin, row_id;
-  std::vector<int32_t> length;  ///< 0 is an empty prompt under a template that adds nothing
+  std::vector<int64_t> begin, row_id;  ///< begin: place in `tokens`
+  std::vector<int32_t> length;         ///< in tokens; 0 is an empty prompt under a template that adds nothing
   std::vector<std::string> id, language, category, style;
   std::vector<std::string> text;  ///< the last user turn as given
 

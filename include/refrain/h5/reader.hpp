@@ -31,13 +31,14 @@ public:
   explicit Reader(std::filesystem::path path, std::string const& schema = {});
 
   std::filesystem::path const& path() const noexcept { return path_; }
-  std::string const& schema() const noexcept { return schema_; }
+  std::string const& schema() const noexcept { return schema_; }  ///< "pairs.v1"
   /// The root attribute `provenance`.
   Json const& provenance() const noexcept { return provenance_; }
 
   /// All datasets by path ("/pair/row_id"), text columns as their two parts.
   std::map<std::string, DatasetInfo> const& datasets() const noexcept { return datasets_; }
   bool contains(std::string const& name) const { return datasets_.contains(name); }
+  /// Whether there is a text column of this name.
   bool contains_text(std::string const& name) const { return contains(name + "/offsets"); }
   /// @throws Error if there is no such dataset
   DatasetInfo const& info(std::string const& name) const;
@@ -49,7 +50,7 @@ public:
     read_all(name, std::as_writable_bytes(std::span(values)));
     return values;
   }
-  /// A text column: N strings.
+  /// A text column: N strings. @throws Error, also where its parts do not fit each other
   std::vector<std::string> read_text(std::string const& name) const;
   /// A box, `count[i]` elements from `start[i]` on along axis i, in row-major order and the dataset's own type.
   /// @pre `out` has the box's size. @throws Error if it lies outside or cannot be read

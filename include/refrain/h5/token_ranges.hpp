@@ -9,7 +9,7 @@ namespace refrain::h5 {
 
 /// Where parts of rows stand in a pool of tokens: two columns of a file.
 struct TokenRanges {
-  std::string begin_name, length_name;  ///< "/pair/prompt_begin"
+  std::string begin_name, length_name;  ///< for messages: "/pair/prompt_begin"
   std::vector<int64_t> const& begin;
   std::vector<int32_t> const& length;
 };

@@ -37,13 +37,15 @@ public:
     create(name, dtype_for<T>(), shape);
     write_box(name, Shape(shape.size(), 0), shape, std::as_bytes(std::span(values)));
   }
-  /// A text column: NAME/bytes and NAME/offsets.
+  /// A text column: NAME/bytes and NAME/offsets. @throws Error
   void write_text(std::string const& name, std::vector<std::string> const& values);
 
   /// A dataset without values; every element must then be written by `write_box`, best in whole rows of `chunk_shape`.
+  /// @throws Error
   void create(std::string const& name, DType dtype, Shape const& shape);
+  /// `count[i]` elements from `start[i]` on along axis i, row-major, in the dataset's own type. @throws Error
   void write_box(std::string const& name, Shape const& start, Shape const& count, std::span<std::byte const> values);
-  /// Attributes of an object ("/" is the root) of fixed length.
+  /// Attributes of an object ("/" is the root) of fixed length. @throws Error
   void attribute(std::string const& object, std::string const& name, std::string const& text);
   void attribute(std::string const& object, std::string const& name, std::vector<int64_t> const& values);
 
@@ -65,7 +67,7 @@ private:
   Handle open_dataset_;
 };
 
-/// Dimensions of the chunks of a dataset: about 4 MiB, whole trailing axes, equal parts.
+/// Dimensions of the chunks of a dataset: about 4 MiB, whole trailing axes, equal parts. `element_size` in bytes.
 Shape chunk_shape(Shape const& shape, std::size_t element_size);
 
 }  // namespace refrain::h5

@@ -25,7 +25,9 @@ public:
 /// Host memory and MPI.
 std::unique_ptr<Backend> cpu_backend(comm::ParallelLayout const& layout);
 
+/// libtorch's name of a type. @throws Error for int8 and uint8, of which there are no tensors
 at::ScalarType scalar_type(DType dtype);
+/// The memory of a tensor, for collectives; it must live until they are done. @pre contiguous, of a type above
 comm::Buffer buffer_of(at::Tensor const& contiguous);
 
 }  // namespace refrain::model

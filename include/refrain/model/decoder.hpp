@@ -18,12 +18,14 @@ namespace refrain::model {
 /// Token ids must lie in [0, vocab_size), positions be >= 0; segments must not overlap.
 class Decoder {
 public:
+  /// `store` must outlive it.
   explicit Decoder(ParameterStore& store);
 
   int blocks() const noexcept { return static_cast<int>(blocks_.size()); }
-  /// Embedding rows, [T, D]. Not differentiable by autograd: pass the gradient to embed_backward. @collective over
-  /// tensor
+  /// Embedding rows, [T, D]. Not differentiable by autograd: pass the gradient to embed_backward.
+  /// @collective over tensor
   at::Tensor embed(PackedBatch const& batch) const;
+  /// Adds to the embedding's gradient, given that of its rows, [T, D].
   void embed_backward(PackedBatch const& batch, at::Tensor const& grad_TD) const;
   /// Block `i`, [T, D] -> [T, D]; differentiable in x. Its backward may run once: it overwrites what it kept.
   /// @collective over tensor, in backward too

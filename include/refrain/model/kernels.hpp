@@ -9,11 +9,12 @@
 /// bf16), give the same bits at every number of threads, and want contiguous tensors in host memory.
 namespace refrain::model::kernels {
 
-/// y = x / sqrt(mean(x^2) + eps) * weight, over the rows of x_TD.
+/// What `rms_norm` gives.
 struct NormOut {
-  at::Tensor y_TD;
+  at::Tensor y_TD;     ///< of the type of x_TD
   at::Tensor scale_T;  ///< 1 / sqrt(mean(x^2) + eps), fp32
 };
+/// y = x / sqrt(mean(x^2) + eps) * weight, over the rows of x_TD (RMSNorm, arXiv 1910.07467).
 NormOut rms_norm(at::Tensor const& x_TD, at::Tensor const& weight_D, double eps);
 /// The same rows again from the scales that `rms_norm` gave: equal bits.
 at::Tensor rms_norm_again(at::Tensor const& x_TD, at::Tensor const& weight_D, at::Tensor const& scale_T);
@@ -21,6 +22,7 @@ at::Tensor rms_norm_again(at::Tensor const& x_TD, at::Tensor const& weight_D, at
 at::Tensor rms_norm_backward(at::Tensor const& dy_TD, at::Tensor const& x_TD, at::Tensor const& weight_D,
                              at::Tensor const& scale_T, at::Tensor const& weight_grad_D);
 
+/// By the angle of a position, or back: the gradient of a rotation is the rotation back.
 enum class Rotation { forward, backward };
 
 /// Rotates the first `heads` heads of each row in place: dimension j of a head together with j + head_dim / 2 (Llama's
@@ -29,7 +31,7 @@ enum class Rotation { forward, backward };
 void rotate(at::Tensor const& x_TS, int64_t heads, int64_t head_dim, at::Tensor const& positions_T,
             at::Tensor const& cos_PR, at::Tensor const& sin_PR, Rotation direction);
 
-/// silu(gate) * up, where gate and up are the halves of each row: [T, 2 I] -> [T, I].
+/// silu(gate) * up (SwiGLU, arXiv 2002.05202), where gate and up are the halves of each row: [T, 2 I] -> [T, I].
 at::Tensor swiglu(at::Tensor const& gate_up_TI);
 /// Overwrites `gate_up_TI` by its gradient.
 void swiglu_backward(at::Tensor const& dy_TI, at::Tensor const& gate_up_TI);

@@ -25,7 +25,7 @@ at::Tensor rms_norm(at::Tensor const& x_TD, ParameterStore& store, ParamId weigh
 /// silu(gate) * up of [gate | up]. Its backward overwrites `gate_up_TI`. `again` as above.
 at::Tensor swiglu(at::Tensor const& gate_up_TI, Again* again = nullptr);
 
-/// How the columns of one row of q|k|v divide into heads.
+/// How the columns of one row of q|k|v divide into this rank's heads.
 struct HeadShape {
   int64_t heads, kv_heads, head_dim;
 };

@@ -7,7 +7,8 @@
 
 namespace refrain::model {
 
-/// A stretch of a packed batch. It is causal in itself and sees all of its prefix (length 0: none).
+/// A stretch of a packed batch, in places and numbers of tokens. It is causal in itself and sees all of its prefix
+/// (length 0: none).
 struct Segment {
   int32_t begin, length, prefix_begin, prefix_length;
 };

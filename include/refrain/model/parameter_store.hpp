@@ -12,6 +12,7 @@
 
 namespace refrain::model {
 
+/// A parameter's place in `ParameterStore::specs`, which are in the order of the forward pass.
 using ParamId = int;
 
 /// One parameter as this tensor rank holds it.
@@ -63,10 +64,11 @@ public:
 
   checkpoint::ModelConfig const& config() const noexcept { return config_; }
   Backend& backend() const noexcept { return *backend_; }
-  int units() const noexcept { return static_cast<int>(flat_weights_.size()); }
+  int units() const noexcept { return static_cast<int>(flat_weights_.size()); }  ///< blocks + 2
   std::vector<ParamSpec> const& specs() const noexcept { return specs_; }
   ParamId id(std::string const& name) const;  ///< @throws Error if the model has no such parameter
 
+  /// The weights of a unit are in memory while the lease lives.
   UnitLease acquire(int unit) { return UnitLease(*this, unit); }
   at::Tensor weight(ParamId id) const { return fused_weight(id, 1); }   ///< a view of shape local_shape
   at::Tensor main_grad(ParamId id) const { return fused_grad(id, 1); }  ///< a view of the same shape
@@ -74,10 +76,12 @@ public:
   at::Tensor fused_weight(ParamId first, int count) const;
   at::Tensor fused_grad(ParamId first, int count) const;
 
+  /// A unit's buffer, [elements], of type weight_dtype.
   at::Tensor flat_weights(int unit) const { return flat_weights_[unit]; }
-  /// The step's gradient so far: of all data ranks once the unit is reduced.
+  /// The step's gradient so far, laid out alike, of type grad_dtype: of all data ranks once the unit is reduced.
   at::Tensor flat_grads(int unit) const { return flat_grads_[unit]; }
 
+  /// Before a step's first micro-batch.
   void zero_grads();
   /// Sums a unit's gradients over the data ranks (and what is partial over the tensor ranks), in rank order. Called
   /// once a micro-batch, when the unit's backward is done. @collective

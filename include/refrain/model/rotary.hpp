@@ -17,6 +17,7 @@ struct RotaryTable {
 
   /// @pre positions >= 0
   static RotaryTable make(at::Tensor const& frequencies_R, int64_t positions);
+  /// How many positions the table has, from 0 on.
   int64_t positions() const { return cos_PR.defined() ? cos_PR.size(0) : 0; }
 };
 

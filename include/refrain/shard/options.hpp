@@ -30,18 +30,21 @@ struct Options {
   std::filesystem::path tokenizer, out, dev_out, language_sets;
   std::string configuration, chat_template = "auto";
   Tokenization tokenization = Tokenization::trl;
-  int64_t max_length = 1024, seed = 42;
+  int64_t max_length = 1024;  ///< tokens of prompt and answer together
+  int64_t seed = 42;
   std::optional<int64_t> total_pairs;
   std::optional<double> dev_fraction;
   bool overwrite = false;
   Json record;  ///< all options, for provenance
 
   bool for_pairs() const noexcept { return !pairs.empty(); }
+  /// The files of --pairs or --prompts, whichever is given.
   std::vector<std::filesystem::path> const& inputs() const noexcept { return for_pairs() ? pairs : prompts; }
   char const* input_option() const noexcept { return for_pairs() ? "--pairs" : "--prompts"; }
 
+  /// The command line of refrain-shard, bound to `options`.
   static OptionTable table(Options& options);
-  /// @throws UsageError or Error
+  /// @throws UsageError for options that contradict each other or name what is not there, Error for what cannot be read
   void validate();
   comm::MpiStart mpi() const noexcept { return comm::MpiStart::when_launched; }
 };

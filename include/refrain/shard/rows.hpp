@@ -13,7 +13,7 @@ namespace refrain::shard {
 
 /// What a row says about itself, beside its text.
 struct RowLabels {
-  int64_t row_id = 0;
+  int64_t row_id = 0;  ///< groups rows: a group is never on both sides of a split
   std::string id, language, category, style;
 };
 
@@ -34,10 +34,12 @@ struct Parts {
 };
 using Turns = std::vector<text::Turn>;
 using TokenIds = std::vector<int32_t>;
+/// A conversation that a chat template renders, text that is encoded as it is, or ids that are ready.
 using PairContent = std::variant<Parts<Turns>, Parts<std::string>, Parts<TokenIds>>;
 
 /// Where the pairs of a file have their prompts; like TRL, the first row says it for all of the file.
 enum class PromptForm { explicit_prompt, implicit_prompt, token_ids };
+/// By the columns that it has: token ids before a prompt of its own.
 PromptForm prompt_form(Json const& first_row);
 
 /// The content of a pair, an implicit prompt parted from the answers. @throws Error naming the place and the column

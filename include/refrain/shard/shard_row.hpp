@@ -17,9 +17,9 @@ struct ShardRow {
   std::string text;     ///< of a prompt: the last user turn
 };
 
-/// Bytes of `rows` for a message between ranks, appended to `bytes`.
+/// Bytes of `row` for a message between ranks, appended to `bytes`.
 void pack_row(ShardRow const& row, std::string& bytes);
-/// What `pack_row` made of several rows, appended to `rows`.
+/// What `pack_row` made of several rows, appended to `rows`. @pre all of its bytes, on a machine of the same kind
 void unpack_rows(std::string_view bytes, std::vector<ShardRow>& rows);
 
 }  // namespace refrain::shard

@@ -20,8 +20,9 @@ struct Sides {
 /// numbers. Dropped rows are no candidates. `--total-pairs` caps `out` alone. @throws Error
 Sides choose_sides(Options const& options, LanguageSets const& sets, std::vector<ShardRow> const& rows);
 
-/// Rows that are taken several times keep one copy of their tokens.
+/// The rows `taken` as a file, in that order. Rows that are taken several times keep one copy of their tokens.
 h5::Pairs make_pairs(std::vector<ShardRow> const& rows, std::vector<std::size_t> const& taken);
+/// The same for prompts.
 h5::Prompts make_prompts(std::vector<ShardRow> const& rows, std::vector<std::size_t> const& taken);
 
 }  // namespace refrain::shard

@@ -28,8 +28,8 @@ enum class Drop {
 /// A pair as token ids, cut to the length allowed.
 struct TokenPair {
   Parts<TokenIds> ids;
-  bool chosen_cut = false, rejected_cut = false;
-  Drop drop = Drop::none;  ///< if any, `ids` is empty
+  bool chosen_cut = false, rejected_cut = false;  ///< whether that answer lost tokens to the length allowed
+  Drop drop = Drop::none;                         ///< if any, `ids` is empty
 };
 
 /// Renders and encodes rows for one model. Tokenizer and template are loaded when a row first needs them, so that ready
@@ -38,11 +38,12 @@ class RowTokenizer {
 public:
   /// @param folder tokenizer.json and the like; a config.json there says how many ids the model knows
   /// @param chat_template auto, a family's name, or a JSON file
+  /// @param max_length tokens of prompt and answer together
   RowTokenizer(std::filesystem::path folder, std::string chat_template, Tokenization tokenization, int64_t max_length);
 
-  /// @throws Error naming the place
+  /// The pair's ids, or why it is dropped. @throws Error naming the place
   TokenPair pair(PairContent const& content, Place const& place);
-  /// Never cut. @throws Error naming the place
+  /// The ids of a prompt with what asks for an answer behind it; never cut. @throws Error naming the place
   TokenIds prompt(PromptContent const& content, Place const& place);
 
   /// Name of the chat template that was used, or "" if no row needed one.

@@ -12,13 +12,14 @@ namespace refrain::study {
 
 /// Command line of refrain-study.
 struct Options {
-  std::string command;
+  std::string command;             ///< which subcommand, as `table` declares them
   std::vector<std::string> names;  ///< of the configuration: one
   std::optional<int64_t> index;    ///< of the sweep's member; else SLURM_ARRAY_TASK_ID, else 0
   std::string launcher;            ///< overrides REFRAIN_LAUNCHER
   std::string sweep;               ///< overrides REFRAIN_SWEEP
-  bool dry_run = false;
+  bool dry_run = false;            ///< prints the commands instead
 
+  /// The command line of refrain-study, bound to `options`.
   static OptionTable table(Options& options);
 };
 

@@ -13,6 +13,7 @@ enum class Ending { finished, stopped_early, failed };
 /// the folder NAME.starts.jsonl, a line for every start.
 class RunFolder {
 public:
+  /// @param path the run folder, which need not be there yet
   explicit RunFolder(std::filesystem::path path) : path_(std::move(path)) {}
 
   std::filesystem::path const& path() const noexcept { return path_; }

@@ -34,6 +34,7 @@ public:
   /// `passed_over` stays text, but no other token is found inside it.
   void add(std::string const& pattern, AddedToken const& token, bool passed_over);
 
+  /// A part of a text.
   struct Piece {
     std::string_view text;
     int32_t id;  ///< -1: text between tokens

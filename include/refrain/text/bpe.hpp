@@ -57,10 +57,10 @@ public:
   int32_t find(std::string_view token) const noexcept;
   /// The token as it stands in tokenizer.json, "" for an id that has none.
   std::string_view token(int32_t id) const noexcept;
+  /// Whether a token has this id.
   bool has(int32_t id) const noexcept { return id >= 0 && static_cast<std::size_t>(id) < known_.size() && known_[id]; }
-  /// Tokens in the vocabulary; highest id + 1.
-  int64_t size() const noexcept { return size_; }
-  int64_t end_id() const noexcept { return static_cast<int64_t>(known_.size()); }
+  int64_t size() const noexcept { return size_; }                                  ///< tokens in the vocabulary
+  int64_t end_id() const noexcept { return static_cast<int64_t>(known_.size()); }  ///< highest id + 1
 
 private:
   struct Merge {

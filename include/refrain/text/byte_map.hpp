@@ -17,8 +17,10 @@ namespace refrain::text {
 template <class Value>
 class ByteMap {
 public:
+  /// `expected` keys fit before it grows.
   explicit ByteMap(std::size_t expected = 16) { resize_for(expected); }
 
+  /// XXH3-64.
   static uint64_t hash(std::string_view key) noexcept { return XXH3_64bits(key.data(), key.size()); }
 
   /// The value of `key`, or null. `hash` is hash(key), for callers that need it twice.
@@ -43,14 +45,15 @@ public:
     slot.value = value;
   }
 
+  /// Forgets all keys and keeps the memory.
   void clear() noexcept {
     for (Slot& slot : slots_) slot.length = kEmpty;
     keys_.clear();
     size_ = 0;
   }
 
-  std::size_t size() const noexcept { return size_; }
-  std::size_t key_bytes() const noexcept { return keys_.size(); }
+  std::size_t size() const noexcept { return size_; }              ///< number of keys
+  std::size_t key_bytes() const noexcept { return keys_.size(); }  ///< of all keys together
 
 private:
   static constexpr uint32_t kEmpty = UINT32_MAX;

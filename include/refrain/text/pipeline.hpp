@@ -36,6 +36,7 @@ private:
 /// tokenizer.json's `pre_tokenizer`: Split, ByteLevel, Metaspace or a Sequence of them.
 class PreTokenizer {
 public:
+  /// Takes a piece, which lives until it returns.
   using Sink = std::function<void(std::string_view piece)>;
 
   /// @throws Error naming a type that is not understood
@@ -81,7 +82,7 @@ class Decoder {
 public:
   /// @throws Error naming a type that is not understood
   Decoder(Json const& value, std::filesystem::path const& path);
-  /// The text of `tokens`.
+  /// The text of `tokens`, each as the vocabulary writes it; invalid bytes as U+FFFD.
   std::string apply(std::vector<std::string> tokens) const;
 
 private:

@@ -14,7 +14,8 @@ namespace refrain::text {
 /// understood is refused by name.
 class Tokenizer {
 public:
-  /// From a folder with tokenizer.json (and tokenizer_config.json). @throws Error
+  /// From a folder with tokenizer.json (and tokenizer_config.json).
+  /// @throws Error naming the file and what is not understood
   static Tokenizer load(std::filesystem::path const& folder);
 
   /// Special tokens inside the text become their ids, as in tokenizers' encode. Does not add begin-of-text
@@ -23,7 +24,7 @@ public:
   /// `encode`, with what the file's post-processor puts around one text (add_special_tokens=True): begin-of-text for
   /// Llama. @throws Error also if that post-processor is not understood
   std::vector<int32_t> encode_with_special(std::string_view text) const;
-  /// Like Hugging Face's decode(skip_special_tokens); invalid bytes as U+FFFD.
+  /// Like Hugging Face's decode(skip_special_tokens); invalid bytes as U+FFFD, unknown ids as nothing.
   std::string decode(std::vector<int32_t> const& ids, bool skip_special) const;
 
   int64_t vocab_size() const noexcept;            ///< highest id + 1, added tokens included

@@ -13,6 +13,7 @@ std::size_t find_invalid_utf8(std::string_view text) noexcept;
 char32_t next_code_point(std::string_view text, std::size_t& at) noexcept;
 /// Where the code point that ends at `end` begins. @pre as above and end > 0
 std::size_t previous_code_point(std::string_view text, std::size_t end) noexcept;
+/// Adds a code point to a text.
 void append_utf8(std::string& out, char32_t code_point);
 
 /// Unicode's White_Space property, which Rust's regex and Oniguruma call \s.
