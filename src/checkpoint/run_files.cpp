@@ -90,8 +90,7 @@ void LineLog::commit() {
     if (!set_length(wanted_.size()) || ::fsync(file.fd) != 0) throw system_error("cut the file", {}, {.file = path_});
   } else {
     auto const length = wanted_.size() - text_.size();
-    auto const written =
-        ::pwrite(file.fd, wanted_.data() + text_.size(), length, static_cast<off_t>(text_.size()));
+    auto const written = ::pwrite(file.fd, wanted_.data() + text_.size(), length, static_cast<off_t>(text_.size()));
     if (written != static_cast<ssize_t>(length)) {
       if (written >= 0) errno = ENOSPC;
       auto const error = system_error("write the file", "free space on the disk, then start again", {.file = path_});

@@ -19,9 +19,9 @@ std::string sealed_json(Json value);
 /// Without the key `sha256`. @throws Error naming the file if the bytes do not match it
 Json read_sealed_json(std::filesystem::path const& path);
 
-/// metrics.jsonl: lines of JSON, appended. It carries no digest itself; the length and the XXH3-128 of its bytes stand in
-/// status.json under `metrics`. status.json is written before each change of the file, and says both what stands in it
-/// and what will, so that a run may be killed at any moment and every flip or cut is found all the same:
+/// metrics.jsonl: lines of JSON, appended. It carries no digest itself; the length and the XXH3-128 of its bytes stand
+/// in status.json under `metrics`. status.json is written before each change of the file, and says both what stands in
+/// it and what will, so that a run may be killed at any moment and every flip or cut is found all the same:
 ///
 ///     auto lines = LineLog(run_dir / "metrics.jsonl", keep);  // reads; changes nothing
 ///     status["metrics"] = lines.position();  write_sealed_json(run_dir / "status.json", status);

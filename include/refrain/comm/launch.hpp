@@ -31,8 +31,8 @@ struct Job {
 int launch(int argc, char** argv, Job const& job);
 
 /// Main of a job whose `Options` has `static OptionTable table(Options&)`, `void validate()` and
-/// `MpiStart mpi() const`. If it has a member `Json record`, that becomes the record of all options, for `Provenance`; if
-/// it has a `static constexpr bool stops_on_signals`, that is the job's.
+/// `MpiStart mpi() const`. If it has a member `Json record`, that becomes the record of all options, for `Provenance`;
+/// if it has a `static constexpr bool stops_on_signals`, that is the job's.
 template <class Options>
 int launch(int argc, char** argv, Exit (*run)(Options const&, Communicator const&)) {
   Options options;
