@@ -1,5 +1,6 @@
 #include <refrain/checkpoint/safetensors.hpp>
 
+#include <refrain/base/activity.hpp>
 #include <refrain/base/error.hpp>
 #include <refrain/base/json_file.hpp>
 
@@ -104,22 +105,22 @@ void SafetensorsFile::parse_header(std::string const& header, int64_t data_begin
     auto bytes = static_cast<int64_t>(size_of(*dtype));
     for (auto const& length : shape) {
       if (!length.is_number_unsigned())
-        throw Error("the shape " + shape.dump() + " is not made of counts", again, place);
+        throw Error("the shape " + dump_text(shape) + " is not made of counts", again, place);
       auto const count = length.get<uint64_t>();
       // The product of what came before stays within the file, so this cannot overflow.
       if (count > static_cast<uint64_t>(room) || (count > 0 && bytes > room / static_cast<int64_t>(count)))
-        throw Error("the shape " + shape.dump() + " needs more bytes than the file has", again, place);
+        throw Error("the shape " + dump_text(shape) + " needs more bytes than the file has", again, place);
       info.shape.push_back(static_cast<int64_t>(count));
       bytes *= static_cast<int64_t>(count);
     }
     for (auto const& offset : offsets)
       if (!offset.is_number_unsigned() || offset.get<uint64_t>() > static_cast<uint64_t>(room))
-        throw Error("data_offsets " + offsets.dump() + " lie outside the file's " + std::to_string(room) +
+        throw Error("data_offsets " + dump_text(offsets) + " lie outside the file's " + std::to_string(room) +
                         " bytes of data",
                     again, place);
     auto const begin = offsets[0].get<int64_t>(), end = offsets[1].get<int64_t>();
     if (end - begin != bytes)
-      throw Error("data_offsets " + offsets.dump() + " do not hold a " + type.get<std::string>() + " tensor of " +
+      throw Error("data_offsets " + dump_text(offsets) + " do not hold a " + type.get<std::string>() + " tensor of " +
                       to_string(info.shape),
                   again, place);
     entries_.push_back({.info = std::move(info), .begin = data_begin + begin});
@@ -143,6 +144,7 @@ void SafetensorsFile::read_at(int64_t offset, std::span<std::byte> out, std::str
     if (done < 0 && errno == EINTR) continue;
     if (done < 0) throw system_error("read the file", {}, {.file = path_, .object = object});
     if (done == 0) throw Error("the file ends too early", again, {.file = path_, .object = object});
+    note_activity();
     out = out.subspan(static_cast<std::size_t>(done));
     offset += done;
   }

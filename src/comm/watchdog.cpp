@@ -1,3 +1,4 @@
+#include <refrain/base/activity.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/launch.hpp>
 #include <refrain/base/process.hpp>
@@ -15,6 +16,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -55,7 +57,7 @@ struct Watchdog::State {
   Clock::time_point last_step = Clock::now();
 
   std::vector<Sight> sights;  // of the thread alone, as are beats and the rest
-  int64_t beats = 0;
+  int64_t beats = 0, seen_activity = 0;
   bool watching = false;
   std::thread thread;
 
@@ -78,6 +80,7 @@ struct Watchdog::State {
     Json json = me.json();
     {
       std::lock_guard const guard(mutex);
+      if (int64_t const now = activity(); std::exchange(seen_activity, now) != now) last_step = Clock::now();
       json["doing"] = doing;
       json["quiet"] = seconds_since(last_step);
     }
@@ -85,7 +88,7 @@ struct Watchdog::State {
     json["beats"] = ++beats;
     // No fsync: a heartbeat need not survive anything. The rename keeps readers from half a file.
     fs::path const temporary = file_of(world.rank()).string() + ".tmp";
-    std::ofstream(temporary) << json.dump(-1, ' ', false, Json::error_handler_t::replace);
+    std::ofstream(temporary) << dump_text(json);
     std::error_code ignored;
     fs::rename(temporary, file_of(world.rank()), ignored);
   }

@@ -1,5 +1,6 @@
 #include <refrain/h5/reader.hpp>
 
+#include <refrain/base/activity.hpp>
 #include <refrain/base/digest.hpp>
 #include <refrain/h5/schema.hpp>
 
@@ -99,6 +100,7 @@ void Reader::read_box(std::string const& name, Shape const& start, Shape const& 
                   {}, place);
   if (static_cast<std::size_t>(element_count(count)) * size_of(known.dtype) != out.size())
     throw Error("a box of " + to_string(count) + " does not fit " + std::to_string(out.size()) + " bytes", {}, place);
+  note_activity();
   if (out.empty()) return;
   auto dataset = own(H5Dopen2(file_.get(), name.c_str(), H5P_DEFAULT), H5Dclose, "cannot open the dataset", place);
   auto file_space = own(H5Dget_space(dataset.get()), H5Sclose, "cannot read", place);

@@ -1,5 +1,6 @@
 #include <refrain/h5/writer.hpp>
 
+#include <refrain/base/activity.hpp>
 #include <refrain/base/digest.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/h5/schema.hpp>
@@ -115,6 +116,7 @@ void Writer::write_box(std::string const& name, Shape const& start, Shape const&
     open_dataset_ = own(H5Dopen2(file_.get(), name.c_str(), H5P_DEFAULT), H5Dclose, "no such dataset", place(name));
     open_name_ = name;
   }
+  note_activity();
   if (element_count(count) == 0) return;
   auto const offset = sizes(start), extent = sizes(count);
   auto file_space = own(H5Dget_space(open_dataset_.get()), H5Sclose, "cannot write", place(name));

@@ -9,8 +9,9 @@
 namespace refrain::comm {
 
 /// Ends every rank when one stops answering. Each rank's thread writes a heartbeat that the others can see (it must not
-/// use MPI, which may be what hangs); when a rank's own work has not reported progress for `timeout` seconds, the ranks
-/// that still answer name the one that stands furthest behind, and what it was doing, in one line, and kill the job.
+/// use MPI, which may be what hangs); when a rank's own work has not reported progress for `timeout` seconds (by
+/// `progress`, or by note_activity while it reads and writes files), the ranks that still answer name the one that
+/// stands furthest behind, and what it was doing, in one line, and kill the job.
 class Watchdog {
 public:
   /// `folder` is visible to all ranks (the run folder). timeout 0 switches it off.
