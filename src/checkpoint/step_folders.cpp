@@ -34,14 +34,12 @@ bool is_sound(fs::path const& folder) {
   }
 }
 
-bool verifies(fs::path const& folder) {
-  try {
-    Checkpoint(folder).verify();
-    return true;
-  } catch (Error const& error) {
-    log_warning(folder.filename().string() + " does not verify: " + error.what());
-    return false;
-  }
+/// Out of the way, but kept.
+void set_aside(fs::path const& folder) {
+  auto const aside = fs::path(folder.string() + ".damaged");
+  if (fs::exists(aside)) remove_folder(aside);
+  rename_durably(folder, aside);
+  log_warning(folder.filename().string() + " is kept as " + aside.filename().string());
 }
 
 }  // namespace
@@ -79,10 +77,20 @@ std::optional<int64_t> StepFolders::newest_sound() const {
   auto const all = steps();
   for (auto step = all.rbegin(); step != all.rend(); ++step)
     if (is_sound(folder(*step))) return *step;
-  return std::nullopt;
+  if (all.empty()) return std::nullopt;
+  throw Error("none of the run's checkpoints can be read (each is named above)",
+              "mend what hinders it, or remove the folder to begin the run again", {.file = run_dir_ / "checkpoints"});
 }
 
-bool StepFolders::finished() const { return fs::exists(final_folder()) && is_sound(final_folder()); }
+bool StepFolders::finished() const {
+  if (!fs::exists(final_folder())) return false;
+  if (is_sound(final_folder())) return true;
+  if (steps().empty())
+    throw Error("the run is finished, but its model cannot be read (why is said above)",
+                "restore the folder from a copy, or remove it to train again", {.file = final_folder()});
+  set_aside(final_folder());
+  return false;
+}
 
 void StepFolders::prepare() const {
   auto const checkpoints = run_dir_ / "checkpoints";
@@ -100,7 +108,13 @@ void StepFolders::prepare() const {
 
 void StepFolders::remove_after(int64_t step) const {
   for (auto const found : steps())
-    if (found > step) remove_folder(folder(found));
+    if (found > step) is_sound(folder(found)) ? remove_folder(folder(found)) : set_aside(folder(found));
+  auto const latest = run_dir_ / "checkpoints" / "latest";
+  if (!fs::is_symlink(latest) || fs::exists(latest)) return;
+  if (auto const left = steps(); left.empty())
+    fs::remove(latest);
+  else
+    replace_symlink(folder(left.back()).filename(), latest);
 }
 
 void StepFolders::committed(int64_t step, int keep) const {
@@ -119,9 +133,6 @@ void StepFolders::committed(int64_t step, int keep) const {
 }
 
 void StepFolders::committed_final() const {
-  if (!verifies(final_folder()))
-    throw Error("final/ does not verify; the step folders stay", "check the disk, then start the run again",
-                {.file = final_folder()});
   replace_symlink("../final", run_dir_ / "checkpoints" / "latest");
   for (auto const step : steps()) remove_folder(folder(step));
 }

@@ -32,6 +32,7 @@ public:
 
 private:
   void open_folder();
+  void refuse_a_folder_in_use(checkpoint::StepFolders const& folders) const;
   bool already_finished();
   void load_inputs();
   void make_model();
@@ -41,6 +42,7 @@ private:
   Exit train();
   void note_failure(std::exception const& failure) noexcept;
 
+  std::chrono::steady_clock::time_point const started_ = std::chrono::steady_clock::now();
   Options const& options_;
   comm::Communicator world_;
   comm::ParallelLayout layout_;
@@ -55,6 +57,7 @@ private:
   PairSet pairs_, eval_;
   BatchOptions batches_;
   int64_t steps_ = 0, chunk_rows_ = 0;
+  bool began_ = false;  // whether the trainer keeps the run's files
   std::unique_ptr<Trainer> trainer_;
 };
 
@@ -69,20 +72,30 @@ void Run::open_folder() {
   });
 }
 
+void Run::refuse_a_folder_in_use(checkpoint::StepFolders const& folders) const {
+  auto const steps = folders.steps();
+  if (folder_->identity().is_null() && steps.empty() && !fs::exists(folders.final_folder())) return;
+  throw UsageError("the run folder holds a run" + (steps.empty() ? "" : " at step " + std::to_string(steps.back())),
+                   "go on from it with --resume auto, or name another --run-dir", {.file = options_.run_dir});
+}
+
 bool Run::already_finished() {
   int64_t finished = 0;
   comm::agree(world_, [&] {
     if (world_.rank() != 0) return;
+    checkpoint::StepFolders const folders(options_.run_dir);
+    if (options_.resume == "never") refuse_a_folder_in_use(folders);
     Json const before = folder_->identity();
     if (before.is_null()) return;
     if (std::string const difference = describe_difference(before, identity_); !difference.empty())
       throw UsageError("the run was started with other options: " + difference,
                        "give the same options to go on, or another --run-dir for a new run",
                        {.file = options_.run_dir / "run.json"});
-    checkpoint::StepFolders const folders(options_.run_dir);
     if (!folders.finished()) return;
     finished = 1;
-    folders.committed_final();  // a run killed behind its last checkpoint may have left this undone
+    // A run killed behind its last checkpoint may have left these undone.
+    folders.committed_final();
+    if (folder_->state() != "finished") folder_->write_status("finished", {.step = steps_, .steps = steps_});
   });
   if (world_.max(finished) == 0) return false;
   log_line("this run is finished; its model is in " + (options_.run_dir / "final").string());
@@ -97,7 +110,7 @@ void Run::load_inputs() {
     if (!options_.eval_pairs.empty()) eval_ = PairSet::load(options_.eval_pairs, config_.vocab_size);
     if (world_.rank() == 0) identity_ = run_identity(options_, weights_);
   });
-  identity_ = Json::parse(world_.broadcast(identity_.dump(), 0));
+  identity_ = Json::parse(world_.broadcast(dump_text(identity_), 0));
   batches_ = {.global_batch_pairs = options_.global_batch_pairs,
               .micro_batch_tokens = options_.micro_batch_tokens,
               .shuffle = options_.shuffle,
@@ -121,7 +134,7 @@ void Run::make_model() {
                                   {"threads", at::get_num_threads()}});
     provenance_ = provenance.json();
   });
-  provenance_ = Json::parse(world_.broadcast(provenance_.dump(), 0));
+  provenance_ = Json::parse(world_.broadcast(dump_text(provenance_), 0));
 }
 
 std::optional<fs::path> Run::resume_from() const {
@@ -134,9 +147,6 @@ std::optional<fs::path> Run::resume_from() const {
   });
   newest = world_.max(newest);
   if (newest < 0) return std::nullopt;
-  if (options_.resume == "never")
-    throw UsageError("the run folder holds a run at step " + std::to_string(newest),
-                     "go on from it with --resume auto, or name another --run-dir", {.file = options_.run_dir});
   return folders.folder(newest);
 }
 
@@ -167,6 +177,7 @@ void Run::record_start(int64_t first_step) {
     folders.prepare();
     folders.remove_after(first_step);
     folder_->record_start(identity_, options_.record, provenance_, first_step);
+    folder_->write_status("running", {.step = first_step, .steps = steps_});
   });
 }
 
@@ -187,7 +198,8 @@ Exit Run::train() {
                                                                 .small_files_from = options_.init,
                                                                 .provenance = provenance_,
                                                                 .identity = identity_},
-                                                .final_dtype = config_.dtype});
+                                                .final_dtype = config_.dtype,
+                                                .started = started_});
 
   bool initial_loaded = false;
   auto const load_initial = [&] {
@@ -195,23 +207,28 @@ Exit Run::train() {
     initial_loaded = true;
   };
   auto const from = resume_from();
+  TrainingState state;
+  if (from) comm::agree(world_, [&] { state = read_training_state(*from, identity_); });
   announce(from);
+  record_start(state.step);
   watchdog_->progress("loading the model");
   if (!trainer_->prepare_reference(reference_key(identity_), load_initial)) return Exit::stopped_early;
-  TrainingState state;
   if (from)
-    comm::agree(world_, [&] { state = load_state(*from, *optimizer_, identity_); });
+    comm::agree(world_, [&] { load_optimizer(*from, *optimizer_); });
   else if (!initial_loaded)
     load_initial();
-  record_start(state.step);
+  began_ = true;
   return trainer_->run(state);
 }
 
 void Run::note_failure(std::exception const& failure) noexcept {
-  if (!folder_) return;
+  // A start that was refused leaves the run as it is.
+  if (!folder_ || exit_code_of(failure) == Exit::usage) return;
   try {
-    folder_->write_status("failed", trainer_ ? trainer_->progressed() : Progressed{.steps = steps_},
-                          error_text(failure));
+    if (began_)
+      folder_->write_status("failed", trainer_->progressed(), error_text(failure));
+    else
+      folder_->mark_failed(error_text(failure));
   } catch (std::exception const&) {
     // What failed first is the line that is printed.
   }

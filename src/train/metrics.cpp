@@ -1,18 +1,29 @@
 #include <refrain/train/metrics.hpp>
 
 #include <algorithm>
-#include <span>
+#include <array>
 
 namespace refrain::train {
 namespace {
 
-static_assert(sizeof(Sums) % sizeof(double) == 0);
-constexpr std::size_t fields = sizeof(Sums) / sizeof(double);
-
-std::span<double, fields> as_vector(Sums& sums) { return std::span<double, fields>(&sums.loss, fields); }
-std::span<double const, fields> as_vector(Sums const& sums) {
-  return std::span<double const, fields>(&sums.loss, fields);
-}
+constexpr std::array members{&Sums::loss,
+                             &Sums::pairs,
+                             &Sums::reward_chosen,
+                             &Sums::reward_rejected,
+                             &Sums::reward_margin,
+                             &Sums::reward_accuracy,
+                             &Sums::logp_chosen,
+                             &Sums::logp_rejected,
+                             &Sums::token_logp_margin,
+                             &Sums::token_logp_accuracy,
+                             &Sums::logit_chosen,
+                             &Sums::logit_rejected,
+                             &Sums::entropy,
+                             &Sums::tokens_chosen,
+                             &Sums::tokens_rejected,
+                             &Sums::likeliest_chosen,
+                             &Sums::sequence_tokens};
+static_assert(sizeof(Sums) == members.size() * sizeof(double), "a member of Sums is missing above");
 
 double per_token(double logp, int64_t tokens) { return logp / static_cast<double>(std::max<int64_t>(1, tokens)); }
 double mean(double sum, double count) { return count > 0 ? sum / count : 0; }
@@ -20,14 +31,15 @@ double mean(double sum, double count) { return count > 0 ? sum / count : 0; }
 }  // namespace
 
 void Sums::add(Sums const& other) {
-  auto const mine = as_vector(*this);
-  auto const theirs = as_vector(other);
-  for (std::size_t i = 0; i < fields; ++i) mine[i] += theirs[i];
+  for (auto const member : members) this->*member += other.*member;
 }
 
 void Sums::all_reduce(comm::Collectives& ranks) {
-  comm::Buffer const buffer{.data = &loss, .count = fields, .type = DType::fp64};
+  std::array<double, members.size()> values{};
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = this->*members[i];
+  comm::Buffer const buffer{.data = values.data(), .count = values.size(), .type = DType::fp64};
   ranks.wait(ranks.all_reduce(buffer, comm::ReduceOp::sum, comm::Lane::compute), comm::Lane::compute);
+  for (std::size_t i = 0; i < values.size(); ++i) this->*members[i] = values[i];
 }
 
 void add_pair(Sums& sums, Options const& options, PairLogps const& logps, double loss, AnswerStats const& chosen,

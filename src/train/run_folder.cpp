@@ -1,7 +1,9 @@
 #include <refrain/train/run_folder.hpp>
 
 #include <refrain/base/files.hpp>
+#include <refrain/base/line_log.hpp>
 #include <refrain/base/provenance.hpp>
+#include <refrain/base/sealed_json.hpp>
 #include <refrain/h5/writer.hpp>
 
 #include <cmath>
@@ -30,7 +32,7 @@ RunFolder::RunFolder(fs::path path) : path_(made(path)), lock_(FolderLock::acqui
 Json RunFolder::identity() const {
   fs::path const file = path_ / "run.json";
   if (!fs::exists(file)) return nullptr;
-  Json const run = checkpoint::read_sealed_json(file);
+  Json const run = read_sealed_json(file);
   if (!run.contains("identity")) throw Error("the key identity is missing", "this is no run's folder", {.file = file});
   return run.at("identity");
 }
@@ -40,11 +42,11 @@ void RunFolder::record_start(Json const& identity, Json const& options, Json con
   Json const start{{"time", utc_now()}, {"first_step", first_step}, {"options", options}, {"provenance", provenance}};
   Json run;
   if (fs::exists(file))
-    run = checkpoint::read_sealed_json(file);
+    run = read_sealed_json(file);
   else
     run = Json{{"identity", identity}, {"options", options}, {"provenance", provenance}, {"starts", Json::array()}};
   run["starts"].push_back(start);
-  checkpoint::write_sealed_json(file, run);
+  write_sealed_json(file, run);
 }
 
 void RunFolder::open_metrics(Progressed const& progress) {
@@ -85,24 +87,55 @@ void RunFolder::write_metrics_columns(Json const& provenance) {
 }
 
 void RunFolder::write_status(std::string const& state, Progressed const& progress, std::string const& error) {
-  Json status{{"state", state},          {"step", progress.step},
-              {"steps", progress.steps}, {"pairs_per_second", progress.pairs_per_second},
-              {"updated", utc_now()},    {"error", error.empty() ? Json(nullptr) : Json(error)}};
-  if (metrics_) status["metrics"] = metrics_->position();
-  checkpoint::write_sealed_json(path_ / "status.json", status);
+  write_sealed_json(path_ / "status.json", Json{{"state", state},
+                                                            {"step", progress.step},
+                                                            {"steps", progress.steps},
+                                                            {"reference_batches", progress.reference_batches},
+                                                            {"pairs_per_second", progress.pairs_per_second},
+                                                            {"updated", utc_now()},
+                                                            {"error", error.empty() ? Json(nullptr) : Json(error)},
+                                                            {"metrics", metrics_position()}});
+}
+
+Json RunFolder::metrics_position() const {
+  if (metrics_) return metrics_->position();
+  if (Json const before = status(); before.contains("metrics")) return before.at("metrics");
+  return LineLog(path_ / "metrics.jsonl", [](Json const&) { return true; }).position();
+}
+
+Json RunFolder::status() const {
+  fs::path const file = path_ / "status.json";
+  if (!fs::exists(file)) return Json::object();
+  try {
+    return read_sealed_json(file);
+  } catch (Error const&) {
+    return Json::object();  // damaged: it is written anew
+  }
+}
+
+std::string RunFolder::state() const { return status().value("state", ""); }
+
+void RunFolder::mark_failed(std::string const& error) {
+  Json const before = status();
+  if (before.value("state", "") == "finished") return;
+  write_status("failed",
+               {.step = before.value("step", int64_t{0}),
+                .steps = before.value("steps", int64_t{0}),
+                .reference_batches = before.value("reference_batches", int64_t{0})},
+               error);
 }
 
 void RunFolder::write_evaluation(std::string const& key, Json const& value) {
   fs::path const file = path_ / "eval.json";
-  Json all = fs::exists(file) ? checkpoint::read_sealed_json(file) : Json::object();
+  Json all = fs::exists(file) ? read_sealed_json(file) : Json::object();
   all[key] = value;
-  checkpoint::write_sealed_json(file, all);
+  write_sealed_json(file, all);
 }
 
 std::string describe_difference(Json const& before, Json const& now) {
   std::string text;
   auto const add = [&](std::string const& key, Json const& old_value, Json const& new_value) {
-    text += (text.empty() ? "" : ", ") + key + " " + old_value.dump() + " -> " + new_value.dump();
+    text += (text.empty() ? "" : ", ") + key + " " + dump_text(old_value) + " -> " + dump_text(new_value);
   };
   for (auto const& [key, value] : now.items())
     if (!before.contains(key))

@@ -2,8 +2,8 @@
 
 #include <refrain/base/files.hpp>
 #include <refrain/base/log.hpp>
+#include <refrain/base/sealed_json.hpp>
 #include <refrain/base/signals.hpp>
-#include <refrain/checkpoint/run_files.hpp>
 #include <refrain/checkpoint/step_folders.hpp>
 #include <refrain/train/estimate.hpp>
 #include <refrain/train/schedule.hpp>
@@ -36,7 +36,7 @@ Trainer::Trainer(RunParts parts)
       pass_(parts_.options, parts_.engine, parts_.layout),
       // Until one was written: 12 bytes a parameter at 1 GiB/s.
       checkpoint_seconds_(12.0 * static_cast<double>(parameter_count(parts_.store)) / (1 << 30)),
-      product_rate_(product_rate()) {}
+      product_rate_(static_cast<double>(parts_.layout.world().sum(static_cast<int64_t>(product_rate())))) {}
 
 void Trainer::on_rank_0(std::function<void(RunFolder&)> const& work) const {
   comm::agree(parts_.layout.world(), [&] {
@@ -49,53 +49,64 @@ std::function<void()> Trainer::alive(std::string doing) const {
   return [this, doing = std::move(doing)] { parts_.watchdog.progress(doing); };
 }
 
-bool Trainer::prepare_reference(Json const& key, std::function<void()> const& load_initial) {
-  if (!parts_.options.needs_reference()) return true;
-  auto const path = parts_.options.run_dir / "reference.h5";
+void Trainer::recall_reference(Json const& key) {
   auto const fits = [](ReferenceLogps const& logps, PairSet const& set) {
     return logps.chosen.size() == set.reference.chosen.size();
   };
   comm::agree(parts_.layout.world(), [&] {
-    auto known = read_reference(path, key);
+    auto known = read_reference(parts_.options.run_dir / "reference.h5", key);
     if (!known || !fits(known->train, parts_.train) || (parts_.eval != nullptr && !fits(known->eval, *parts_.eval)))
       return;
     parts_.train.reference = std::move(known->train);
     if (parts_.eval != nullptr) parts_.eval->reference = std::move(known->eval);
   });
+}
 
+void Trainer::keep_reference(Json const& key) {
+  on_rank_0([&](RunFolder& folder) {
+    Reference reference{.train = parts_.train.reference, .eval = {}};
+    if (parts_.eval != nullptr) reference.eval = parts_.eval->reference;
+    write_reference(folder.path() / "reference.h5", reference, key, parts_.checkpoints.provenance);
+    folder.write_status("running", progressed());
+  });
+  last_checkpoint_ = Clock::now();
+}
+
+bool Trainer::prepare_reference(Json const& key, std::function<void()> const& load_initial) {
+  if (!parts_.options.needs_reference()) return true;
+  recall_reference(key);
   bool changed = false;
   auto const fill = [&](PairSet& set, StepPlan const& plan, std::string const& doing) {
     if (parts_.layout.world().min(pass_.knows_reference(set, plan) ? 1 : 0) == 1) return;
     if (!changed) load_initial();
     changed = true;
+    auto const begin = Clock::now();
     pass_.fill_reference(set, plan, alive(doing));
+    last_step_seconds_ = seconds_since(begin);
   };
   int const data_size = parts_.layout.data().size();
   // The steps' own batches, so that the first step meets the very numbers that it is compared with.
-  int64_t const steps = std::min(parts_.steps, steps_per_epoch(parts_.train.pairs.size(), parts_.batches));
-  int64_t reason = 0, step = 0;
-  Progress progress("reference", steps, "batches");
-  for (; step < steps && reason == 0; ++step) {
-    auto const plan =
-        plan_step(parts_.train.lengths, static_cast<uint64_t>(parts_.options.seed), step, parts_.batches, data_size);
-    fill(parts_.train, plan, formatted("reference log-probabilities, batch %ld of %ld", step + 1, steps));
-    progress.advance(step + 1);
-    reason = stop_reason(false);  // signals alone: --max-seconds leaves time for one step
+  int64_t const batches = std::min(parts_.steps, steps_per_epoch(parts_.train.pairs.size(), parts_.batches));
+  int64_t reason = 0;
+  Progress progress("reference", batches, "batches");
+  while (reference_batches_ < batches && reason == 0) {
+    auto const plan = plan_step(parts_.train.lengths, static_cast<uint64_t>(parts_.options.seed), reference_batches_,
+                                parts_.batches, data_size);
+    fill(parts_.train, plan,
+         formatted("reference log-probabilities, batch %ld of %ld", reference_batches_ + 1, batches));
+    progress.advance(++reference_batches_);
+    if (changed && minutes_are_over()) keep_reference(key);
+    reason = stop_reason(changed);
   }
   if (reason == 0 && parts_.eval != nullptr)
     fill(*parts_.eval, plan_all(*parts_.eval, parts_.batches, data_size),
          "reference log-probabilities of the held-out pairs");
-  if (!changed) return true;
-  on_rank_0([&](RunFolder& folder) {
-    Reference reference{.train = parts_.train.reference, .eval = {}};
-    if (parts_.eval != nullptr) reference.eval = parts_.eval->reference;
-    write_reference(path, reference, key, parts_.checkpoints.provenance);
-    if (reason != 0) folder.write_status("stopped", progressed());
-  });
+  if (changed) keep_reference(key);
   if (reason == 0) return true;
+  on_rank_0([&](RunFolder& folder) { folder.write_status("stopped", progressed()); });
   log_line(
       formatted("stopped in the reference pass, after batch %ld of %ld, by %s; the same command goes on from there",
-                step, steps, name_of_reason(reason)));
+                reference_batches_, batches, name_of_reason(reason)));
   return false;
 }
 
@@ -127,14 +138,11 @@ void Trainer::one_step() {
                               parts_.layout.data().size());
   parts_.store.zero_grads();
   Sums const sums = pass_.train(parts_.train, plan, alive(formatted("step %ld: forward and backward", step + 1)));
-  check_loss(sums);
+  check_finite("the loss", sums.loss);
   if (step == 0) check_first_loss(sums);
 
   double const norm = parts_.optimizer.grad_norm();
-  if (!std::isfinite(norm))
-    throw Error(formatted("the gradient's norm is %g at step %ld", norm, step + 1),
-                "look at metrics.jsonl for where it began; a lower --learning-rate often helps",
-                {.file = options.run_dir});
+  check_finite("the gradient's norm", norm);
   double const learning_rate = learning_rate_at(options, step, parts_.steps);
   parts_.optimizer.step({.number = step + 1,
                          .learning_rate = learning_rate,
@@ -149,16 +157,20 @@ void Trainer::one_step() {
   double const peak = parts_.layout.world().max(static_cast<double>(parts_.store.backend().peak_memory()));
   Json row = step_row(sums, learning_rate, norm, last_step_seconds_);
   row["peak_memory_bytes"] = static_cast<int64_t>(peak);
-  row["mfu"] = step_flops(parts_.store, sums.sequence_tokens) /
-               (last_step_seconds_ * product_rate_ * parts_.layout.world().size());
+  row["mfu"] = step_flops(parts_.store, sums.sequence_tokens) / (last_step_seconds_ * product_rate_);
   on_rank_0([&](RunFolder& folder) { folder.append_metrics(row, progressed()); });
 }
 
-void Trainer::check_loss(Sums const& sums) const {
-  if (std::isfinite(sums.loss)) return;
-  throw Error(formatted("the loss is %g at step %ld", sums.loss, state_.step + 1),
-              "look at metrics.jsonl for where it began; a lower --learning-rate often helps",
-              {.file = parts_.options.run_dir});
+void Trainer::fail_together(Error const& error) const {
+  comm::agree(parts_.layout.world(), [&] { throw error; });
+  throw error;
+}
+
+void Trainer::check_finite(char const* what, double value) const {
+  if (std::isfinite(value)) return;
+  fail_together(Error(formatted("%s is %g at step %ld", what, value, state_.step + 1),
+                      "look at metrics.jsonl for where it began; a lower --learning-rate often helps",
+                      {.file = parts_.options.run_dir}));
 }
 
 void Trainer::check_first_loss(Sums const& sums) const {
@@ -168,10 +180,10 @@ void Trainer::check_first_loss(Sums const& sums) const {
   double const allowed = bf16 ? 0.02 : 1e-4;
   double const wanted = initial_loss(options, -sums.logp_chosen / std::max(1.0, sums.tokens_chosen));
   if (std::abs(sums.loss - wanted) <= allowed * std::max(1.0, wanted)) return;
-  throw Error(formatted("the first step's loss is %.6f, and %.6f where policy and reference are the same model",
-                        sums.loss, wanted),
-              "remove reference.h5, which belongs to another model, or take the model that it was made with",
-              {.file = options.run_dir / "reference.h5"});
+  fail_together(Error(formatted("the first step's loss is %.6f, and %.6f where policy and reference are the same model",
+                                sums.loss, wanted),
+                      "remove reference.h5, which belongs to another model, or take the model that it was made with",
+                      {.file = options.run_dir / "reference.h5"}));
 }
 
 Json Trainer::step_row(Sums const& sums, double learning_rate, double grad_norm, double seconds) {
@@ -206,8 +218,9 @@ Json Trainer::evaluate_now(std::string const& key) {
 int64_t Trainer::stop_reason(bool got_further) const {
   // A start gets further at least once, or requeued jobs whose time is too short would go round for ever.
   auto const& options = parts_.options;
-  bool const late = options.max_seconds && got_further &&
-                    seconds_since(started_) + 2 * checkpoint_seconds_ + last_step_seconds_ >= *options.max_seconds;
+  bool const late =
+      options.max_seconds && got_further &&
+      seconds_since(parts_.started) + 2 * checkpoint_seconds_ + last_step_seconds_ >= *options.max_seconds;
   // The highest that any rank has: all ranks decide alike.
   return parts_.layout.world().max(late ? time_is_over : static_cast<int64_t>(stop_signal()));
 }
@@ -222,11 +235,14 @@ bool Trainer::must_stop() {
   return true;
 }
 
+bool Trainer::minutes_are_over() const {
+  double const due = seconds_since(last_checkpoint_) >= 60 * parts_.options.checkpoint_minutes.value_or(30) ? 1 : 0;
+  return parts_.layout.world().max(due) > 0;
+}
+
 bool Trainer::checkpoint_due() const {
   auto const& options = parts_.options;
-  if (options.checkpoint_every) return state_.step % *options.checkpoint_every == 0;
-  double const due = seconds_since(last_checkpoint_) >= 60 * options.checkpoint_minutes.value_or(30) ? 1 : 0;
-  return parts_.layout.world().max(due) > 0;
+  return options.checkpoint_every ? state_.step % *options.checkpoint_every == 0 : minutes_are_over();
 }
 
 void Trainer::write_checkpoint() {
@@ -274,7 +290,7 @@ void Trainer::finish() {
 void Trainer::say_language_table(Json const& after) const {
   if (parts_.folder == nullptr) return;
   // A run that went on from another one's checkpoint has no evaluation before its first step.
-  Json const all = checkpoint::read_sealed_json(parts_.options.run_dir / "eval.json");
+  Json const all = read_sealed_json(parts_.options.run_dir / "eval.json");
   log_line("held-out pairs\n" + language_table(all.contains("before") ? all.at("before") : Json(), after));
 }
 

@@ -56,7 +56,7 @@ void save_final(std::filesystem::path const& folder, Optimizer const& optimizer,
       read_back);
 }
 
-TrainingState load_state(std::filesystem::path const& folder, Optimizer& optimizer, Json const& identity) {
+TrainingState read_training_state(std::filesystem::path const& folder, Json const& identity) {
   checkpoint::Checkpoint const source(folder);
   checkpoint::Manifest const& manifest = source.manifest();
   if (!manifest.resumable() || !manifest.training_state.is_object())
@@ -69,6 +69,13 @@ TrainingState load_state(std::filesystem::path const& folder, Optimizer& optimiz
     throw UsageError("the checkpoint was made with other options: " + difference,
                      "give the options that it was made with, or start a new run in another --run-dir",
                      {.file = folder});
+  return {.step = json_get<int64_t>(training, "step", file),
+          .epoch = json_get<double>(training, "epoch", file),
+          .num_tokens = json_get<double>(training, "num_tokens", file)};
+}
+
+void load_optimizer(std::filesystem::path const& folder, Optimizer& optimizer) {
+  checkpoint::Checkpoint const source(folder);
   auto const read = [&](at::Tensor (Optimizer::*buffer)(int) const, std::string const& prefix) {
     model::read_slices(optimizer.store(), units_of(optimizer, buffer), source, prefix);
   };
@@ -76,9 +83,6 @@ TrainingState load_state(std::filesystem::path const& folder, Optimizer& optimiz
   read(&Optimizer::exp_avg, exp_avg_prefix);
   read(&Optimizer::exp_avg_sq, exp_avg_sq_prefix);
   optimizer.publish();
-  return {.step = json_get<int64_t>(training, "step", file),
-          .epoch = json_get<double>(training, "epoch", file),
-          .num_tokens = json_get<double>(training, "num_tokens", file)};
 }
 
 }  // namespace refrain::train

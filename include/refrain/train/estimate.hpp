@@ -25,7 +25,8 @@ void require_free_space(std::filesystem::path const& run_dir, int64_t needed);
 /// (PaLM, arXiv 2204.02311, appendix B), attention left out.
 double step_flops(model::ParameterStore const& store, double tokens);
 
-/// Floating-point operations a second that this rank's matrix products reach, from one short fp32 product.
+/// Floating-point operations a second that this rank's matrix products reach while the other ranks measure theirs: the
+/// best of a few fp32 products of 1024 x 1024.
 double product_rate();
 
 }  // namespace refrain::train

@@ -2,7 +2,7 @@
 
 #include <refrain/base/folder_lock.hpp>
 #include <refrain/base/json_file.hpp>
-#include <refrain/checkpoint/run_files.hpp>
+#include <refrain/base/line_log.hpp>
 
 #include <cstdint>
 #include <filesystem>
@@ -14,6 +14,7 @@ namespace refrain::train {
 /// What a run's status.json says beside its state.
 struct Progressed {
   int64_t step = 0, steps = 0;
+  int64_t reference_batches = 0;  ///< of the reference pass, done by this start or found done
   double pairs_per_second = 0;
 };
 
@@ -39,6 +40,10 @@ public:
 
   /// status.json: "running", "stopped", "finished" or "failed" with its error.
   void write_status(std::string const& state, Progressed const& progress, std::string const& error = {});
+  /// The state of status.json, or "" where there is none or it is damaged.
+  std::string state() const;
+  /// status.json: "failed", with the step that it names already. A finished run stays finished.
+  void mark_failed(std::string const& error);
 
   /// Puts `value` under `key` ("before", "after") of eval.json.
   void write_evaluation(std::string const& key, Json const& value);
@@ -47,9 +52,12 @@ public:
   void require_lock() const { lock_.require_held(); }
 
 private:
+  Json status() const;  ///< an empty object where there is none or it is damaged
+  Json metrics_position() const;
+
   std::filesystem::path path_;
   FolderLock lock_;
-  std::optional<checkpoint::LineLog> metrics_;
+  std::optional<LineLog> metrics_;
 };
 
 /// One clear line about options that differ between the run's first start and this one, or nothing.

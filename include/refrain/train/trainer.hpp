@@ -28,6 +28,7 @@ struct RunParts {
   int64_t steps;  ///< of the whole run
   CheckpointContext checkpoints;
   DType final_dtype;
+  std::chrono::steady_clock::time_point started;  ///< for --max-seconds
 };
 
 /// The loop over optimizer steps, with evaluation, metrics, checkpoints and stopping. All functions are @collective.
@@ -36,7 +37,7 @@ public:
   explicit Trainer(RunParts parts);
 
   /// Reference log-probabilities of all pairs that the run meets: those that reference.h5 has, and the rest from the
-  /// initial model. Stopped on the way, it keeps what there is.
+  /// initial model. What there is is written every --checkpoint-minutes and when it is stopped on the way.
   /// @param load_initial puts the initial weights into the optimizer
   /// @returns false if it was stopped
   bool prepare_reference(Json const& key, std::function<void()> const& load_initial);
@@ -44,18 +45,23 @@ public:
   /// From `state` to the end. @returns success, or stopped_early after a checkpoint
   Exit run(TrainingState state);
 
-  Progressed progressed() const { return {state_.step, parts_.steps, rate_}; }
+  Progressed progressed() const { return {state_.step, parts_.steps, reference_batches_, rate_}; }
 
 private:
   using Clock = std::chrono::steady_clock;
 
+  /// Reads reference.h5 where it fits.
+  void recall_reference(Json const& key);
+  void keep_reference(Json const& key);
   void one_step();
-  void check_loss(Sums const& sums) const;
+  [[noreturn]] void fail_together(Error const& error) const;
+  void check_finite(char const* what, double value) const;
   void check_first_loss(Sums const& sums) const;
   Json step_row(Sums const& sums, double learning_rate, double grad_norm, double seconds);
   Json evaluate_now(std::string const& key);
   int64_t stop_reason(bool got_further) const;
   bool must_stop();
+  bool minutes_are_over() const;
   bool checkpoint_due() const;
   void write_checkpoint();
   void finish();
@@ -66,9 +72,9 @@ private:
   RunParts parts_;
   PairPass pass_;
   TrainingState state_;
-  Clock::time_point started_ = Clock::now(), last_checkpoint_ = Clock::now();
+  Clock::time_point last_checkpoint_ = Clock::now();
   double checkpoint_seconds_, rate_ = 0, last_step_seconds_ = 0, product_rate_;
-  int64_t first_step_ = 0, saved_step_ = 0;
+  int64_t first_step_ = 0, saved_step_ = 0, reference_batches_ = 0;
   bool wrote_checkpoint_ = false;
 };
 

@@ -31,8 +31,12 @@ void save_state(std::filesystem::path const& folder, TrainingState const& state,
 void save_final(std::filesystem::path const& folder, Optimizer const& optimizer, CheckpointContext const& context,
                 DType dtype, checkpoint::ReadBack read_back);
 
-/// The state of a resumable checkpoint that any layout wrote, into `optimizer` and its store.
-/// @throws Error if it is not resumable or belongs to a run with another identity
-TrainingState load_state(std::filesystem::path const& folder, Optimizer& optimizer, Json const& identity);
+/// Where the run of a resumable checkpoint stood, without reading tensors.
+/// @throws Error if it is not resumable, UsageError if it belongs to a run with another identity
+TrainingState read_training_state(std::filesystem::path const& folder, Json const& identity);
+
+/// Master weights and moments of a resumable checkpoint that any layout wrote, into `optimizer` and its store.
+/// @throws Error naming file and object
+void load_optimizer(std::filesystem::path const& folder, Optimizer& optimizer);
 
 }  // namespace refrain::train
