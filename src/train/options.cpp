@@ -64,7 +64,9 @@ OptionTable Options::table(Options& o) {
       .add("verify-writes", o.verify_writes,
            "which checkpoints are read back from disk: the first and the final one, all, none")
       .add("max-seconds", o.max_seconds,
-           "stop with a checkpoint and exit code 85 before this time is over, after one step at least", positive)
+           "stop with a checkpoint and exit code 85 before this time is over, after one step (or one batch of the "
+           "reference pass) at least",
+           positive)
       .add("timeout", o.timeout, "seconds after which a rank that gives no sign of life ends the job; 0: never",
            not_negative);
   return table;
