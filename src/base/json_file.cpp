@@ -108,7 +108,7 @@ struct Reader<std::vector<T>> {
 
 std::string described(Json const& value) {
   if (value.is_structured()) return value.is_array() ? "a list" : "an object";
-  std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string text = dump_text(value);
   if (text.size() > 40) text = text.substr(0, 37) + "...";
   return text;
 }
@@ -148,9 +148,12 @@ Json parse_json(std::string_view text, std::filesystem::path const& path) {
 
 Json read_json(std::filesystem::path const& path) { return parse_json(read_file(path), path); }
 
+std::string dump_text(Json const& value, int indent) {
+  return value.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
 void write_json(std::filesystem::path const& path, Json const& value) {
-  // File names need not be UTF-8; an output must not fail for that.
-  write_file_atomically(path, value.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  write_file_atomically(path, dump_text(value, 2) + "\n");
 }
 
 template <class T>

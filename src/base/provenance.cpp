@@ -47,10 +47,7 @@ void Provenance::add_input(std::filesystem::path const& path) {
 
 void Provenance::set(std::string const& key, Json value) { json_[key] = std::move(value); }
 
-std::string Provenance::text() const {
-  // File names need not be UTF-8; an output must not fail for that.
-  return json_.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
+std::string Provenance::text() const { return dump_text(json_); }
 
 char const* version() { return REFRAIN_VERSION; }
 char const* git_revision() { return build_facts::git_revision; }

@@ -43,7 +43,7 @@ void HuggingFaceSource::open_indexed(std::filesystem::path const& index) {
   for (auto const& [name, file] : map.items()) {
     if (!file.is_string() || file.get<std::string>().find('/') != std::string::npos ||
         !file.get<std::string>().ends_with(".safetensors"))
-      throw Error("the tensor's file is " + file.dump() + ", not the name of a safetensors file",
+      throw Error("the tensor's file is " + dump_text(file) + ", not the name of a safetensors file",
                   "download the model again", {.file = index, .object = name});
     files.insert(file.get<std::string>());
   }

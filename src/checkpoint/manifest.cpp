@@ -128,7 +128,7 @@ Manifest Manifest::load(std::filesystem::path const& folder) {
     manifest.small_files[plain_name(name, path)] = {json_get<int64_t>(file, "size", path),
                                                     json_get<std::string>(file, "sha256", path)};
   for (auto const& [name, size] : files.items()) {
-    if (!size.is_number_integer()) throw Error("the size of " + name + " is " + size.dump(), again, {.file = path});
+    if (!size.is_number_integer()) throw Error("the size of " + name + " is " + dump_text(size), again, {.file = path});
     manifest.files[plain_name(name, path)] = size.get<int64_t>();
   }
   for (auto const& [object, tensor] : tensors.items()) {

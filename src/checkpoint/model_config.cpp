@@ -28,7 +28,7 @@ public:
   double positive(Json const& object, std::string const& key, double fallback) const {
     auto const value = json_get_or<double>(object, key, fallback, path_);
     if (!(value > 0))
-      throw Error("'" + key + "' is " + Json(value).dump() + ", should be above 0", "correct the file", place(key));
+      throw Error("'" + key + "' is " + dump_text(Json(value)) + ", should be above 0", "correct the file", place(key));
     return value;
   }
 
@@ -55,7 +55,7 @@ Json rope_object(ConfigReader const& reader) {
     auto const value = json_get_or<Json>(reader.json(), key, nullptr, reader.path());
     if (value.is_null() || (value.is_object() && value.empty())) continue;
     if (!value.is_object())
-      throw Error("'" + std::string(key) + "' is " + value.dump() + ", should be an object", "correct the file",
+      throw Error("'" + std::string(key) + "' is " + dump_text(value) + ", should be an object", "correct the file",
                   reader.place(key));
     return value;
   }

@@ -26,7 +26,7 @@ SafetensorsWriter::SafetensorsWriter(std::filesystem::path path, std::vector<Ten
         {"dtype", safetensors_name(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {begin, end}}};
     begin = end;
   }
-  auto text = header.dump();
+  auto text = dump_text(header);
   // The data begins on a multiple of 8.
   text.resize((text.size() + 7) / 8 * 8, ' ');
   std::string prefix(8, '\0');

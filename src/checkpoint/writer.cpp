@@ -124,7 +124,7 @@ void write_checkpoint_files(comm::Communicator const& world, fs::path const& fol
       comm::agree(world, [&] {
         for (auto const& file : files) read_back_slice_file(temporary / file.at("file").get<std::string>(), file);
       });
-    auto const gathered = world.gather(files.dump(), 0);
+    auto const gathered = world.gather(dump_text(files), 0);
     comm::agree(world, [&] {
       if (world.rank() == 0) finish_folder(target, temporary, collect(gathered, meta), meta);
     });

@@ -16,7 +16,7 @@ std::string packed(std::exception const& thrown) {
                      {"object", error ? error->place().object : ""},
                      {"rank", error ? error->place().rank : -1},
                      {"exit", static_cast<int>(exit_code_of(thrown))}};
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return dump_text(json);
 }
 
 }  // namespace

@@ -72,7 +72,7 @@ void write_index(fs::path const& folder, std::vector<std::vector<TensorInfo>> co
       values += element_count(info.shape);
     }
   Json const index{{"metadata", {{"total_parameters", values}, {"total_size", total}}}, {"weight_map", std::move(map)}};
-  checkpoint::write_synced(folder / "model.safetensors.index.json", index.dump(2) + "\n");
+  checkpoint::write_synced(folder / "model.safetensors.index.json", dump_text(index, 2) + "\n");
 }
 
 }  // namespace

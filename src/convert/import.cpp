@@ -44,7 +44,7 @@ std::string config_with_dtype(std::filesystem::path const& path, DType dtype) {
   bool const old = config.contains("torch_dtype");
   if (old) config["torch_dtype"] = name;
   if (config.contains("dtype") || !old) config["dtype"] = name;
-  return config.dump(2) + "\n";
+  return dump_text(config, 2) + "\n";
 }
 
 }  // namespace

@@ -34,8 +34,7 @@ void print_object(std::ostream& out, Json const& object, std::string const& inde
       print_object(out, value, indent + "  ");
       continue;
     }
-    auto text =
-        value.is_string() ? value.get<std::string>() : value.dump(-1, ' ', false, Json::error_handler_t::replace);
+    auto text = value.is_string() ? value.get<std::string>() : dump_text(value);
     if (text.size() > 100) text = text.substr(0, 97) + "...";
     out << indent << key << ": " << text << "\n";
   }

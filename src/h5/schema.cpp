@@ -91,7 +91,7 @@ private:
     if (found < 0) throw Error("is empty, a text column has one offset more than rows", again(), place(name));
     if (wanted.is_number()) {
       if (wanted != found)
-        throw Error("has length " + std::to_string(found) + ", the schema wants " + wanted.dump(), again(),
+        throw Error("has length " + std::to_string(found) + ", the schema wants " + dump_text(wanted), again(),
                     place(name));
       return;
     }

@@ -136,8 +136,7 @@ private:
     std::string message;
     if (speaker == world_.rank()) {
       Error const& error = *failure.error;
-      message = Json{error.problem(), error.remedy(), error.place().file.string(), error.place().object}.dump(
-          -1, ' ', false, Json::error_handler_t::replace);
+      message = dump_text(Json{error.problem(), error.remedy(), error.place().file.string(), error.place().object});
     }
     Json const parts = Json::parse(world_.broadcast(message, speaker));
     comm::agree(world_, [&] {

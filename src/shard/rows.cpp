@@ -148,14 +148,14 @@ RowLabels parse_labels(Json const& row, LabelColumns columns, int64_t number, Pl
     Json const& value = row["row_id"];
     if (!value.is_number_integer()) throw wrong_type("row_id", value, "an integer", place);
     if (value.is_number_unsigned() && value.get<uint64_t>() > std::numeric_limits<int64_t>::max())
-      throw Error("column row_id is " + value.dump() + ", beyond 64 bits", "number the rows from 0", place);
+      throw Error("column row_id is " + dump_text(value) + ", beyond 64 bits", "number the rows from 0", place);
     labels.row_id = value.get<int64_t>();
   }
   if (has(row, "id")) {
     Json const& value = row["id"];
     if (!value.is_string() && !value.is_number_integer())
       throw wrong_type("id", value, "a string or an integer", place);
-    labels.id = value.is_string() ? value.get<std::string>() : value.dump();
+    labels.id = value.is_string() ? value.get<std::string>() : dump_text(value);
   }
   return labels;
 }

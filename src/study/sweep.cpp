@@ -18,7 +18,7 @@ namespace {
 void set_field(SweepMember& member, std::string const& key, Json const& value, fs::path const& path) {
   auto const positive = [&] {
     if (!value.is_number() || !(value.get<double>() > 0) || !std::isfinite(value.get<double>()))
-      throw Error(key + " is " + value.dump() + ", not a number above 0", "correct the table",
+      throw Error(key + " is " + dump_text(value) + ", not a number above 0", "correct the table",
                   {.file = path, .object = key});
     return value.get<double>();
   };
@@ -28,7 +28,7 @@ void set_field(SweepMember& member, std::string const& key, Json const& value, f
     member.learning_rate = positive();
   } else if (key == "seed") {
     if (!value.is_number_unsigned())
-      throw Error("seed is " + value.dump() + ", not a whole number from 0", "correct the table",
+      throw Error("seed is " + dump_text(value) + ", not a whole number from 0", "correct the table",
                   {.file = path, .object = key});
     member.seed = value.get<int64_t>();
   } else {
@@ -89,8 +89,8 @@ std::vector<SweepMember> read_sweep(fs::path const& path) {
   } else {
     for (auto const& entry : table["members"]) {
       if (!entry.is_object())
-        throw Error("a member is " + entry.dump() + ", not an object", R"(write {"beta": 0.1, "learning_rate": 1e-6})",
-                    {.file = path});
+        throw Error("a member is " + dump_text(entry) + ", not an object",
+                    R"(write {"beta": 0.1, "learning_rate": 1e-6})", {.file = path});
       SweepMember member;
       for (auto const& [key, value] : entry.items()) set_field(member, key, value, path);
       members.push_back(member);

@@ -20,7 +20,11 @@ Json parse_json(std::string_view text, std::filesystem::path const& path);
 Error broken_json(std::string_view text, nlohmann::detail::exception const& error, std::size_t byte,
                   std::filesystem::path const& path);
 
-/// Indented by 2, atomically; text that is not UTF-8 is written with U+FFFD. @throws Error
+/// `value` as text, on one line or indented. File names need not be UTF-8, and nothing must fail for that: what is not
+/// UTF-8 becomes U+FFFD, where nlohmann's own dump() throws.
+std::string dump_text(Json const& value, int indent = -1);
+
+/// `dump_text`, indented by 2, as a file, atomically. @throws Error
 void write_json(std::filesystem::path const& path, Json const& value);
 
 /// `object[key]` as T: string, bool, a number, Json, or a vector (json_file.cpp lists them). `path` is for messages.

@@ -121,3 +121,9 @@ TEST_CASE("data files are found in the source tree") {
   CHECK(told_by([] { data_file("nowhere/none.json"); }) ==
         "the data file nowhere/none.json is not where the program looks for it");
 }
+
+TEST_CASE("text that is not UTF-8 can be written as JSON all the same") {
+  Json const json{{"file", "a\xFF"}, {"n", 1}};
+  CHECK(dump_text(json) == "{\"file\":\"a\uFFFD\",\"n\":1}");
+  CHECK(dump_text(json, 2) == "{\n  \"file\": \"a\uFFFD\",\n  \"n\": 1\n}");
+}
