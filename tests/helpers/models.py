@@ -5,9 +5,10 @@ import pathlib
 
 import numpy as np
 
-CONFIG = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 101, "hidden_size": 32, "intermediate_size": 48,
-          "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "hidden_act": "silu", "rms_norm_eps": 1e-5,
-          "max_position_embeddings": 128, "tie_word_embeddings": False, "torch_dtype": "float32"}
+CONFIG = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 101, "hidden_size": 32,
+          "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+          "hidden_act": "silu", "rms_norm_eps": 1e-5, "max_position_embeddings": 128, "tie_word_embeddings": False,
+          "torch_dtype": "float32"}
 
 
 def shapes(config):
@@ -17,9 +18,11 @@ def shapes(config):
     queries, keys = heads * head, config.get("num_key_value_heads", heads) * head
     result = {"model.embed_tokens.weight": (config["vocab_size"], hidden)}
     for i in range(config["num_hidden_layers"]):
-        for name, shape in {"input_layernorm": (hidden,), "self_attn.q_proj": (queries, hidden), "self_attn.k_proj": (keys, hidden),
-                            "self_attn.v_proj": (keys, hidden), "self_attn.o_proj": (hidden, queries), "post_attention_layernorm": (hidden,),
-                            "mlp.gate_proj": (inner, hidden), "mlp.up_proj": (inner, hidden), "mlp.down_proj": (hidden, inner)}.items():
+        for name, shape in {"input_layernorm": (hidden,), "self_attn.q_proj": (queries, hidden),
+                            "self_attn.k_proj": (keys, hidden), "self_attn.v_proj": (keys, hidden),
+                            "self_attn.o_proj": (hidden, queries), "post_attention_layernorm": (hidden,),
+                            "mlp.gate_proj": (inner, hidden), "mlp.up_proj": (inner, hidden),
+                            "mlp.down_proj": (hidden, inner)}.items():
             result[f"model.layers.{i}.{name}.weight"] = shape
     result["model.norm.weight"] = (hidden,)
     if not config["tie_word_embeddings"]:

@@ -14,14 +14,9 @@ class Running:
 
     def __init__(self, job, *options, ranks=1, **extra_environment):
         self.size = ranks
-        self.process = subprocess.Popen(
-            command(job, *options, ranks=ranks),
-            env=environment(**extra_environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        self.process = subprocess.Popen(command(job, *options, ranks=ranks), env=environment(**extra_environment),
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                        text=True)
         self.program = f"refrain-{job}"
 
     def ranks(self):

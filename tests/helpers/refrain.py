@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -12,6 +13,8 @@ SOURCE = pathlib.Path(os.environ.get("REFRAIN_SOURCE", pathlib.Path(__file__).re
 BIN = pathlib.Path(os.environ.get("REFRAIN_BIN", SOURCE / "build/bin"))
 LONG = os.environ.get("REFRAIN_TEST_LONG") == "1"
 ROOT = os.geteuid() == 0
+NOBODY = 65534
+LINES = set()  # (job, line without paths) of every bad input that was tried
 
 
 def data(relative=""):
@@ -43,23 +46,50 @@ def command(job, *options, ranks=1, binaries=None):
     return words if ranks == 1 else [os.environ.get("REFRAIN_TEST_MPIRUN", "mpirun"), "-n", str(ranks), *words]
 
 
-def run(job, *options, ranks=1, exit_code=0, timeout=300, cwd=None, binaries=None, **extra_environment):
-    """Runs a job to its end and checks its exit code. Returns the finished process with its text."""
-    done = subprocess.run(command(job, *options, ranks=ranks, binaries=binaries), env=environment(**extra_environment), cwd=cwd,
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
+def run(job, *options, ranks=1, exit_code=0, timeout=300, cwd=None, binaries=None, unprivileged=False,
+        **extra_environment):
+    """Runs a job to its end and checks its exit code. Returns the finished process with its text.
+    `unprivileged`: as a user that file permissions bind (see `hand_over`)."""
+    user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if unprivileged and ROOT else {}
+    done = subprocess.run(command(job, *options, ranks=ranks, binaries=binaries), env=environment(**extra_environment),
+                          cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="backslashreplace",
+                          timeout=timeout, **user)
     assert done.returncode == exit_code, (
         f"refrain-{job} {' '.join(map(str, options))} at {ranks} ranks: exit {done.returncode}, wanted {exit_code}\n"
         f"{done.stdout}\n{done.stderr}")
     return done
 
 
+def hand_over(folder):
+    """Gives a folder to the user of `unprivileged` runs, with all that it holds, and lets it pass the folders above."""
+    if not ROOT:
+        return
+    folder = pathlib.Path(folder)
+    for path in [folder, *folder.rglob("*")]:
+        os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    for parent in folder.parents:
+        mode = parent.stat().st_mode
+        if mode & 0o001:
+            break
+        parent.chmod(mode & 0o777 | 0o001)
+
+
+def check_line(job, said, line, launched=False):
+    """Checks that a job's stderr ends with `line` behind the program's name. Before it stand only the job's own
+    messages, with their time; behind it nothing but the remark of a launcher."""
+    lines = said.splitlines()
+    while lines and re.match(r"\d\d:\d\d:\d\d ", lines[0]):
+        lines.pop(0)
+    assert lines[:1] == [f"refrain-{job}: {line}"], said
+    assert launched or len(lines) == 1, said
+    assert not any(text.startswith("refrain-") for text in lines[1:]), said
+    LINES.add((job, re.sub(r"\S*/\S*", "", line)))
+
+
 def fails(job, *options, line, ranks=1, exit_code=1, **keywords):
-    """Runs a job that must end with one line on stderr, `line` behind the program's name, and nothing else there."""
+    """Runs a job that must end with one line on stderr, and nothing but its progress before it."""
     done = run(job, *options, ranks=ranks, exit_code=exit_code, **keywords)
-    lines = [text for text in done.stderr.splitlines() if text.startswith(f"refrain-{job}: ")]
-    assert lines == [f"refrain-{job}: {line}"], done.stderr
-    if ranks == 1:
-        assert done.stderr.splitlines() == lines, done.stderr
+    check_line(job, done.stderr, line, launched=ranks > 1)
     return done
 
 

@@ -21,7 +21,11 @@ def datasets(path):
     """Every dataset of a file: what must be equal at any number of ranks."""
     found = {}
     with h5py.File(path, "r") as file:
-        file.visititems(lambda name, item: found.update({name: item[()].tolist()}) if isinstance(item, h5py.Dataset) else None)
+        def keep(name, item):
+            if isinstance(item, h5py.Dataset):
+                found[name] = item[()].tolist()
+
+        file.visititems(keep)
     return found
 
 
@@ -51,15 +55,17 @@ def read_prompts(path):
     with h5py.File(path, "r") as file:
         tokens, group = file["tokens"][()], file["prompt"]
         labels = {name: text_column(group, name) for name in ("id", "language", "category", "style", "text")}
-        return [{"ids": tokens[b:b + n].tolist(), "row_id": row_id, **{name: column[i] for name, column in labels.items()}}
-                for i, (b, n, row_id) in enumerate(zip(group["begin"][()], group["length"][()], group["row_id"][()].tolist()))]
+        rows = zip(group["begin"][()], group["length"][()], group["row_id"][()].tolist())
+        return [{"ids": tokens[b:b + n].tolist(), "row_id": row_id,
+                 **{name: texts[i] for name, texts in labels.items()}}
+                for i, (b, n, row_id) in enumerate(rows)]
 
 
 LANGUAGES = ("en", "de", "fr", "it", "es", "pt", "pl", "cs", "sk", "sl", "lt", "lv")
 
 
 def tiny_tokenizer(folder, **config):
-    """A tokenizer of Llama 3's kind that knows the 256 bytes and the special tokens alone; needs no file from elsewhere."""
+    """A tokenizer of Llama 3's kind that knows the 256 bytes and the special tokens alone; needs no other file."""
     folder = pathlib.Path(folder)
     folder.mkdir()
     visible = [*range(33, 127), *range(161, 173), *range(174, 256)]

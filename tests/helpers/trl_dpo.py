@@ -45,32 +45,12 @@ def train(model_folder, pairs_file, out, dtype=torch.float32, max_length=256, ba
             state_norm[0] = float(norm)
             return norm
 
-    config = DPOConfig(
-        output_dir=str(out),
-        per_device_train_batch_size=batch,
-        max_steps=steps,
-        max_length=max_length,
-        train_sampling_strategy="sequential",
-        precompute_ref_log_probs=False,
-        optim="adamw_torch",
-        logging_steps=1,
-        save_strategy="no",
-        report_to="none",
-        bf16=False,
-        use_cpu=True,
-        disable_tqdm=True,
-        gradient_checkpointing=False,
-        disable_dropout=True,
-        seed=42,
-        **settings
-    )
-    trainer = Trainer(
-        model=model,
-        args=config,
-        processing_class=tokenizer,
-        train_dataset=Dataset.from_list(rows),
-        callbacks=[KeepFirstGradients()],
-    )
+    config = DPOConfig(output_dir=str(out), per_device_train_batch_size=batch, max_steps=steps, max_length=max_length,
+                       train_sampling_strategy="sequential", precompute_ref_log_probs=False, optim="adamw_torch",
+                       logging_steps=1, save_strategy="no", report_to="none", bf16=False, use_cpu=True,
+                       disable_tqdm=True, gradient_checkpointing=False, disable_dropout=True, seed=42, **settings)
+    trainer = Trainer(model=model, args=config, processing_class=tokenizer, train_dataset=Dataset.from_list(rows),
+                      callbacks=[KeepFirstGradients()])
     trainer.train()
     log = [row for row in trainer.state.log_history if "loss" in row]
     return log, gradients, weights(trainer.model)

@@ -1,4 +1,4 @@
-"""A model of more than 1 GB goes through in bounded memory: VmHWM minus RssFile below the largest tensor plus 512 MiB."""
+"""A model above 1 GB goes through in bounded memory: VmHWM minus RssFile below the largest tensor plus 512 MiB."""
 
 import hashlib
 import json
@@ -13,8 +13,9 @@ from models import shapes
 from refrain import command, environment
 
 # 1.2 GB in bf16, half of it in two tensors: embedding and head of 307 MB.
-CONFIG = {"model_type": "llama", "vocab_size": 150000, "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 17,
-          "num_attention_heads": 16, "num_key_value_heads": 4, "tie_word_embeddings": False, "torch_dtype": "bfloat16"}
+CONFIG = {"model_type": "llama", "vocab_size": 150000, "hidden_size": 1024, "intermediate_size": 4096,
+          "num_hidden_layers": 17, "num_attention_heads": 16, "num_key_value_heads": 4, "tie_word_embeddings": False,
+          "torch_dtype": "bfloat16"}
 LARGEST = 150000 * 1024 * 2
 BOUND = LARGEST + (512 << 20)
 
@@ -50,7 +51,8 @@ def memory(pid):
 
 def peak(ranks, *options):
     """The highest of any rank, watched while the job runs. VmHWM only grows, so the last look before the end counts."""
-    process = subprocess.Popen(command("convert", *options, ranks=ranks), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(command("convert", *options, ranks=ranks), env=environment(), stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE)
     highest = 0
     while process.poll() is None:
         highest = max([highest, *map(memory, children(process.pid))])

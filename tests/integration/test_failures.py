@@ -10,9 +10,10 @@ import subprocess
 import pytest
 
 import checkpoints
+from disks import small_disk
 from processes import Running
-from refrain import BIN, ROOT, environment, fails, metrics, run
-from small_runs import VOCABULARY, options, write_model, write_pairs
+from refrain import BIN, check_line, environment, fails, metrics, run
+from small_runs import options, train_to, write_model, write_pairs
 
 
 @pytest.fixture(scope="module")
@@ -31,71 +32,8 @@ def hugging_face_copy(inputs, folder):
 
 
 def assert_no_process_left(run_dir):
-    left = [
-        path.parent.name
-        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline")
-        if str(run_dir).encode() in path.read_bytes()
-    ]
-    assert not left
-
-
-@pytest.mark.parametrize(
-    "changes,line",
-    [
-        (["--weight-decay", -1], "--weight-decay"),
-        (
-            ["--label-smoothing", 0.1],
-            "--label-smoothing belongs to --loss robust alone (leave it out, or choose --loss robust)",
-        ),
-        (
-            ["--loss", "sft", "--sft-weight", 1],
-            "--sft-weight adds the token loss to another loss, and --loss sft is that loss (leave it out)",
-        ),
-        (
-            ["--checkpoint-every", 2, "--checkpoint-minutes", 3],
-            "--checkpoint-every and --checkpoint-minutes contradict each other (give one of them)",
-        ),
-        (["--eval-every", 2], "--eval-every needs --eval-pairs (name held-out pairs, or leave it out)"),
-        (
-            ["--device", "cuda"],
-            "--device cuda: this build trains on CPUs alone (leave --device out, or give --device cpu)",
-        ),
-    ],
-)
-def test_contradictory_options(inputs, tmp_path, changes, line):
-    done = run("train", *words_of(inputs, tmp_path / "run"), *changes, exit_code=2)
-    assert done.stderr.startswith(f"refrain-train: {line}") and len(done.stderr.splitlines()) == 1, done.stderr
-    assert not (tmp_path / "run").exists()
-
-
-def test_ranks_that_do_not_fit_the_layout(inputs, tmp_path):
-    done = run("train", *words_of(inputs, tmp_path / "run"), "--tensor-parallel", 3, ranks=2, exit_code=2)
-    assert len([text for text in done.stderr.splitlines() if text.startswith("refrain-train: ")]) == 1, done.stderr
-    assert not (tmp_path / "run").exists()
-
-
-def test_heads_that_do_not_divide(inputs, tmp_path):
-    fails(
-        "train",
-        *words_of(inputs, tmp_path / "run"),
-        "--tensor-parallel",
-        3,
-        ranks=3,
-        line="tensor-parallel degree 3 does not divide the model's 4 heads, 4 key-value heads and intermediate size 64 "
-        "(degrees that work: 1, 2, 4)",
-    )
-    assert not (tmp_path / "run").exists()
-
-
-def test_tokens_of_another_vocabulary(inputs, tmp_path):
-    pairs = write_pairs(tmp_path / "large.h5", 8, vocabulary=VOCABULARY + 400)
-    done = run("train", *options(inputs["model"], pairs, tmp_path / "run"), exit_code=1)
-    assert re.fullmatch(
-        rf"refrain-train: token \d+ is not among the {VOCABULARY} tokens of the model "
-        rf"\[{pairs}:/tokens\] \(shard the pairs with this model's tokenizer\)\n",
-        done.stderr,
-    ), done.stderr
-    assert not (tmp_path / "run").exists()
+    assert not [path.parent.name for path in pathlib.Path("/proc").glob("[0-9]*/cmdline")
+                if str(run_dir).encode() in path.read_bytes()]
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
@@ -107,17 +45,9 @@ def test_nan_in_a_weight(inputs, tmp_path, ranks):
     tensors = load_file(model / "model.safetensors")
     tensors["model.layers.1.mlp.down_proj.weight"][3, 5] = torch.nan
     save_file(tensors, model / "model.safetensors", metadata={"format": "pt"})
-    done = run(
-        "train",
-        *options(model, inputs["pairs"], tmp_path / "run"),
-        "--tensor-parallel",
-        ranks,
-        ranks=ranks,
-        exit_code=1,
-    )
-    lines = [text for text in done.stderr.splitlines() if text.startswith("refrain-train: ")]
-    assert len(lines) == 1 and "the tensor holds NaN or infinite values" in lines[0], done.stderr
-    assert "model.layers.1.mlp.down_proj.weight" in lines[0]
+    fails("train", *options(model, inputs["pairs"], tmp_path / "run"), "--tensor-parallel", ranks, ranks=ranks,
+          line=f"the tensor holds NaN or infinite values [{model}:model.layers.1.mlp.down_proj.weight] (restore this "
+               "model's files from where they came)")
     assert json.loads((tmp_path / "run/status.json").read_text())["state"] == "failed"
 
 
@@ -127,11 +57,12 @@ def test_loss_that_turns_nan(inputs, tmp_path, ranks):
     run_dir = tmp_path / "run"
     done = run("train", *words_of(inputs, run_dir, rate=1e30), "--checkpoint-every", 1, ranks=ranks, exit_code=1)
     lines = [text for text in done.stderr.splitlines() if text.startswith("refrain-train: ")]
-    assert len(lines) == 1 and re.search(
-        r"the (loss|gradient's norm) is -?(nan|inf) at step \d+", lines[0]
-    ), done.stderr
+    step = metrics(run_dir)[-1]["step"] + 1
+    assert len(lines) == 1 and re.fullmatch(
+        rf"refrain-train: the (loss|gradient's norm) is -?(nan|inf) at step {step} \[{run_dir}\] \(look at "
+        r"metrics.jsonl for where it began; a lower --learning-rate often helps\)", lines[0]), done.stderr
     status = json.loads((run_dir / "status.json").read_text())
-    assert status["state"] == "failed" and "at step" in status["error"]
+    assert status["state"] == "failed" and f"refrain-train: {status['error']}" == lines[0]
     assert not list((run_dir / "checkpoints").glob("*.tmp"))
     assert_no_process_left(tmp_path)
 
@@ -144,7 +75,7 @@ def test_a_reference_of_another_model_is_found_at_the_first_step(inputs, tmp_pat
     model, run_dir = hugging_face_copy(inputs, tmp_path / "hf"), tmp_path / "run"
     words = options(model, inputs["pairs"], run_dir)
     save_file(load_file(model / "model.safetensors"), model / "model.safetensors", metadata={"format": "pt"})
-    run("train", *words, "--max-seconds", 0.001, exit_code=85)
+    train_to(1, *words)
     shutil.rmtree(run_dir / "checkpoints")
     tensors = load_file(model / "model.safetensors")
     torch.manual_seed(0)
@@ -152,12 +83,11 @@ def test_a_reference_of_another_model_is_found_at_the_first_step(inputs, tmp_pat
         if "layers" in name and "norm" not in name:
             tensors[name] += 0.1 * torch.randn_like(tensors[name])
     save_file(tensors, model / "model.safetensors", metadata={"format": "pt"})
-    done = run("train", *words, exit_code=1)
-    assert re.search(
+    line = run("train", *words, exit_code=1).stderr.splitlines()[-1]
+    assert re.fullmatch(
         r"refrain-train: the first step's loss is \d\.\d+, and 0\.693147 where policy and reference are the same model "
-        rf"\[{run_dir}/reference.h5\] \(remove reference.h5",
-        done.stderr,
-    ), done.stderr
+        rf"\[{run_dir}/reference\.h5\] \(remove reference\.h5, which belongs to another model, or take the model "
+        r"that it was made with\)", line), line
 
 
 def test_a_rank_that_fails_alone_ends_all(inputs, tmp_path):
@@ -166,17 +96,12 @@ def test_a_rank_that_fails_alone_ends_all(inputs, tmp_path):
     broken = tmp_path / "broken.h5"
     broken.write_bytes(inputs["pairs"].read_bytes()[:3000])
     bad = [str(broken) if word == str(inputs["pairs"]) else word for word in good]
-    done = subprocess.run(
-        ["mpirun", "-n", "1", *good, ":", "-n", "1", *bad],
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    lines = [text for text in done.stderr.splitlines() if text.startswith("refrain-train: ")]
-    assert done.returncode == 1 and len(lines) == 1, done.stderr
-    assert lines[0].startswith("refrain-train: rank 1: ") and str(broken) in lines[0]
+    done = subprocess.run(["mpirun", "-n", "1", *good, ":", "-n", "1", *bad], env=environment(),
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    check_line("train", done.stderr, "rank 1: cannot be opened as HDF5: truncated file: eof = 3000, sblock->base_addr "
+                                     f"= 0, stored_eof = {inputs['pairs'].stat().st_size} [{broken}] (the file is "
+                                     "damaged or truncated; make it again)", launched=True)
     assert not (tmp_path / "run").exists()
     assert_no_process_left(tmp_path)
 
@@ -194,22 +119,16 @@ def test_a_rank_that_stops_answering_is_named(inputs, tmp_path):
     assert_no_process_left(tmp_path)
 
 
-@pytest.mark.skipif(not ROOT, reason="mounting a small file system needs root")
 def test_disk_that_fills_up_leaves_the_last_checkpoint(inputs, tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", disk]).returncode != 0:
-        pytest.skip("a tmpfs cannot be mounted here")
-    try:
+    with small_disk(tmp_path / "disk", "24m") as disk:
         run_dir = disk / "run"
         words = [*words_of(inputs, run_dir, steps=100000), "--checkpoint-every", 3]
         job = Running("train", *words, ranks=2)
         latest = run_dir / "checkpoints/latest"
         assert job.until(lambda: latest.exists() and latest.resolve().name >= "step-00000003")
         free = shutil.disk_usage(disk).free
-        subprocess.run(
-            ["dd", "if=/dev/zero", f"of={disk}/filler", "bs=64k", f"count={free // 65536 + 1}"], capture_output=True
-        )
+        subprocess.run(["dd", "if=/dev/zero", f"of={disk}/filler", "bs=64k", f"count={free // 65536 + 1}"],
+                       capture_output=True)
         code, text = job.wait(60)
         lines = [line for line in text.splitlines() if line.startswith("refrain-train: ")]
         assert code == 1 and len(lines) == 1, text
@@ -225,21 +144,14 @@ def test_disk_that_fills_up_leaves_the_last_checkpoint(inputs, tmp_path):
         again.kill(again.ranks()[:1], signal.SIGTERM)
         assert again.wait()[0] == 85
         assert checkpoints.manifest(latest)["training_state"]["step"] > reached
-    finally:
-        subprocess.run(["umount", "-l", disk], check=True)
 
 
-@pytest.mark.skipif(not ROOT, reason="mounting a small file system needs root")
 def test_too_small_a_disk_is_told_before_the_first_step(inputs, tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", disk]).returncode != 0:
-        pytest.skip("a tmpfs cannot be mounted here")
-    try:
-        done = run("train", *words_of(inputs, disk / "run"), exit_code=1)
-        assert re.search(
-            r"refrain-train: checkpoints of this run take up to [\d.]+ [KM]iB, and [\d.]+ KiB are free", done.stderr
-        ), done.stderr
-        assert not (disk / "run/metrics.jsonl").exists() or not metrics(disk / "run")
-    finally:
-        subprocess.run(["umount", "-l", disk], check=True)
+    with small_disk(tmp_path / "disk", "700k") as disk:
+        run_dir = disk / "run"
+        line = run("train", *words_of(inputs, run_dir), exit_code=1).stderr.splitlines()[-1]
+        assert re.fullmatch(
+            r"refrain-train: checkpoints of this run take up to [\d.]+ [KM]iB, and [\d.]+ KiB are free "
+            rf"\[{run_dir}\] \(make room, lower --keep-checkpoints, or put --run-dir on another file system\)",
+            line), line
+        assert not (run_dir / "metrics.jsonl").exists() or not metrics(run_dir)

@@ -10,7 +10,8 @@ import refrain
 
 def test_installed_tree_runs_where_it_was_moved(tmp_path):
     build = refrain.BIN.parent
-    subprocess.run(["cmake", "--install", build, "--prefix", tmp_path / "first"], check=True, capture_output=True, timeout=120)
+    subprocess.run(["cmake", "--install", build, "--prefix", tmp_path / "first"], check=True, capture_output=True,
+                   timeout=120)
     home = tmp_path / "moved to" / "here"
     home.parent.mkdir()
     shutil.move(tmp_path / "first", home)
@@ -30,12 +31,13 @@ def test_installed_tree_runs_where_it_was_moved(tmp_path):
     sets.chmod(0o644)
     sets.write_text(json.dumps(known))
     inputs = tmp_path / "inputs"
-    subprocess.run(["python3", refrain.SOURCE / "env/quickstart/make_inputs.py", inputs, "--ability", "2", "--pairs", "2", "--held-out", "2"],
+    subprocess.run(["python3", refrain.SOURCE / "env/quickstart/make_inputs.py", inputs, "--ability", "2",
+                    "--pairs", "2", "--held-out", "2"],
                    check=True, timeout=120)
-    refrain.run("shard", "--pairs", inputs / "pairs.jsonl", "--tokenizer", inputs / "model", "--configuration", "only-here",
-                "--out", tmp_path / "pairs.h5", binaries=home / "bin", cwd=tmp_path)
-    refrain.run("convert", "init", "--model-config", inputs / "model/config.json", "--tokenizer", inputs / "model", "--seed", 1,
-                "--out", tmp_path / "model", binaries=home / "bin", cwd=tmp_path)
+    refrain.run("shard", "--pairs", inputs / "pairs.jsonl", "--tokenizer", inputs / "model",
+                "--configuration", "only-here", "--out", tmp_path / "pairs.h5", binaries=home / "bin", cwd=tmp_path)
+    refrain.run("convert", "init", "--model-config", inputs / "model/config.json", "--tokenizer", inputs / "model",
+                "--seed", 1, "--out", tmp_path / "model", binaries=home / "bin", cwd=tmp_path)
     refrain.run("train", "--pairs", tmp_path / "pairs.h5", "--init", tmp_path / "model", "--run-dir", tmp_path / "run",
                 "--max-steps", 1, "--global-batch-pairs", 2, binaries=home / "bin", ranks=2, cwd=tmp_path)
     refrain.run("convert", "verify", tmp_path / "run", binaries=home / "bin")
@@ -44,5 +46,6 @@ def test_installed_tree_runs_where_it_was_moved(tmp_path):
     assert os.access(home / "share/refrain/slurm/dpo_70b_balanced.sh", os.R_OK)
     assert (home / "share/refrain/env/site.sh.example").is_file()
     found = subprocess.run(["bash", "-c", '. "$REFRAIN_HOME/slurm/environment.sh"; command -v refrain-study'],
-                           env=dict(os.environ, REFRAIN_HOME=str(home / "share/refrain")), capture_output=True, text=True)
+                           env=dict(os.environ, REFRAIN_HOME=str(home / "share/refrain")), capture_output=True,
+                           text=True)
     assert found.stdout.strip() and os.path.samefile(found.stdout.strip(), home / "bin/refrain-study"), found

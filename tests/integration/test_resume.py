@@ -4,6 +4,7 @@ import json
 import pathlib
 import random
 import re
+import shutil
 import signal
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 import checkpoints
 from processes import Running
 from refrain import LONG, fails, metrics, run
-from small_runs import options, write_model, write_pairs
+from small_runs import options, train_to, write_model, write_pairs
 
 LAYOUTS = [(1, 1), (2, 2), (4, 2)]
 KILLS = 20 if LONG else 3
@@ -22,26 +23,13 @@ TIMING = {"pairs_per_second", "tokens_per_second", "step_seconds", "peak_memory_
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("resume")
-    return {
-        "folder": folder,
-        "model": write_model(folder / "model"),
-        "pairs": write_pairs(folder / "pairs.h5", 44),
-        "eval": write_pairs(folder / "eval.h5", 10, seed=9),
-    }
+    return {"folder": folder, "model": write_model(folder / "model"), "pairs": write_pairs(folder / "pairs.h5", 44),
+            "eval": write_pairs(folder / "eval.h5", 10, seed=9)}
 
 
 def command_of(inputs, run_dir, tensor):
-    return [
-        *options(inputs["model"], inputs["pairs"], run_dir),
-        "--tensor-parallel",
-        tensor,
-        "--checkpoint-every",
-        2,
-        "--eval-pairs",
-        inputs["eval"],
-        "--eval-every",
-        5,
-    ]
+    return [*options(inputs["model"], inputs["pairs"], run_dir), "--tensor-parallel", tensor, "--checkpoint-every", 2,
+            "--eval-pairs", inputs["eval"], "--eval-every", 5]
 
 
 def rows_of(run_dir):
@@ -75,41 +63,56 @@ def assert_same(run_dir, expected):
     run("convert", "verify", run_dir)
 
 
+def kill_while_training(words, run_dir, ranks, draw):
+    """Kills one rank or all after a step from 1 to 10."""
+    step = draw.randint(1, 10)
+    job = Running("train", *words, ranks=ranks)
+    assert job.until(lambda: trained(run_dir, step)), job.wait()
+    kill_some(job, draw)
+
+
+def kill_while_writing(words, run_dir, ranks, draw):
+    """The same while a checkpoint is being written; begins again where the checkpoint was faster than the kill."""
+    step = draw.randint(1, 10)
+    for _ in range(20):
+        shutil.rmtree(run_dir, ignore_errors=True)
+        job = Running("train", *words, ranks=ranks)
+        job.until(lambda: trained(run_dir, step - 1) and any((run_dir / "checkpoints").glob("step-*.tmp")))
+        kill_some(job, draw)
+        if any((run_dir / "checkpoints").glob("step-*.tmp")):
+            return
+    pytest.fail("no kill came while a checkpoint was being written")
+
+
+def trained(run_dir, count):
+    log = run_dir / "metrics.jsonl"
+    return log.exists() and sum('"loss"' in line for line in log.read_text().splitlines()) >= count
+
+
+def kill_some(job, draw):
+    pids = job.ranks()
+    job.kill(pids if draw.random() < 0.5 else [draw.choice(pids)])
+    job.wait()
+
+
 @pytest.mark.parametrize("moment", range(KILLS))
 @pytest.mark.parametrize("ranks,tensor", LAYOUTS)
 def test_killed_run_ends_with_the_same_bits(inputs, undisturbed, tmp_path, ranks, tensor, moment):
     expected = undisturbed(ranks, tensor)
-    draw = random.Random(f"{ranks}/{tensor}/{moment}")
     run_dir = tmp_path / "run"
     words = command_of(inputs, run_dir, tensor)
-    job = Running("train", *words, ranks=ranks)
-    step = draw.randint(1, 10)
-    log = run_dir / "metrics.jsonl"
-
-    def trained(count):
-        return log.exists() and sum('"loss"' in line for line in log.read_text().splitlines()) >= count
-
-    def writing():
-        return trained(step - 1) and any((run_dir / "checkpoints").glob("step-*.tmp"))
-
-    inside = moment % 3 == 0
-    came = job.until(writing if inside else lambda: trained(step))
-    if came:
-        pids = job.ranks()
-        job.kill(pids if draw.random() < 0.5 else [draw.choice(pids)])
-    code, _ = job.wait()
-    assert not came or code != 0 or (run_dir / "final").exists()
+    kill = kill_while_writing if moment % 3 == 0 else kill_while_training
+    kill(words, run_dir, ranks, random.Random(f"{ranks}/{tensor}/{moment}"))
+    assert not (run_dir / "final").exists()
     run("train", *words, ranks=ranks)
     assert_same(run_dir, expected)
 
 
 def test_another_layout_goes_on_within_rounding(inputs, undisturbed, tmp_path):
     run_dir = tmp_path / "run"
-    stopped = [*command_of(inputs, run_dir, 2), "--max-seconds", 0.001]
-    for _ in range(4):
-        run("train", *stopped, ranks=2, exit_code=85)
-    run("train", *command_of(inputs, run_dir, 1), ranks=3)
     weights, rows, _ = undisturbed(2, 2)
+    train_to(4, *command_of(inputs, run_dir, 2), ranks=2)
+    run("train", *command_of(inputs, run_dir, 1), ranks=3)
     start = checkpoints.tensors(inputs["model"])
     assert checkpoints.update_distance(start, checkpoints.tensors(run_dir / "final"), weights) < 1e-3
     for mine, theirs in zip(rows_of(run_dir), rows, strict=True):
@@ -123,16 +126,15 @@ def test_max_seconds_stops_with_a_checkpoint_and_goes_on(inputs, undisturbed, tm
     run_dir = tmp_path / "run"
     words = command_of(inputs, run_dir, tensor)
     for step in (1, 2, 3):
-        done = run("train", *words, "--max-seconds", 0.001, ranks=ranks, exit_code=85)
+        done = train_to(step, *words, ranks=ranks)
         assert f"stopped after step {step} of 12 by --max-seconds" in done.stderr
         assert json.loads((run_dir / "status.json").read_text())["state"] == "stopped"
     run("train", *words, ranks=ranks)
     assert_same(run_dir, undisturbed(ranks, tensor))
 
 
-@pytest.mark.parametrize(
-    "number,to", [(signal.SIGUSR1, "launcher"), (signal.SIGTERM, "ranks"), (signal.SIGTERM, "one rank")]
-)
+@pytest.mark.parametrize("number,to",
+                         [(signal.SIGUSR1, "launcher"), (signal.SIGTERM, "ranks"), (signal.SIGTERM, "one rank")])
 def test_signal_stops_all_ranks_after_the_step(inputs, undisturbed, tmp_path, number, to):
     run_dir = tmp_path / "run"
     words = command_of(inputs, run_dir, 2)
@@ -182,9 +184,10 @@ def test_of_two_jobs_on_one_folder_one_is_refused(inputs, undisturbed, tmp_path,
     run_dir = tmp_path / "run"
     words = command_of(inputs, run_dir, 1)
     jobs = [Running("train", *words), Running("train", *words)]
-    results = sorted((job.wait() for job in jobs), key=lambda result: result[0])
-    assert [code for code, _ in results] == [0, 1], results
-    assert "holds" in results[1][1] or "lock" in results[1][1]
+    results = sorted((*job.wait(), job.process.pid) for job in jobs)
+    assert [code for code, _, _ in results] == [0, 1], results
+    assert re.fullmatch(rf"refrain-train: another job is at work here: process {results[0][2]} on \S+, since \S+ "
+                        rf"\[{run_dir}/lock\] \(wait until it ends, or stop it\)\n", results[1][1]), results
     assert_same(run_dir, undisturbed(1, 1))
 
 
@@ -193,36 +196,22 @@ def test_other_options_are_named(inputs, tmp_path):
     run("train", *command_of(inputs, run_dir, 1), "--max-seconds", 0.001, exit_code=85)
     words = command_of(inputs, run_dir, 1)
     words[words.index("--beta") + 1] = 0.2
-    fails(
-        "train",
-        *words,
-        "--max-grad-norm",
-        2,
-        exit_code=2,
-        line="the run was started with other options: max-grad-norm 1.0 -> 2.0, "
-        f"beta 0.1 -> 0.2 [{run_dir}/run.json] (give the same options to go on, or another --run-dir for a new run)",
-    )
+    fails("train", *words, "--max-grad-norm", 2, exit_code=2,
+          line=f"the run was started with other options: max-grad-norm 1.0 -> 2.0, beta 0.1 -> 0.2 "
+               f"[{run_dir}/run.json] (give the same options to go on, or another --run-dir for a new run)")
 
 
 def test_resume_never_refuses_a_folder_with_a_run(inputs, tmp_path):
     run_dir = tmp_path / "run"
     words = command_of(inputs, run_dir, 1)
     run("train", *words, "--max-seconds", 0.001, exit_code=85)
-    fails(
-        "train",
-        *words,
-        "--resume",
-        "never",
-        exit_code=2,
-        line=f"the run folder holds a run at step 1 [{run_dir}] "
-        "(go on from it with --resume auto, or name another --run-dir)",
-    )
+    fails("train", *words, "--resume", "never", exit_code=2,
+          line=f"the run folder holds a run [{run_dir}] (go on from it with --resume auto, or name another --run-dir)")
 
 
 def test_a_named_checkpoint_is_gone_on_from(inputs, undisturbed, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
-    for _ in range(2):
-        run("train", *command_of(inputs, first, 1), "--max-seconds", 0.001, exit_code=85)
+    train_to(2, *command_of(inputs, first, 1))
     run("train", *command_of(inputs, second, 1), "--resume", first / "checkpoints/latest")
     weights, rows, _ = undisturbed(1, 1)
     final = checkpoints.tensors(second / "final")

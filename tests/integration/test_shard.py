@@ -35,7 +35,8 @@ def languages(path):
 def test_content(shard):
     path, text = shard([pair_row(3, "de", style="slang"), pair_row(1, "lv")], "all")
     first, second = read_pairs(path)
-    assert (first["row_id"], first["id"], first["language"], first["category"], first["style"]) == (3, "de-3", "de", "S4", "slang")
+    assert {name: first[name] for name in ("row_id", "id", "language", "category", "style")} == {
+        "row_id": 3, "id": "de-3", "language": "de", "category": "S4", "style": "slang"}
     assert second["id"] == "lv-1" and second["style"] == ""
     bos, header, end_header, eot = 256, 257, 258, 259
     assert first["prompt"].count(bos) == 1 and first["prompt"][0] == bos
@@ -146,7 +147,8 @@ def test_dev_split(shard, tmp_path):
 
 def test_prompts(shard):
     rows = [{"prompt": "restricted activity 17", "lang": "en", "row_id": 9}, {"prompt": "", "lang": "lt", "row_id": 9},
-            {"prompt": [{"role": "system", "content": "s"}, {"role": "user", "content": " u "}], "lang": "en", "row_id": 10}]
+            {"prompt": [{"role": "system", "content": "s"}, {"role": "user", "content": " u "}], "lang": "en",
+             "row_id": 10}]
     path, text = shard(rows, "all", kind="--prompts")
     ours = read_prompts(path)
     assert [row["text"] for row in ours] == ["restricted activity 17", "", " u "]
@@ -162,9 +164,11 @@ def test_modes_and_second_runs(shard, tokenizer, tmp_path):
     before = path.read_bytes()
     shard(rows, "balanced")  # the same again: it is there already
     assert path.read_bytes() == before
-    arguments = ["--pairs", tmp_path / "in.jsonl", "--tokenizer", tokenizer, "--chat-template", "llama-3", "--out", path]
-    fails("shard", *arguments, "--configuration", "all", line=f"the output exists and was made from other input or with other "
-          f"options [{path}] (give another name, or --overwrite to replace it)")
+    arguments = ["--pairs", tmp_path / "in.jsonl", "--tokenizer", tokenizer, "--chat-template", "llama-3",
+                 "--out", path]
+    fails("shard", *arguments, "--configuration", "all",
+          line=f"the output exists and was made from other input or with other options [{path}] (give another name, or "
+               "--overwrite to replace it)")
     assert path.read_bytes() == before
     run("shard", *arguments, "--configuration", "en", "--overwrite")
     assert languages(path) == {"en": 2}
@@ -175,5 +179,6 @@ def test_provenance(shard, tmp_path):
     path, _ = shard(corpus(2), "balanced")
     record = provenance(path)
     assert record["options"]["configuration"] == "balanced" and record["chat_template"] == "llama-3"
-    assert str(tmp_path / "in.jsonl") in record["inputs"] and any(name.endswith("tokenizer.json") for name in record["inputs"])
+    assert str(tmp_path / "in.jsonl") in record["inputs"]
+    assert any(name.endswith("tokenizer.json") for name in record["inputs"])
     run("convert", "verify", path)

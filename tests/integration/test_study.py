@@ -1,5 +1,6 @@
 """refrain-study member away from Slurm and MPI: small stand-ins for refrain-shard and refrain-train beside it."""
 
+import itertools
 import json
 import os
 import pathlib
@@ -12,6 +13,7 @@ import time
 
 import pytest
 import refrain
+from refrain import check_line
 
 SHARD = """#!/bin/sh
 while [ $# -gt 0 ]; do [ "$1" = --out ] && out=$2; shift; done
@@ -72,13 +74,14 @@ def project(tmp_path):
 def environment(root, **extra):
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "REFRAIN_"))}
     return {**kept, "REFRAIN_HOME": str(refrain.SOURCE), "REFRAIN_MODEL": str(root / "model"),
-            "REFRAIN_PAIRS": str(root / "pairs 1.jsonl"), "REFRAIN_RUNS": str(root / "runs"), "CALLS": str(root / "calls"),
-            "REFRAIN_LAUNCHER": "env", **extra}
+            "REFRAIN_PAIRS": str(root / "pairs 1.jsonl"), "REFRAIN_RUNS": str(root / "runs"),
+            "CALLS": str(root / "calls"), "REFRAIN_LAUNCHER": "env", **extra}
 
 
 def start(root, *words, name="dpo_8b_balanced", **extra):
-    return subprocess.Popen([root / "bin/refrain-study", "member", name, *map(str, words)], env=environment(root, **extra),
-                            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=root)
+    return subprocess.Popen([root / "bin/refrain-study", "member", name, *map(str, words)],
+                            env=environment(root, **extra), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            cwd=root)
 
 
 def member(root, *words, exit_code=0, **keywords):
@@ -97,21 +100,15 @@ def run_dir(root, name="dpo_8b_balanced", member="beta=0.1,lr=1e-6,seed=42"):
     return root / "runs" / name / member
 
 
-def last_line(text):
-    """The one line that tells the error."""
-    lines = [line for line in text.splitlines() if line.startswith("refrain-study: ")]
-    assert len(lines) == 1, text
-    return lines[0].removeprefix("refrain-study: ")
-
-
 def test_a_member_is_sharded_trained_and_not_trained_again(project):
     _, err = member(project, REFRAIN_TRAIN_ARGS="--epochs 1 --checkpoint-minutes '5'", REFRAIN_TENSOR_PARALLEL="2")
     lines = calls(project)
     assert lines[0] == "shard" and len(lines) == 2
     words = json.loads(lines[1].removeprefix("train "))
     assert words == ["--pairs", f"{project}/runs/dpo_8b_balanced/pairs.h5", "--init", f"{project}/model",
-                     "--run-dir", str(run_dir(project)), "--tensor-parallel", "2", "--beta", "0.1", "--learning-rate", "1e-6",
-                     "--seed", "42", "--loss", "sigmoid", "--epochs", "1", "--checkpoint-minutes", "5"]
+                     "--run-dir", str(run_dir(project)), "--tensor-parallel", "2", "--beta", "0.1",
+                     "--learning-rate", "1e-6", "--seed", "42", "--loss", "sigmoid", "--epochs", "1",
+                     "--checkpoint-minutes", "5"]
     assert f"env '{project}/bin/refrain-train' --pairs" in err  # the exact line
 
     _, err = member(project)
@@ -127,15 +124,15 @@ def test_members_take_their_row_of_the_table(project):
     member(project, SLURM_ARRAY_TASK_ID="0", REFRAIN_SWEEP=str(sweep))  # without SLURM_JOB_ID this is no job
     assert run_dir(project, member="beta=0.1,lr=1e-6,seed=1").is_dir()
     _, err = member(project, "--index", 4, exit_code=2, REFRAIN_SWEEP=str(sweep))
-    assert last_line(err) == (f"the sweep has no member 4, only 4 [{sweep}] "
-                              "(sbatch --array=0-3 slurm/dpo_8b_balanced.sh)")
+    check_line("study", err, f"the sweep has no member 4, only 4 [{sweep}] (sbatch --array=0-3 "
+                             "slurm/dpo_8b_balanced.sh)")
 
 
 def test_a_dry_run_prints_two_lines_and_starts_nothing(project):
     out, _ = member(project, "--dry-run", "--launcher", "mpirun -n 2")
     shard, train = out.splitlines()
-    assert shard.endswith(f"refrain-shard' --pairs '{project}/pairs 1.jsonl' --tokenizer '{project}/model' --configuration balanced "
-                          f"--out '{project}/runs/dpo_8b_balanced/pairs.h5'")
+    assert shard.endswith(f"refrain-shard' --pairs '{project}/pairs 1.jsonl' --tokenizer '{project}/model' "
+                          f"--configuration balanced --out '{project}/runs/dpo_8b_balanced/pairs.h5'")
     assert train.startswith(f"mpirun -n 2 '{project}/bin/refrain-train' --pairs ")
     assert not calls(project) and not (project / "runs").exists()
 
@@ -157,9 +154,11 @@ def test_other_pairs_are_sharded_anew_until_a_member_has_begun(project):
     member(project)
     assert calls(project).count("shard") == 3
     _, err = member(project, "--index", 1, exit_code=1, REFRAIN_SHARD_ARGS="--max-length 64")
-    assert last_line(err) == (
-        "pairs.h5 was made from other files or options than REFRAIN_PAIRS and REFRAIN_SHARD_ARGS name now, and beta=0.1,lr=1e-6,seed=42 has "
-        f"begun to train on it [{project}/runs/dpo_8b_balanced] (set REFRAIN_RUNS to another folder, or remove this one)")
+    check_line(
+        "study", err,
+        "pairs.h5 was made from other files or options than REFRAIN_PAIRS and REFRAIN_SHARD_ARGS name now, and "
+        f"beta=0.1,lr=1e-6,seed=42 has begun to train on it [{project}/runs/dpo_8b_balanced] (set REFRAIN_RUNS to "
+        "another folder, or remove this one)")
 
 
 @pytest.mark.parametrize("sent", [signal.SIGUSR1, signal.SIGTERM])
@@ -187,8 +186,8 @@ def wait_for(project, line):
 @pytest.mark.parametrize("fake", ["killed", "killed early"])
 def test_a_step_that_dies_is_told_in_status_json(project, fake):
     _, err = member(project, exit_code=1, FAKE=fake)
-    assert last_line(err) == (f"training ended with exit code 137 (signal 9) [{run_dir(project)}] "
-                              "(its lines are above; the same command goes on from the last checkpoint)")
+    check_line("study", err, f"training ended with exit code 137 (signal 9) [{run_dir(project)}] (its lines are above; "
+                             "the same command goes on from the last checkpoint)")
     status = json.loads((run_dir(project) / "status.json").read_text())
     assert (status["state"], status["error"]) == ("failed", "training ended with exit code 137 (signal 9)")
 
@@ -204,7 +203,8 @@ def test_an_old_stop_does_not_excuse_a_new_failure(project):
 FAKE_SLURM = {
     "scontrol": """#!/bin/sh
 echo "scontrol $*" >> "$CALLS"
-[ "$1" = show ] && printf 'JobId=7 JobName=x\\n   JobState=%s Reason=None\\n   Command=/home/a b/slurm/x.sh\\n' "${JOB_STATE:-RUNNING}"
+[ "$1" = show ] && printf 'JobId=7 JobName=x\\n   JobState=%s Reason=None\\n   Command=/home/a b/slurm/x.sh\\n' \\
+  "${JOB_STATE:-RUNNING}"
 [ "$1" != requeue ] || [ -z "$NO_REQUEUE" ]
 """,
     "sbatch": """#!/bin/sh
@@ -222,8 +222,9 @@ def slurm(project):
         file = project / name
         file.write_text(text)
         file.chmod(0o755)
-    return {"PATH": f"{project}:{os.environ['PATH']}", "SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "6", "SLURM_ARRAY_TASK_ID": "1",
-            "SLURM_TASKS_PER_NODE": "4", "SLURM_JOB_CPUS_PER_NODE": "8", "SLURM_CONF": "/etc/slurm.conf"}
+    return {"PATH": f"{project}:{os.environ['PATH']}", "SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "6",
+            "SLURM_ARRAY_TASK_ID": "1", "SLURM_TASKS_PER_NODE": "4", "SLURM_JOB_CPUS_PER_NODE": "8",
+            "SLURM_CONF": "/etc/slurm.conf"}
 
 
 def stop(project, **variables):
@@ -248,7 +249,8 @@ def test_a_stopped_member_is_requeued_alone(project, slurm):
 def test_where_requeue_is_refused_the_index_is_submitted_again(project, slurm):
     code, err = stop(project, NO_REQUEUE="1", **slurm)
     assert code == 85
-    assert ("sbatch --parsable --dependency=afterany:6_1 --array=1 --nodes=1 --ntasks-per-node=4 --job-name=x /home/a b/slurm/x.sh"
+    assert ("sbatch --parsable --dependency=afterany:6_1 --array=1 --nodes=1 --ntasks-per-node=4 --job-name=x /home/a "
+            "b/slurm/x.sh"
             in calls(project))
     assert [line for line in calls(project) if line.startswith("SLURM_")] == ["SLURM_CONF=/etc/slurm.conf"]
     assert "requeue is refused here; submitted again as job 99" in err
@@ -265,52 +267,104 @@ def test_a_job_that_makes_no_step_is_not_requeued_for_ever(project, slurm):
     stop(project, PROGRESS="1", **slurm)
     code, err = stop(project, **slurm)
     assert code == 1
-    assert last_line(err).startswith("two starts in a row have ended at step 2, so the job is not requeued")
+    run = run_dir(project, member="beta=0.1,lr=5e-7,seed=42")
+    check_line("study", err, f"two starts in a row have ended at step 2, so the job is not requeued [{run}] (give it "
+                             "more time than start and --signal take: sbatch --time=4:00:00 slurm/dpo_8b_balanced.sh)")
     assert calls(project).count("scontrol requeue 6_1") == 2
 
 
 def test_an_allocation_that_does_not_suit_starts_nothing(project, slurm):
     _, err = member(project, exit_code=1, **{**slurm, "SLURM_TASKS_PER_NODE": "3"})
-    assert last_line(err).endswith("(sbatch --array=1 --nodes=1 --ntasks-per-node=4 slurm/dpo_8b_balanced.sh)")
+    check_line("study", err, "job 6_1 has 3 tasks, which do not divide into groups of 4 (tensor parallel) (sbatch "
+                             "--array=1 --nodes=1 --ntasks-per-node=4 slurm/dpo_8b_balanced.sh)")
     assert not calls(project)
 
 
 def test_an_array_that_fills_the_disk_is_throttled(project, slurm):
-    (project / "model/model.safetensors").write_bytes(bytes(10**6))
-    # 13 times the bf16 weights a member: two checkpoints of 12 bytes a parameter, and final/.
+    header = json.dumps({"w": {"dtype": "F32", "shape": [1000, 500], "data_offsets": [0, 2000000]}}).encode()
+    (project / "model/model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    # 28 bytes a parameter and member: two checkpoints of 12, and final/ of 4.
     variables = {**slurm, "SLURM_ARRAY_TASK_COUNT": "3", "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_MAX": "2"}
     _, err = member(project, exit_code=1, REFRAIN_DISK_TB="0.00003", **variables)
-    assert last_line(err).endswith("(sbatch --array=0-2%2 slurm/dpo_8b_balanced.sh)")
-    member(project, REFRAIN_DISK_TB="0.00004", **variables)
+    check_line("study", err, "3 member(s) at once may write 40.1 MiB, more than REFRAIN_DISK_TB allows (28.6 MiB) "
+                             "(sbatch --array=0-2%2 slurm/dpo_8b_balanced.sh)")
+    member(project, REFRAIN_DISK_TB="0.00005", **variables)
 
 
-@pytest.mark.parametrize("words, variables, line", [
-    (["--index", "-1"], {}, "--index: -1 is out of range (give a whole number of at least 0)"),
-    ([], {"REFRAIN_MODEL": "", "REFRAIN_PAIRS": ""}, "not set: REFRAIN_MODEL, REFRAIN_PAIRS (export in env/site.sh or the submitting shell: "),
-    ([], {"REFRAIN_SWEEP": "mine"}, "there is no sweep 'mine'"),
-    ([], {"REFRAIN_TRAIN_ARGS": "--beta 1"}, "REFRAIN_TRAIN_ARGS sets --beta, which the study sets itself"),
-    ([], {"REFRAIN_LAUNCHER": "srun"}, "the launcher is srun, but this is no Slurm job"),
-    ([], {"REFRAIN_LAUNCHER": "no-such-launcher -n 2"}, "the launcher 'no-such-launcher' is not in PATH"),
+NAMES = "|".join(["dpo_8b", "70b_balanced", "high_resource", "english_only", "no_english", "balanced_matched",
+                  "english_only_long", *"en de fr it es pt pl cs sk sl lt lv".split()])
+
+
+@pytest.mark.parametrize("words, variables, line, exit_code", [
+    (["--index", "-1"], {}, "--index: -1 is out of range (give a whole number of at least 0)", 2),
+    (["--index"], {}, "option --index needs a value (write --index N)", 2),
+    (["--indx", "1"], {}, "unknown option --indx (did you mean --index?)", 2),
+    ([], {"name": "dpo_9b_balanced"}, f"there is no configuration 'dpo_9b_balanced' (names are {NAMES})", 2),
+    ([], {"REFRAIN_MODEL": "", "REFRAIN_PAIRS": ""},
+     "not set: REFRAIN_MODEL, REFRAIN_PAIRS (export in env/site.sh or the submitting shell: REFRAIN_MODEL=the Hugging "
+     "Face folder or checkpoint to start from, REFRAIN_PAIRS=the preference files)", 2),
+    ([], {"REFRAIN_MODEL": "/none"},
+     "REFRAIN_MODEL names no folder [/none] (set it to a Hugging Face folder or a checkpoint)", 2),
+    ([], {"REFRAIN_PAIRS": "/none"},
+     "REFRAIN_PAIRS names a file that does not exist [/none] (quote paths that hold spaces)", 1),
+    ([], {"REFRAIN_TENSOR_PARALLEL": "0"},
+     "REFRAIN_TENSOR_PARALLEL is '0', not a number above 0 (set it to a number such as 4)", 2),
+    ([], {"REFRAIN_SWEEP": "mine"},
+     f"there is no sweep 'mine' [{refrain.SOURCE}/slurm/sweeps] (set REFRAIN_SWEEP to a path or one of: "
+     "beta_by_learning_rate, default)", 1),
+    ([], {"REFRAIN_TRAIN_ARGS": "--beta 1"},
+     "REFRAIN_TRAIN_ARGS sets --beta, which the study sets itself (take it out; beta, learning rate and seed come from "
+     "the sweep (REFRAIN_SWEEP))", 1),
+    ([], {"REFRAIN_TRAIN_ARGS": "'open"}, "REFRAIN_TRAIN_ARGS has a ' that is not closed (close it, or write \\')", 1),
+    ([], {"REFRAIN_LAUNCHER": "srun"},
+     'the launcher is srun, but this is no Slurm job (start it by sbatch, or give --launcher "mpirun -n 2")', 1),
+    ([], {"REFRAIN_LAUNCHER": "no-such-launcher -n 2"},
+     "the launcher 'no-such-launcher' is not in PATH (load the MPI module in env/site.sh, or set REFRAIN_LAUNCHER)", 1),
 ])
-def test_bad_settings_are_one_line(project, words, variables, line):
-    process = start(project, *words, **variables)
-    _, err = process.communicate(timeout=20)
-    assert process.returncode in (1, 2)
-    assert last_line(err).startswith(line), err
+def test_bad_settings_are_one_line(project, words, variables, line, exit_code):
+    _, err = member(project, *words, exit_code=exit_code, **variables)
+    check_line("study", err, line)
     assert not calls(project)
+
+
+SWEEPS = {
+    "": "the file is empty, where JSON is wanted [{file}] (make it again)",
+    "{": "broken JSON: syntax error while parsing object key - unexpected end of input; expected string literal "
+         "[{file}:line 1, column 2] (correct the file or make it again)",
+    "[]": "the sweep has neither a list 'members' nor an object 'grid', or both [{file}] (write one of the two; "
+          "docs/cluster.md shows them)",
+    '{"members": []}': "the sweep has no members [{file}:members] (give it one at least)",
+    '{"members": [1]}': 'a member is 1, not an object [{file}] (write {{"beta": 0.1, "learning_rate": 1e-6}})',
+    '{"members": [{"beta": 0.1}, {"beta": 0.1}]}': "two members of the sweep are beta=0.1,lr=1e-6,seed=42 and would "
+                                                   "share a folder [{file}] (take one out)",
+    '{"grid": {"beta": 0.1}}': "grid.beta is not a list of values [{file}:beta] (write [0.1, 0.3])",
+    '{"grid": {"beta": [0]}}': "beta is 0, not a number above 0 [{file}:beta] (correct the table)",
+    '{"grid": {"seed": [-1]}}': "seed is -1, not a whole number from 0 [{file}:seed] (correct the table)",
+    '{"grid": {"gamma": [1]}}': "'gamma' is nothing that a sweep varies [{file}:gamma] (the keys are beta, "
+                                "learning_rate and seed; options for every member go into REFRAIN_TRAIN_ARGS)",
+}
+
+
+@pytest.mark.parametrize("text", SWEEPS)
+def test_bad_sweeps_are_one_line(project, text):
+    file = project / "sweep.json"
+    file.write_text(text)
+    _, err = member(project, exit_code=1, REFRAIN_SWEEP=str(file))
+    check_line("study", err, SWEEPS[text].format(file=file))
 
 
 def test_the_world_of_a_launcher_is_checked():
     words = refrain.command("shard", ranks=2)
     for ranks, code in ((2, 0), (3, 1)):
-        done = subprocess.run(words, env=refrain.environment(REFRAIN_CHECK_WORLD=ranks), capture_output=True, text=True, timeout=60)
+        done = subprocess.run(words, env=refrain.environment(REFRAIN_CHECK_WORLD=ranks), capture_output=True,
+                              text=True, timeout=60)
         assert done.returncode == code, done.stderr
     assert "refrain-shard: MPI has 2 ranks instead of 3" in done.stderr
 
 
 def test_scripts_differ_in_what_their_names_say():
     table = json.loads((refrain.SOURCE / "src/study/configurations.json").read_text())
-    names = [f"{method}_{size}_{pairs}" for method in table["methods"] for size in table["sizes"] for pairs in table["pairs"]]
+    names = ["_".join(parts) for parts in itertools.product(table["methods"], table["sizes"], table["pairs"])]
     scripts = {path.stem: path.read_text() for path in (refrain.SOURCE / "slurm").glob("dpo_*.sh")}
     assert sorted(scripts) == sorted(names)
     model = scripts["dpo_70b_balanced"]
@@ -321,5 +375,6 @@ def test_scripts_differ_in_what_their_names_say():
             expected = re.sub(rf"--{directive}=\d+", f"--{directive}={value}", expected)
         assert text == expected, name
         directives = re.findall(r"^#SBATCH --([a-z-]+)", text, re.MULTILINE)
-        assert directives == ["job-name", "nodes", "ntasks-per-node", "array", "requeue", "signal", "open-mode", "output"]
+        assert directives == ["job-name", "nodes", "ntasks-per-node", "array", "requeue", "signal", "open-mode",
+                              "output"]
         assert os.access(refrain.SOURCE / f"slurm/{name}.sh", os.X_OK)

@@ -9,28 +9,14 @@ import torch
 import checkpoints
 import trl_dpo
 from refrain import data, metrics, run, stories_with_template
+from small_runs import train_to
 
 LAYOUTS = [(1, 1), (2, 2), (2, 1), (4, 2), (4, 4)]
 BATCH, STEPS, RATE = 8, 12, 1e-4
-RELATIVE = {
-    "loss": 1e-4,
-    "grad_norm": 1e-4,
-    "learning_rate": 1e-9,
-    "logps/chosen": 1e-4,
-    "logps/rejected": 1e-4,
-    "entropy": 1e-4,
-    "epoch": 1e-9,
-}
-ABSOLUTE = {
-    "rewards/chosen": 5e-5,
-    "rewards/rejected": 5e-5,
-    "rewards/margins": 5e-5,
-    "rewards/accuracies": 1e-6,
-    "logits/chosen": 1e-4,
-    "logits/rejected": 1e-4,
-    "mean_token_accuracy": 1e-6,
-    "num_tokens": 0,
-}
+RELATIVE = {"loss": 1e-4, "grad_norm": 1e-4, "learning_rate": 1e-9, "logps/chosen": 1e-4, "logps/rejected": 1e-4,
+            "entropy": 1e-4, "epoch": 1e-9}
+ABSOLUTE = {"rewards/chosen": 5e-5, "rewards/rejected": 5e-5, "rewards/margins": 5e-5, "rewards/accuracies": 1e-6,
+            "logits/chosen": 1e-4, "logits/rejected": 1e-4, "mean_token_accuracy": 1e-6, "num_tokens": 0}
 
 
 def preferences(target, count):
@@ -41,7 +27,7 @@ def preferences(target, count):
 
 
 def random_model(folder, **changes):
-    """A small random Llama: a vocabulary that no degree divides, head_dim unlike hidden / heads, untied, llama3 rope."""
+    """A small random Llama: vocabulary that no degree divides, head_dim unlike hidden / heads, untied, llama3 rope."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(1)
@@ -56,14 +42,8 @@ def random_model(folder, **changes):
         max_position_embeddings=512,
         tie_word_embeddings=False,
         initializer_range=0.1,
-        rope_parameters={
-            "rope_type": "llama3",
-            "factor": 8.0,
-            "low_freq_factor": 1.0,
-            "high_freq_factor": 4.0,
-            "original_max_position_embeddings": 64,
-            "rope_theta": 10000.0,
-        },
+        rope_parameters={"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                         "original_max_position_embeddings": 64, "rope_theta": 10000.0},
     )
     LlamaForCausalLM(LlamaConfig(**{**settings, **changes})).save_pretrained(folder)
     return folder
@@ -84,55 +64,23 @@ class Case:
     def __init__(self, folder, model, pairs, **settings):
         self.folder, self.model, self.settings = folder, model, settings
         self.shard = folder / "pairs.h5"
-        run(
-            "shard",
-            "--pairs",
-            pairs,
-            "--tokenizer",
-            model,
-            "--configuration",
-            "all",
-            "--max-length",
-            256,
-            "--out",
-            self.shard,
-        )
+        run("shard", "--pairs", pairs, "--tokenizer", model, "--configuration", "all", "--max-length", 256,
+            "--out", self.shard)
         common = dict(batch=BATCH, steps=STEPS, learning_rate=RATE, beta=0.1, **settings)
         self.log, self.gradients, self.weights = trl_dpo.train(model, pairs, folder / "trl32", **common)
-        _, self.exact_gradients, self.exact_weights = trl_dpo.train(
-            model, pairs, folder / "trl64", dtype=torch.float64, **common
-        )
+        _, self.exact_gradients, self.exact_weights = trl_dpo.train(model, pairs, folder / "trl64", dtype=torch.float64,
+                                                                    **common)
         from transformers import AutoModelForCausalLM
 
         self.start = trl_dpo.weights(AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32))
 
-    def train(self, run_dir, ranks, tensor, *options, **keywords):
-        run(
-            "train",
-            "--pairs",
-            self.shard,
-            "--init",
-            self.model,
-            "--run-dir",
-            run_dir,
-            "--tensor-parallel",
-            tensor,
-            "--beta",
-            0.1,
-            "--learning-rate",
-            RATE,
-            "--max-steps",
-            STEPS,
-            "--global-batch-pairs",
-            BATCH,
-            "--micro-batch-tokens",
-            2048,
-            "--shuffle",
-            "off",
-            *options,
-            ranks=ranks,
-            **keywords,
-        )
+    def words(self, run_dir, tensor, *options):
+        return ["--pairs", self.shard, "--init", self.model, "--run-dir", run_dir, "--tensor-parallel", tensor,
+                "--beta", 0.1, "--learning-rate", RATE, "--max-steps", STEPS, "--global-batch-pairs", BATCH,
+                "--micro-batch-tokens", 2048, "--shuffle", "off", *options]
+
+    def train(self, run_dir, ranks, tensor, *options):
+        run("train", *self.words(run_dir, tensor, *options), ranks=ranks)
         return run_dir
 
 
@@ -171,7 +119,7 @@ def test_every_step_is_trls(stories, ranks, tensor):
     compare(stories, stories.train(stories.folder / f"run-{ranks}-{tensor}", ranks, tensor))
 
 
-@pytest.mark.parametrize("ranks,tensor", [(1, 1), (4, 2)])
+@pytest.mark.parametrize("ranks,tensor", LAYOUTS)
 def test_every_step_is_trls_on_a_random_model(random_llama, ranks, tensor):
     compare(random_llama, random_llama.train(random_llama.folder / f"run-{ranks}-{tensor}", ranks, tensor))
 
@@ -181,14 +129,15 @@ def test_every_step_is_trls_on_a_random_model(random_llama, ranks, tensor):
 def test_first_gradients_are_as_near_to_fp64_as_trls(name, ranks, tensor, request):
     """The first moment after one step is (1 - 0.9) times the clipped gradient."""
     case = request.getfixturevalue(name)
-    run_dir = case.train(case.folder / f"one-{ranks}-{tensor}", ranks, tensor, "--max-seconds", 0.001, exit_code=85)
+    run_dir = case.folder / f"one-{ranks}-{tensor}"
+    train_to(1, *case.words(run_dir, tensor), ranks=ranks)
     clip = min(1.0, 1.0 / (metrics(run_dir)[0]["grad_norm"] + 1e-6))
     moments = checkpoints.tensors(run_dir / "checkpoints/step-00000001", "/optimizer/exp_avg/")
     assert set(moments) == set(case.gradients)
     for tensor_name, exact in case.exact_gradients.items():
         mine = trl_dpo.relative_error(moments[tensor_name].astype(np.float64) / (0.1 * clip), exact)
         theirs = trl_dpo.relative_error(case.gradients[tensor_name], exact)
-        assert mine <= 2 * theirs + 2e-7, (tensor_name, mine, theirs)
+        assert mine <= 2 * theirs, (tensor_name, mine, theirs)
 
 
 @pytest.mark.parametrize(
@@ -198,42 +147,18 @@ def test_first_gradients_are_as_near_to_fp64_as_trls(name, ranks, tensor, reques
         ("hinge", [], {"loss_type": "hinge"}),
         ("robust", ["--label-smoothing", 0.1], {"loss_type": "robust", "label_smoothing": 0.1}),
         ("sigmoid", ["--sft-weight", 0.5], {"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, 0.5]}),
-        (
-            "sigmoid",
-            ["--weight-decay", 0.1, "--lr-schedule", "cosine", "--warmup-ratio", 0.2, "--max-grad-norm", 0],
-            {"weight_decay": 0.1, "lr_scheduler_type": "cosine", "warmup_steps": 0.2, "max_grad_norm": 0.0},
-        ),
+        ("sigmoid", ["--weight-decay", 0.1, "--lr-schedule", "cosine", "--warmup-ratio", 0.2, "--max-grad-norm", 0],
+         {"weight_decay": 0.1, "lr_scheduler_type": "cosine", "warmup_steps": 0.2, "max_grad_norm": 0.0}),
     ],
     ids=["ipo", "hinge", "robust", "sft-weight", "schedule"],
 )
 def test_other_losses_and_settings(stories, tmp_path, loss, options, settings):
     common = dict(batch=BATCH, steps=4, learning_rate=RATE, beta=0.1)
-    log, _, weights = trl_dpo.train(
-        stories.model, stories.folder / "pairs.jsonl", tmp_path / "trl", **common, **settings
-    )
+    log, _, weights = trl_dpo.train(stories.model, stories.folder / "pairs.jsonl", tmp_path / "trl", **common,
+                                    **settings)
     run_dir = tmp_path / "run"
-    run(
-        "train",
-        "--pairs",
-        stories.shard,
-        "--init",
-        stories.model,
-        "--run-dir",
-        run_dir,
-        "--loss",
-        loss,
-        "--beta",
-        0.1,
-        "--learning-rate",
-        RATE,
-        "--max-steps",
-        4,
-        "--global-batch-pairs",
-        BATCH,
-        "--shuffle",
-        "off",
-        *options,
-    )
+    run("train", "--pairs", stories.shard, "--init", stories.model, "--run-dir", run_dir, "--loss", loss, "--beta", 0.1,
+        "--learning-rate", RATE, "--max-steps", 4, "--global-batch-pairs", BATCH, "--shuffle", "off", *options)
     for mine, theirs in zip(metrics(run_dir), log, strict=True):
         for key in ("loss", "grad_norm", "learning_rate", "logps/chosen", "entropy"):
             assert mine[key] == pytest.approx(theirs[key], rel=2e-4, abs=1e-12), (mine["step"], key)
