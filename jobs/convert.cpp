@@ -2,5 +2,5 @@
 #include <refrain/convert/job.hpp>
 
 int main(int argc, char** argv) {
-  return refrain::comm::launch<refrain::conversion::Options>(argc, argv, refrain::conversion::run);
+  return refrain::comm::launch<refrain::convert::Options>(argc, argv, refrain::convert::run);
 }

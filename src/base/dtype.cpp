@@ -102,7 +102,7 @@ void map(std::span<std::byte const> from, std::span<std::byte> to, F convert_one
 
 }  // namespace
 
-void convert(std::span<std::byte const> from, DType from_type, std::span<std::byte> to, DType to_type) {
+void convert_values(std::span<std::byte const> from, DType from_type, std::span<std::byte> to, DType to_type) {
   using enum DType;
   if (from_type == to_type) {
     if (!from.empty()) std::memmove(to.data(), from.data(), from.size());

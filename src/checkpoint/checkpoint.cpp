@@ -56,15 +56,15 @@ void Checkpoint::read(std::string const& name, Slice const& slice, std::span<std
   std::vector<std::byte> buffer;
   auto const element = size_of(known.dtype);
   check_request(slice, known.shape, element, out.size(), {.file = folder_, .object = name});
-  for_each_piece(slice.count, Shape(slice.count.size(), 1), sizeof(float), piece_bytes,
-                 [&](Slice piece, int64_t first) {
-                   auto const elements = static_cast<std::size_t>(element_count(piece.count));
-                   for (std::size_t axis = 0; axis < piece.start.size(); ++axis) piece.start[axis] += slice.start[axis];
-                   buffer.resize(elements * sizeof(float));
-                   read_object(master + name, piece, buffer);
-                   convert(buffer, DType::fp32,
-                           out.subspan(static_cast<std::size_t>(first) * element, elements * element), known.dtype);
-                 });
+  for_each_piece(
+      slice.count, Shape(slice.count.size(), 1), sizeof(float), piece_bytes, [&](Slice piece, int64_t first) {
+        auto const elements = static_cast<std::size_t>(element_count(piece.count));
+        for (std::size_t axis = 0; axis < piece.start.size(); ++axis) piece.start[axis] += slice.start[axis];
+        buffer.resize(elements * sizeof(float));
+        read_object(master + name, piece, buffer);
+        convert_values(buffer, DType::fp32, out.subspan(static_cast<std::size_t>(first) * element, elements * element),
+                       known.dtype);
+      });
 }
 
 void Checkpoint::read_object(std::string const& object, Slice const& slice, std::span<std::byte> out) const {

@@ -34,8 +34,8 @@ void TensorSource::read_as(std::string const& name, Slice const& slice, DType dt
         for (std::size_t axis = 0; axis < piece.start.size(); ++axis) piece.start[axis] += slice.start[axis];
         buffer.resize(elements * size_of(stored));
         read(name, piece, buffer);
-        convert(buffer, stored,
-                out.subspan(static_cast<std::size_t>(first) * size_of(dtype), elements * size_of(dtype)), dtype);
+        convert_values(buffer, stored,
+                       out.subspan(static_cast<std::size_t>(first) * size_of(dtype), elements * size_of(dtype)), dtype);
       });
 }
 

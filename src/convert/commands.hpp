@@ -4,16 +4,16 @@
 #include <refrain/checkpoint/writer.hpp>
 #include <refrain/convert/job.hpp>
 
-namespace refrain::conversion {
+namespace refrain::convert {
 
 /// The commands of refrain-convert. All are @collective over `world` and throw Error on every rank alike.
-void import_model(Options const& options, comm::Communicator const& world);
-void export_model(Options const& options, comm::Communicator const& world);
-void init_model(Options const& options, comm::Communicator const& world);
-/// @returns whether all paths are sound; problems are printed one a line
-bool verify_paths(Options const& options, comm::Communicator const& world);
+Exit import_model(Options const& options, comm::Communicator const& world);
+Exit export_model(Options const& options, comm::Communicator const& world);
+Exit init_model(Options const& options, comm::Communicator const& world);
+/// @returns failure unless all paths are sound; problems are printed one a line
+Exit verify_paths(Options const& options, comm::Communicator const& world);
 /// Prints on rank 0.
-void inspect_path(Options const& options, comm::Communicator const& world);
+Exit inspect_path(Options const& options, comm::Communicator const& world);
 
 /// Puts tensors into weights files of about 1 GiB, whole tensors, in their order: the same whatever the number of
 /// ranks, which take the files in turn. @returns this rank's files
@@ -24,4 +24,4 @@ std::vector<checkpoint::FilePlan> plan_files(std::vector<checkpoint::SliceToWrit
 checkpoint::SliceToWrite whole_tensor(checkpoint::TensorInfo const& info, DType dtype,
                                       std::function<void(int64_t first_element, std::span<std::byte> out)> fill);
 
-}  // namespace refrain::conversion
+}  // namespace refrain::convert

@@ -8,7 +8,7 @@
 
 #include <cstdio>
 
-namespace refrain::conversion {
+namespace refrain::convert {
 
 namespace {
 
@@ -77,7 +77,7 @@ void write_index(fs::path const& folder, std::vector<std::vector<TensorInfo>> co
 
 }  // namespace
 
-void export_model(Options const& options, comm::Communicator const& world) {
+Exit export_model(Options const& options, comm::Communicator const& world) {
   auto temporary = checkpoint::without_trailing_slash(options.out);
   auto const out = temporary;
   temporary += ".tmp";
@@ -87,7 +87,6 @@ void export_model(Options const& options, comm::Communicator const& world) {
   bool made = false;
   try {
     comm::agree(world, [&] {
-      require_folder(options.checkpoint, "--checkpoint");
       source = checkpoint::open_model(options.checkpoint);
       shards = plan_shards(source->tensors());
       for (auto const& info : source->tensors()) total += bytes_of(info);
@@ -119,6 +118,7 @@ void export_model(Options const& options, comm::Communicator const& world) {
   }
   if (world.rank() == 0)
     log_line("exported " + std::to_string(source->tensors().size()) + " tensors into " + options.out.string());
+  return Exit::success;
 }
 
-}  // namespace refrain::conversion
+}  // namespace refrain::convert

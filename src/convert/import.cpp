@@ -11,7 +11,7 @@
 #include <map>
 #include <optional>
 
-namespace refrain::conversion {
+namespace refrain::convert {
 
 namespace {
 
@@ -49,12 +49,13 @@ std::string config_with_dtype(std::filesystem::path const& path, DType dtype) {
 
 }  // namespace
 
-void import_model(Options const& options, comm::Communicator const& world) {
+Exit import_model(Options const& options, comm::Communicator const& world) {
   std::unique_ptr<checkpoint::TensorSource> source;
   std::vector<TensorInfo> ordered;
   checkpoint::CheckpointMeta meta;
+  std::optional<DType> target;
+  if (options.dtype != TargetType::keep) target = options.dtype == TargetType::bf16 ? DType::bf16 : DType::fp32;
   comm::agree(world, [&] {
-    require_folder(options.model, "--model");
     checkpoint::require_new_folder(options.out);
     source = checkpoint::open_model(options.model);
     ordered = tensors_in_order(*source);
@@ -62,11 +63,9 @@ void import_model(Options const& options, comm::Communicator const& world) {
     provenance.add_input(options.model);
     meta.small_files_from = options.model;
     meta.provenance = provenance.json();
+    if (target && checkpoint::ModelConfig::load(options.model).dtype != *target)
+      meta.small_files["config.json"] = config_with_dtype(options.model / "config.json", *target);
   });
-  std::optional<DType> target;
-  if (options.dtype != TargetType::keep) target = options.dtype == TargetType::bf16 ? DType::bf16 : DType::fp32;
-  if (target && checkpoint::ModelConfig::load(options.model).dtype != *target)
-    meta.small_files["config.json"] = config_with_dtype(options.model / "config.json", *target);
 
   int64_t done = 0, total = 0;
   for (auto const& info : ordered) total += element_count(info.shape);
@@ -84,6 +83,7 @@ void import_model(Options const& options, comm::Communicator const& world) {
   write_checkpoint_files(world, options.out, plan_files(std::move(tensors), world), meta, checkpoint::ReadBack::yes);
   if (world.rank() == 0)
     log_line("imported " + std::to_string(ordered.size()) + " tensors into " + options.out.string());
+  return Exit::success;
 }
 
-}  // namespace refrain::conversion
+}  // namespace refrain::convert

@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <array>
 
-namespace refrain::conversion {
+namespace refrain::convert {
 
 namespace {
 
@@ -37,7 +37,7 @@ public:
       std::vector<float> numbers(out.size() / size_of(dtype));
       for (std::size_t i = 0; i < numbers.size(); ++i)
         numbers[i] = value(parameter, random, first + static_cast<int64_t>(i));
-      refrain::convert(std::as_bytes(std::span(numbers)), DType::fp32, out, dtype);
+      convert_values(std::as_bytes(std::span(numbers)), DType::fp32, out, dtype);
     };
     return whole_tensor({.name = parameter.name, .dtype = dtype, .shape = parameter.shape}, dtype, values);
   }
@@ -68,13 +68,12 @@ int64_t padding_row(Json const& config, std::filesystem::path const& path, int64
 
 }  // namespace
 
-void init_model(Options const& options, comm::Communicator const& world) {
+Exit init_model(Options const& options, comm::Communicator const& world) {
   checkpoint::ModelConfig config;
   checkpoint::CheckpointMeta meta;
   int64_t padding = -1;
   comm::agree(world, [&] {
     checkpoint::require_new_folder(options.out);
-    require_readable_file(options.model_config, "--model-config");
     auto const json = read_json(options.model_config);
     config = checkpoint::ModelConfig::from_json(json, options.model_config);
     padding = padding_row(json, options.model_config, config.vocab_size);
@@ -82,7 +81,6 @@ void init_model(Options const& options, comm::Communicator const& world) {
     provenance.add_input(options.model_config);
     meta.small_files["config.json"] = read_file(options.model_config);
     if (!options.tokenizer.empty()) {
-      require_folder(options.tokenizer, "--tokenizer");
       for (auto const& name : checkpoint::small_file_names(options.tokenizer))
         if (belongs_to_tokenizer(name)) meta.small_files[name] = read_file(options.tokenizer / name);
       if (meta.small_files.size() == 1)
@@ -98,6 +96,7 @@ void init_model(Options const& options, comm::Communicator const& world) {
   auto const count = tensors.size();
   write_checkpoint_files(world, options.out, plan_files(std::move(tensors), world), meta, checkpoint::ReadBack::yes);
   if (world.rank() == 0) log_line("made " + std::to_string(count) + " tensors in " + options.out.string());
+  return Exit::success;
 }
 
-}  // namespace refrain::conversion
+}  // namespace refrain::convert

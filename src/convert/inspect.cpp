@@ -11,7 +11,7 @@
 
 #include <iostream>
 
-namespace refrain::conversion {
+namespace refrain::convert {
 
 namespace {
 
@@ -129,7 +129,7 @@ void inspect_run(std::ostream& out, fs::path const& run) {
 
 }  // namespace
 
-void inspect_path(Options const& options, comm::Communicator const& world) {
+Exit inspect_path(Options const& options, comm::Communicator const& world) {
   comm::agree(world, [&] {
     if (world.rank() != 0) return;
     fs::path const path = options.paths.front();
@@ -139,6 +139,7 @@ void inspect_path(Options const& options, comm::Communicator const& world) {
     if (fs::exists(path / "run.json")) return inspect_run(std::cout, path);
     inspect_hugging_face(std::cout, path);
   });
+  return Exit::success;
 }
 
-}  // namespace refrain::conversion
+}  // namespace refrain::convert

@@ -3,8 +3,20 @@
 #include "commands.hpp"
 
 #include <refrain/base/error.hpp>
+#include <refrain/base/files.hpp>
 
-namespace refrain::conversion {
+#include <map>
+
+namespace refrain::convert {
+
+namespace {
+
+std::map<std::string, Exit (*)(Options const&, comm::Communicator const&)> const commands{
+    {"import", import_model}, {"export", export_model},  {"init", init_model},
+    {"verify", verify_paths}, {"inspect", inspect_path},
+};
+
+}  // namespace
 
 OptionTable Options::table(Options& options) {
   OptionTable table("convert", "Models into checkpoints and back, and what is in any of Refrain's files");
@@ -34,15 +46,15 @@ OptionTable Options::table(Options& options) {
   return table;
 }
 
-void Options::validate() const {}
-
-Exit run(Options const& options, comm::Communicator const& world) {
-  if (options.command == "import") import_model(options, world);
-  if (options.command == "export") export_model(options, world);
-  if (options.command == "init") init_model(options, world);
-  if (options.command == "inspect") inspect_path(options, world);
-  if (options.command == "verify" && !verify_paths(options, world)) return Exit::failure;
-  return Exit::success;
+void Options::validate() const {
+  if (!model.empty()) require_folder(model, "--model");
+  if (!checkpoint.empty()) require_folder(checkpoint, "--checkpoint");
+  if (!model_config.empty()) require_readable_file(model_config, "--model-config");
+  if (!tokenizer.empty()) require_folder(tokenizer, "--tokenizer");
 }
 
-}  // namespace refrain::conversion
+Exit run(Options const& options, comm::Communicator const& world) {
+  return commands.at(options.command)(options, world);
+}
+
+}  // namespace refrain::convert

@@ -1,6 +1,6 @@
 #include "commands.hpp"
 
-namespace refrain::conversion {
+namespace refrain::convert {
 
 namespace {
 
@@ -40,4 +40,4 @@ std::vector<checkpoint::FilePlan> plan_files(std::vector<checkpoint::SliceToWrit
   return mine;
 }
 
-}  // namespace refrain::conversion
+}  // namespace refrain::convert

@@ -11,7 +11,7 @@
 #include <cstdio>
 #include <functional>
 
-namespace refrain::conversion {
+namespace refrain::convert {
 
 namespace {
 
@@ -135,12 +135,15 @@ private:
 
 }  // namespace
 
-bool verify_paths(Options const& options, comm::Communicator const& world) {
+Exit verify_paths(Options const& options, comm::Communicator const& world) {
   bool sound = true;
   for (auto const& path : options.paths) {
     Checks checks;
-    checks.add_path(path);
-    auto const problems = Json(checks.run(world)).dump(-1, ' ', false, Json::error_handler_t::replace);
+    std::string problems;
+    comm::agree(world, [&] {
+      checks.add_path(path);
+      problems = dump_text(Json(checks.run(world)));
+    });
     std::size_t failures = 0;
     for (auto const& text : world.all_gather(problems))
       for (auto const& problem : Json::parse(text)) {
@@ -153,7 +156,7 @@ bool verify_paths(Options const& options, comm::Communicator const& world) {
     }
     sound &= failures == 0;
   }
-  return sound;
+  return sound ? Exit::success : Exit::failure;
 }
 
-}  // namespace refrain::conversion
+}  // namespace refrain::convert

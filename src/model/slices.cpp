@@ -80,7 +80,7 @@ void append_slices(std::vector<checkpoint::SliceToWrite>& slices, ParameterStore
                         auto const width = static_cast<int64_t>(size_of(dtype));
                         auto const from = std::as_bytes(
                             std::span(values + first_byte / width, out.size() / static_cast<std::size_t>(width)));
-                        convert(from, DType::fp32, out, dtype);
+                        convert_values(from, DType::fp32, out, dtype);
                       }});
   }
 }

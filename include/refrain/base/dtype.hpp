@@ -29,6 +29,6 @@ float float_from_fp16(uint16_t bits) noexcept;  ///< exact
 
 /// Converts between bf16, fp16 and fp32, or copies where the types are equal. The bytes need not be aligned.
 /// @pre both hold the same number of elements. @throws Error for other types
-void convert(std::span<std::byte const> from, DType from_type, std::span<std::byte> to, DType to_type);
+void convert_values(std::span<std::byte const> from, DType from_type, std::span<std::byte> to, DType to_type);
 
 }  // namespace refrain

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace refrain::conversion {
+namespace refrain::convert {
 
 /// What the weights become on import.
 enum class TargetType { keep, bf16, fp32 };
@@ -27,7 +27,7 @@ struct Options {
 
   /// The command line of refrain-convert, bound to `options`.
   static OptionTable table(Options& options);
-  /// The commands check what they are given themselves.
+  /// @throws UsageError for a file or folder to read that is not there; what is in it, the command checks
   void validate() const;
   comm::MpiStart mpi() const { return comm::MpiStart::when_launched; }
 };
@@ -36,15 +36,15 @@ struct Options {
 /// @throws the same Error on every rank. @collective over `world`
 Exit run(Options const& options, comm::Communicator const& world);
 
-}  // namespace refrain::conversion
+}  // namespace refrain::convert
 
 namespace refrain {
 
 template <>
-struct EnumChoices<conversion::TargetType> {
-  static constexpr std::array choices{Choice<conversion::TargetType>{conversion::TargetType::keep, "keep"},
-                                      Choice<conversion::TargetType>{conversion::TargetType::bf16, "bf16"},
-                                      Choice<conversion::TargetType>{conversion::TargetType::fp32, "fp32"}};
+struct EnumChoices<convert::TargetType> {
+  static constexpr std::array choices{Choice<convert::TargetType>{convert::TargetType::keep, "keep"},
+                                      Choice<convert::TargetType>{convert::TargetType::bf16, "bf16"},
+                                      Choice<convert::TargetType>{convert::TargetType::fp32, "fp32"}};
 };
 
 }  // namespace refrain

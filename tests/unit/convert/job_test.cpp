@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-Exit run(conversion::Options const& options) { return conversion::run(options, comm::Communicator::single()); }
+Exit run(convert::Options const& options) { return convert::run(options, comm::Communicator::single()); }
 
 std::vector<float> values(fs::path const& model, std::string const& name) {
   auto const source = checkpoint::open_model(model);
@@ -32,7 +32,7 @@ TEST_CASE("init follows transformers' rule, and export gives its bytes to import
                                    R"({"model_type": "llama", "vocab_size": 301, "hidden_size": 32,
                                        "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
                                        "pad_token_id": 7, "initializer_range": 0.05, "torch_dtype": "bfloat16"})");
-  conversion::Options options;
+  convert::Options options;
   options.command = "init";
   options.model_config = config;
   options.out = folder.path / "ck";
@@ -50,7 +50,7 @@ TEST_CASE("init follows transformers' rule, and export gives its bytes to import
   CHECK(std::abs(std::sqrt(squares / 9600) - 0.05) < 0.0015);
   for (auto const norm : values(options.out, "model.norm.weight")) CHECK(norm == 1);
 
-  conversion::Options other;
+  convert::Options other;
   other.command = "export";
   other.checkpoint = options.out;
   other.out = folder.path / "hf";
@@ -62,13 +62,13 @@ TEST_CASE("init follows transformers' rule, and export gives its bytes to import
   REQUIRE(run(other) == Exit::success);
   CHECK(values(other.out, "lm_head.weight") == values(options.out, "lm_head.weight"));
   CHECK(checkpoint::open_model(other.out)->info("lm_head.weight").dtype == DType::bf16);
-  other.dtype = conversion::TargetType::fp32;
+  other.dtype = convert::TargetType::fp32;
   other.out = folder.path / "wide";
   REQUIRE(run(other) == Exit::success);
   CHECK(values(other.out, "lm_head.weight") == values(options.out, "lm_head.weight"));
   CHECK(read_json(other.out / "config.json")["torch_dtype"] == "float32");
 
-  conversion::Options verify;
+  convert::Options verify;
   verify.command = "verify";
   verify.paths = {other.out.string(), options.out.string()};
   CHECK(run(verify) == Exit::success);
