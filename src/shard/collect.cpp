@@ -1,5 +1,6 @@
 #include <refrain/shard/collect.hpp>
 
+#include <refrain/base/launch.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/base/table.hpp>
 #include <refrain/shard/row_reader.hpp>
@@ -8,6 +9,7 @@
 #include <filesystem>
 #include <limits>
 #include <memory>
+#include <optional>
 
 namespace refrain::shard {
 namespace {
@@ -79,11 +81,15 @@ public:
       try {
         more = read_round(packed);
       } catch (Error const& error) {
-        failure = {at_, std::make_unique<Error>(error)};
-        more = false;
+        failure = {at_, error};
+      } catch (std::exception const& error) {
+        failure = {at_, Error(error_text(error))};
       }
       throw_first(failure);
-      for (auto const& bytes : world_.gather(packed, 0)) unpack_rows(bytes, collected.rows);
+      auto const all_packed = world_.gather(packed, 0);
+      comm::agree(world_, [&] {
+        for (auto const& bytes : all_packed) unpack_rows(bytes, collected.rows);
+      });
       more = world_.max(int64_t{more}) != 0;
       progress.advance(input_.bytes_read() / megabyte,
                        format_count(static_cast<long long>(collected.rows.size())) + " rows");
@@ -96,7 +102,7 @@ public:
 private:
   struct Failure {
     int64_t row = std::numeric_limits<int64_t>::max();
-    std::unique_ptr<Error> error;
+    std::optional<Error> error;
   };
 
   /// Runs over the next `rows_a_rank` rows of every rank and does its own. @returns whether there may be more
@@ -158,7 +164,9 @@ private:
 
 Collected collect_rows(Options const& options, std::vector<std::string> const& languages,
                        comm::Communicator const& world) {
-  return Collector(options, languages, world).run();
+  std::optional<Collector> collector;
+  comm::agree(world, [&] { collector.emplace(options, languages, world); });
+  return collector->run();
 }
 
 }  // namespace refrain::shard

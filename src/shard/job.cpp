@@ -56,7 +56,7 @@ bool already_made(Options const& options, Provenance const& provenance) {
       throw Error("the output exists and is no sound file of this kind: " + error.problem(),
                   "give another name, or --overwrite to replace it", {.file = path});
     }
-    if (content_key(made) != content_key(provenance.json()))
+    if (content_key(made) != content_key(Json::parse(provenance.text())))
       throw Error("the output exists and was made from other input or with other options",
                   "give another name, or --overwrite to replace it", {.file = path});
     ++found;
@@ -75,10 +75,13 @@ void write_side(Options const& options, std::filesystem::path const& path, Colle
 }  // namespace
 
 Exit run(Options const& options, comm::Communicator const& world) {
-  LanguageSets const sets = LanguageSets::load(options.language_sets);
+  LanguageSets sets;
+  std::vector<std::string> languages;
   std::optional<Provenance> provenance;
   bool finished = false;
   comm::agree(world, [&] {
+    sets = LanguageSets::load(options.language_sets);
+    languages = sets.languages_needed(options.configuration);
     if (world.rank() != 0) return;
     provenance.emplace(make_provenance(options));
     finished = already_made(options, *provenance);
@@ -88,7 +91,7 @@ Exit run(Options const& options, comm::Communicator const& world) {
     return Exit::success;
   }
 
-  Collected const collected = collect_rows(options, sets.languages_needed(options.configuration), world);
+  Collected const collected = collect_rows(options, languages, world);
   comm::agree(world, [&] {
     if (world.rank() != 0) return;
     provenance->set("chat_template", collected.template_name);
