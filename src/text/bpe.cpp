@@ -7,10 +7,10 @@
 namespace refrain::text {
 namespace {
 
-constexpr uint64_t kNoPair = UINT64_MAX;
-constexpr std::size_t kShort = 48;            // symbols up to which a scan for the best pair beats a heap
-constexpr std::size_t kCachedBytes = 256;     // longer words are not remembered
-constexpr std::size_t kCacheWords = 1 << 15;  // with ids and keys about 3 MiB a thread
+constexpr uint64_t no_pair = UINT64_MAX;
+constexpr std::size_t short_word = 48;              // symbols up to which a scan for the best pair beats a heap
+constexpr std::size_t most_cached_bytes = 256;      // longer words are not remembered
+constexpr std::size_t most_cached_words = 1 << 15;  // with ids and keys about 3 MiB
 
 uint64_t pair_key(int32_t left, int32_t right) noexcept {
   return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
@@ -21,12 +21,12 @@ std::size_t mixed(uint64_t key) noexcept {
   return key ^ key >> 29;
 }
 
-bool ends_with_word_mark(std::string_view text) { return text.ends_with(kWordMark); }
+bool ends_with_word_mark(std::string_view text) { return text.ends_with(word_mark); }
 
 }  // namespace
 
 void Bpe::Workspace::shrink() {
-  if (words_.size() < kCacheWords) return;
+  if (words_.size() < most_cached_words) return;
   words_.clear();
   word_ids_.clear();
 }
@@ -43,19 +43,19 @@ std::string_view Bpe::token(int32_t id) const noexcept {
 std::size_t Bpe::place_of(uint64_t pair) const noexcept {
   std::size_t const mask = merge_keys_.size() - 1;
   std::size_t at = mixed(pair) & mask;
-  while (merge_keys_[at] != pair && merge_keys_[at] != kNoPair) at = (at + 1) & mask;
+  while (merge_keys_[at] != pair && merge_keys_[at] != no_pair) at = (at + 1) & mask;
   return at;
 }
 
 Bpe::Merge Bpe::find_merge(int32_t left, int32_t right) const noexcept {
   std::size_t const at = place_of(pair_key(left, right));
-  return merge_keys_[at] == kNoPair ? Merge{UINT32_MAX, -1} : merges_[at];
+  return merge_keys_[at] == no_pair ? Merge{UINT32_MAX, -1} : merges_[at];
 }
 
 void Bpe::encode(std::string_view piece, Workspace& workspace, std::vector<int32_t>& out) const {
   if (!words_stand_alone_) return encode_word(piece, workspace, out);
   std::size_t begin = 0;
-  for (std::size_t at = piece.find(kWordMark, 1); at != piece.npos; at = piece.find(kWordMark, at + kWordMark.size())) {
+  for (std::size_t at = piece.find(word_mark, 1); at != piece.npos; at = piece.find(word_mark, at + word_mark.size())) {
     if (ends_with_word_mark(piece.substr(0, at))) continue;
     encode_word(piece.substr(begin, at - begin), workspace, out);
     begin = at;
@@ -65,7 +65,7 @@ void Bpe::encode(std::string_view piece, Workspace& workspace, std::vector<int32
 
 void Bpe::encode_word(std::string_view word, Workspace& workspace, std::vector<int32_t>& out) const {
   if (word.empty()) return;
-  bool const cached = word.size() <= kCachedBytes;
+  bool const cached = word.size() <= most_cached_bytes;
   uint64_t const hash = ByteMap<int32_t>::hash(word);
   if (cached) {
     if (auto const* known = workspace.words_.find(word, hash)) {
@@ -82,7 +82,7 @@ void Bpe::encode_word(std::string_view word, Workspace& workspace, std::vector<i
     ids.push_back(*whole);
   } else {
     start_symbols(word, ids);
-    if (ids.size() <= kShort)
+    if (ids.size() <= short_word)
       merge_short(ids, workspace);
     else
       merge_long(ids, workspace);
@@ -142,14 +142,14 @@ void Bpe::merge_short(std::vector<int32_t>& ids, Workspace& workspace) const {
   if (ids.size() < 2) return;
   auto const pair = [&](std::size_t i) {
     Merge const merge = find_merge(ids[i], ids[i + 1]);
-    return merge.id < 0 ? kNoPair : static_cast<uint64_t>(merge.rank) << 32 | static_cast<uint32_t>(merge.id);
+    return merge.id < 0 ? no_pair : static_cast<uint64_t>(merge.rank) << 32 | static_cast<uint32_t>(merge.id);
   };
   std::vector<uint64_t>& pairs = workspace.pairs_;
   pairs.resize(ids.size() - 1);
   for (std::size_t i = 0; i < pairs.size(); ++i) pairs[i] = pair(i);
   while (!pairs.empty()) {
     auto const best = std::min_element(pairs.begin(), pairs.end());
-    if (*best == kNoPair) return;
+    if (*best == no_pair) return;
     auto const at = static_cast<std::size_t>(best - pairs.begin());
     ids[at] = static_cast<int32_t>(*best & UINT32_MAX);
     ids.erase(ids.begin() + at + 1);

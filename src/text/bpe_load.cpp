@@ -69,11 +69,11 @@ Bpe::Bpe(TokenizerFile const& file, Alphabet alphabet) : alphabet_(alphabet), id
 }
 
 void Bpe::read_vocabulary(TokenizerFile const& file) {
-  constexpr int32_t kHighestId = 1 << 24;  // a guard against sizes that only a damaged file has
+  constexpr int32_t highest_id = 1 << 24;  // a guard against sizes that only a damaged file has
   int32_t highest = -1;
   std::size_t bytes = 0;
   for (auto const& [token, id] : file.vocab) {
-    if (id > kHighestId)
+    if (id > highest_id)
       throw Error("token id " + std::to_string(id) + " is beyond any vocabulary", "correct the file",
                   {.file = file.path, .object = "model.vocab"});
     highest = std::max(highest, id);
@@ -111,7 +111,7 @@ void Bpe::read_merges(TokenizerFile const& file) {
   while (capacity < 2 * file.merges.size()) capacity *= 2;
   merge_keys_.assign(capacity, UINT64_MAX);
   merges_.resize(capacity);
-  words_stand_alone_ = alphabet_ == Alphabet::text && !ignore_merges_ && find(kWordMark) >= 0;
+  words_stand_alone_ = alphabet_ == Alphabet::text && !ignore_merges_ && find(word_mark) >= 0;
   std::string merged;
   uint32_t rank = 0;
   for (auto const& [left, right] : file.merges) {
@@ -127,7 +127,7 @@ void Bpe::read_merges(TokenizerFile const& file) {
     std::size_t const place = place_of(key);
     merge_keys_[place] = key;
     merges_[place] = {rank++, ids[2]};
-    if (right.starts_with(kWordMark) && !left.ends_with(kWordMark)) words_stand_alone_ = false;
+    if (right.starts_with(word_mark) && !left.ends_with(word_mark)) words_stand_alone_ = false;
   }
 }
 

@@ -7,7 +7,7 @@ namespace refrain::text {
 namespace {
 
 // PCRE2's own \s has U+180E too, which left Unicode's White_Space long ago.
-constexpr std::string_view kSpaces =
+constexpr std::string_view white_space =
     R"(\x{9}-\x{d}\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
 
 class Translator {
@@ -54,9 +54,9 @@ private:
   }
 
   void open_group() {
-    static constexpr std::string_view kKnown[] = {"(?:", "(?=", "(?!", "(?<=", "(?<!", "(?>", "(?i:"};
+    static constexpr std::string_view known_groups[] = {"(?:", "(?=", "(?!", "(?<=", "(?<!", "(?>", "(?i:"};
     if (!rest().starts_with("(?")) return take(1);
-    for (std::string_view const known : kKnown)
+    for (std::string_view const known : known_groups)
       if (rest().starts_with(known)) return take(known.size());
     refuse(std::string(rest().substr(0, 4)));
   }
@@ -77,9 +77,9 @@ private:
     if (c == 's' || c == 'S') {
       if (in_class_ && c == 'S') refuse("\\S within a class");
       if (in_class_)
-        out_ += kSpaces;
+        out_ += white_space;
       else
-        out_.append(c == 's' ? "[" : "[^").append(kSpaces).append("]");
+        out_.append(c == 's' ? "[" : "[^").append(white_space).append("]");
       at_ += 2;
     } else if (c == 'p' || c == 'P') {
       std::size_t const close = rest().find('}');

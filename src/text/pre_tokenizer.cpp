@@ -7,7 +7,7 @@ namespace refrain::text {
 namespace {
 
 /// GPT-2's pattern, which ByteLevel uses unless use_regex is false.
-constexpr char const* kByteLevelPattern =
+constexpr char const* byte_level_pattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 }  // namespace
@@ -30,7 +30,7 @@ void PreTokenizer::add(Json const& value, std::filesystem::path const& path) {
     if (json_get_or<bool>(value, "add_prefix_space", true, path)) steps_.emplace_back(std::in_place_type<PrefixSpace>);
     if (json_get_or<bool>(value, "use_regex", true, path))
       steps_.emplace_back(std::in_place_type<Split>,
-                          Split{RegexSplitter(kByteLevelPattern, path), "", Behavior::isolated, false});
+                          Split{RegexSplitter(byte_level_pattern, path), "", Behavior::isolated, false});
   } else if (type == "Metaspace") {
     add_metaspace(value, path);
   } else {

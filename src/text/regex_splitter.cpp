@@ -10,7 +10,7 @@
 namespace refrain::text {
 namespace {
 
-constexpr std::size_t kStackStart = 64 << 10, kStackLimit = 256 << 20;  // bytes of PCRE2's stack for just-in-time code
+constexpr std::size_t stack_start = 64 << 10, stack_limit = 256 << 20;  // bytes of PCRE2's stack for just-in-time code
 
 std::string reason(int code) {
   PCRE2_UCHAR text[256];
@@ -23,7 +23,7 @@ std::string reason(int code) {
 struct RegexSplitter::Scratch::Memory {
   pcre2_match_data* match = pcre2_match_data_create(1, nullptr);
   pcre2_match_context* context = pcre2_match_context_create(nullptr);
-  pcre2_jit_stack* stack = pcre2_jit_stack_create(kStackStart, kStackLimit, nullptr);
+  pcre2_jit_stack* stack = pcre2_jit_stack_create(stack_start, stack_limit, nullptr);
 
   Memory() {
     if (!match || !context) throw std::bad_alloc();

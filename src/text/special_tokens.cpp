@@ -11,8 +11,8 @@ namespace {
 namespace fs = std::filesystem;
 
 /// The tokens that have names of their own, in transformers' order.
-constexpr char const* kNamed[] = {"bos_token", "eos_token", "unk_token", "sep_token",
-                                  "pad_token", "cls_token", "mask_token"};
+constexpr char const* named_tokens[] = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                        "pad_token", "cls_token", "mask_token"};
 
 Json read_if_there(fs::path const& path) { return fs::exists(path) ? read_json(path) : Json::object(); }
 
@@ -75,7 +75,7 @@ std::vector<AddedToken> tokens_of_older_file(fs::path const& path, std::vector<A
   for (auto const& [content, id] : file.items()) {
     AddedToken token;
     token.content = content;
-    token.special = std::any_of(std::begin(kNamed), std::end(kNamed), [&](char const* name) {
+    token.special = std::any_of(std::begin(named_tokens), std::end(named_tokens), [&](char const* name) {
       return config.contains(name) && special_token(config[name], name, path).content == token.content;
     });
     token.normalized = !token.special;
@@ -101,7 +101,7 @@ SpecialTokens SpecialTokens::read(fs::path const& folder, std::vector<AddedToken
     map = read_if_there(map_path);  // transformers reads these two only then
     out.added = tokens_of_older_file(folder / "added_tokens.json", of_tokenizer, config);
   }
-  for (char const* name : kNamed) {
+  for (char const* name : named_tokens) {
     bool const in_map = map.contains(name);
     Json const& source = in_map ? map : config;
     if (!source.contains(name)) continue;
@@ -115,7 +115,7 @@ SpecialTokens SpecialTokens::read(fs::path const& folder, std::vector<AddedToken
     out.added.push_back(std::move(token));
   }
   for (auto const& [key, value] : config.items())
-    if (bool const named = std::find(std::begin(kNamed), std::end(kNamed), key) != std::end(kNamed);
+    if (bool const named = std::find(std::begin(named_tokens), std::end(named_tokens), key) != std::end(named_tokens);
         !named && key.ends_with("_token") && value.is_string())
       out.added.push_back(special_token(value, key, config_path));
   for (char const* name : {"extra_special_tokens", "additional_special_tokens"})

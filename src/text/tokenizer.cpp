@@ -10,42 +10,11 @@
 
 #include <algorithm>
 #include <map>
-#include <mutex>
 
 namespace refrain::text {
 namespace {
 
 Json part(TokenizerFile const& file, char const* name) { return file.rest.contains(name) ? file.rest[name] : Json(); }
-
-/// What one call of encode needs to itself.
-struct Workspace {
-  Bpe::Workspace bpe;
-  RegexSplitter::Scratch regex;
-};
-
-/// Workspaces of the threads that encode at the same time, kept for their caches.
-class Workspaces {
-public:
-  std::unique_ptr<Workspace> take() {
-    {
-      std::lock_guard const lock(mutex_);
-      if (!idle_.empty()) {
-        std::unique_ptr<Workspace> workspace = std::move(idle_.back());
-        idle_.pop_back();
-        return workspace;
-      }
-    }
-    return std::make_unique<Workspace>();
-  }
-  void give_back(std::unique_ptr<Workspace> workspace) {
-    std::lock_guard const lock(mutex_);
-    idle_.push_back(std::move(workspace));
-  }
-
-private:
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<Workspace>> idle_;
-};
 
 }  // namespace
 
@@ -67,7 +36,8 @@ struct Tokenizer::State {
   TextFrame frame;
   std::filesystem::path path;
   int64_t vocab_size = 0;
-  mutable Workspaces workspaces;
+  Bpe::Workspace workspace;  ///< with the regex's: kept from call to call
+  RegexSplitter::Scratch scratch;
 
   int32_t id_of(std::string const& token) const;
   std::string token_of(int32_t id) const;
@@ -112,7 +82,7 @@ void Tokenizer::State::find_added_tokens(bool split_special_tokens) {
   }
 }
 
-Tokenizer::Tokenizer(std::shared_ptr<State const> state) : state_(std::move(state)) {}
+Tokenizer::Tokenizer(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
@@ -120,7 +90,7 @@ Tokenizer::~Tokenizer() = default;
 Tokenizer Tokenizer::load(std::filesystem::path const& folder) {
   TokenizerFile file = TokenizerFile::read(folder / "tokenizer.json");
   apply_tokenizer_class(file, folder);
-  auto state = std::make_shared<State>(file);
+  auto state = std::make_unique<State>(file);
   state->vocab_size = state->model.end_id();
   std::vector<AddedToken> own;
   if (Json const tokens = part(file, "added_tokens"); tokens.is_array())
@@ -142,15 +112,14 @@ Tokenizer Tokenizer::load(std::filesystem::path const& folder) {
 std::vector<int32_t> Tokenizer::encode(std::string_view text) const {
   if (std::size_t const bad = find_invalid_utf8(text); bad != text.npos)
     throw Error("the text is not UTF-8 at byte " + std::to_string(bad), "convert it to UTF-8");
-  State const& state = *state_;
+  State& state = *state_;
   std::vector<int32_t> ids;
   ids.reserve(text.size() / 3 + 4);
-  std::unique_ptr<Workspace> workspace = state.workspaces.take();
   PreTokenizer::Sink const encode_piece = [&](std::string_view piece) {
-    state.model.encode(piece, workspace->bpe, ids);
+    state.model.encode(piece, state.workspace, ids);
   };
   auto const encode_text = [&](std::string_view piece, bool at_start) {
-    state.pre_tokenizer.cut(piece, at_start, workspace->regex, encode_piece);
+    state.pre_tokenizer.cut(piece, at_start, state.scratch, encode_piece);
   };
   auto const encode_normalized = [&](std::string_view normalized, bool at_start) {
     if (state.in_normalized.empty()) return encode_text(normalized, at_start);
@@ -170,7 +139,6 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text) const {
     else
       encode_normalized(state.normalizer.apply(piece.text), at_start);
   });
-  state.workspaces.give_back(std::move(workspace));
   return ids;
 }
 

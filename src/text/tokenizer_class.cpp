@@ -34,7 +34,7 @@ void apply_tokenizer_class(TokenizerFile& file, fs::path const& folder) {
   Json const config = fs::exists(config_path) ? read_json(config_path) : Json::object();
   bool const prefix_space = json_get_or<bool>(config, "add_prefix_space", true, config_path);
   bool const legacy = json_get_or<bool>(config, "legacy", false, config_path);
-  std::string const mark(kWordMark);
+  std::string const mark(word_mark);
   file.rest["normalizer"] = nullptr;
   file.rest["pre_tokenizer"] = {{"type", "Metaspace"},
                                 {"replacement", mark},

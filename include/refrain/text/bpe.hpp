@@ -21,7 +21,7 @@ enum class Alphabet {
 /// leftmost first among equals. Immutable; the memory that encoding needs stands in a Workspace.
 class Bpe {
 public:
-  /// Known words and buffers of one thread. A cache of what this model gave, so it belongs to one model.
+  /// Known words and buffers, kept from call to call. A cache of what one model gave, so it belongs to that model.
   class Workspace {
   public:
     /// Forgets all words once they are many, so that memory stays bounded (a few MiB).
@@ -95,7 +95,7 @@ private:
 };
 
 /// "▁", which stands for a space in SentencePiece-type vocabularies.
-inline constexpr std::string_view kWordMark = "\xE2\x96\x81";
+inline constexpr std::string_view word_mark = "\xE2\x96\x81";
 
 /// The character that byte-level vocabularies write for `byte` (GPT-2's bytes_to_unicode).
 char32_t byte_level_character(unsigned char byte) noexcept;

@@ -27,7 +27,7 @@ public:
   Value const* find(std::string_view key) const noexcept { return find(key, hash(key)); }
   Value const* find(std::string_view key, uint64_t hash) const noexcept {
     Slot const& slot = slots_[place_of(key, hash)];
-    return slot.length == kEmpty ? nullptr : &slot.value;
+    return slot.length == free_slot ? nullptr : &slot.value;
   }
 
   /// Sets the value of `key`, new or not. The key's bytes are copied.
@@ -35,7 +35,7 @@ public:
   void set(std::string_view key, uint64_t hash, Value value) {
     if (2 * (size_ + 1) > slots_.size()) resize_for(2 * (size_ + 1));
     Slot& slot = slots_[place_of(key, hash)];
-    if (slot.length == kEmpty) {
+    if (slot.length == free_slot) {
       slot.hash_high = static_cast<uint32_t>(hash >> 32);
       slot.begin = static_cast<uint32_t>(keys_.size());
       slot.length = static_cast<uint32_t>(key.size());
@@ -47,7 +47,7 @@ public:
 
   /// Forgets all keys and keeps the memory.
   void clear() noexcept {
-    for (Slot& slot : slots_) slot.length = kEmpty;
+    for (Slot& slot : slots_) slot.length = free_slot;
     keys_.clear();
     size_ = 0;
   }
@@ -56,9 +56,9 @@ public:
   std::size_t key_bytes() const noexcept { return keys_.size(); }  ///< of all keys together
 
 private:
-  static constexpr uint32_t kEmpty = UINT32_MAX;
+  static constexpr uint32_t free_slot = UINT32_MAX;
   struct Slot {
-    uint32_t hash_high = 0, begin = 0, length = kEmpty;
+    uint32_t hash_high = 0, begin = 0, length = free_slot;
     Value value{};
   };
 
@@ -68,7 +68,7 @@ private:
     auto const high = static_cast<uint32_t>(hash >> 32);
     for (std::size_t at = hash & mask;; at = (at + 1) & mask) {
       Slot const& slot = slots_[at];
-      if (slot.length == kEmpty) return at;
+      if (slot.length == free_slot) return at;
       bool const alike = slot.hash_high == high && slot.length == key.size();
       if (alike && std::memcmp(keys_.data() + slot.begin, key.data(), key.size()) == 0) return at;
     }
@@ -80,7 +80,7 @@ private:
     std::vector<Slot> old(capacity);
     old.swap(slots_);
     for (Slot const& slot : old) {
-      if (slot.length == kEmpty) continue;
+      if (slot.length == free_slot) continue;
       std::string_view const key(keys_.data() + slot.begin, slot.length);
       slots_[place_of(key, hash(key))] = slot;
     }

@@ -14,7 +14,7 @@ public:
   /// @throws Error naming `file` and the part of the pattern that is not understood
   RegexSplitter(std::string const& pattern, std::filesystem::path const& file);
 
-  /// Memory for matching, one a thread.
+  /// Memory for matching, kept from call to call.
   class Scratch {
   public:
     Scratch();

@@ -19,7 +19,7 @@ public:
   static Tokenizer load(std::filesystem::path const& folder);
 
   /// Special tokens inside the text become their ids, as in tokenizers' encode. Does not add begin-of-text
-  /// (add_special_tokens=False). Thread-safe. @throws Error if `text` is not UTF-8
+  /// (add_special_tokens=False). One call at a time: words are remembered. @throws Error if `text` is not UTF-8
   std::vector<int32_t> encode(std::string_view text) const;
   /// `encode`, with what the file's post-processor puts around one text (add_special_tokens=True): begin-of-text for
   /// Llama. @throws Error also if that post-processor is not understood
@@ -39,8 +39,8 @@ public:
 
 private:
   struct State;
-  explicit Tokenizer(std::shared_ptr<State const> state);
-  std::shared_ptr<State const> state_;
+  explicit Tokenizer(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace refrain::text

@@ -111,9 +111,9 @@ TEST_CASE("words of a SentencePiece-type vocabulary, byte fallback and unknowns"
 TEST_CASE("a merge over the start of a word is not lost") {
   TemporaryFolder const folder;
   Json file = sentencepiece_json();
-  std::string const over = "b" + std::string(kWordMark);
+  std::string const over = "b" + std::string(word_mark);
   file["model"]["vocab"][over] = 270;
-  file["model"]["merges"].insert(file["model"]["merges"].begin(), Json{"b", std::string(kWordMark)});
+  file["model"]["merges"].insert(file["model"]["merges"].begin(), Json{"b", std::string(word_mark)});
   folder.write_json("tokenizer.json", file);
   CHECK(Tokenizer::load(folder.path).encode("ab c") == std::vector<int32_t>{266, 270, 262});
 }

@@ -16,7 +16,7 @@ namespace {
 
 ChatTemplate family(std::string const& name) { return ChatTemplate::load(name, "unused"); }
 
-Json const kForm = {
+Json const own_form = {
     {"name", "mine"},
     {"begin", "{bos}"},
     {"system", {{"place", "turn"}, {"prefix", "S:"}, {"suffix", ";"}, {"strip", false}, {"default", "none"}}},
@@ -61,7 +61,7 @@ TEST_CASE("llama-2") {
 
 TEST_CASE("a user's own form") {
   TemporaryFolder const folder;
-  folder.write_json("mine.json", kForm);
+  folder.write_json("mine.json", own_form);
   ChatTemplate const chat = ChatTemplate::load((folder.path / "mine.json").string(), folder.path);
   CHECK(chat.name() == "mine");
   CHECK(chat.render({{"user", " a "}, {"tool", " b "}}, true, "<B>", "<E>") ==
@@ -72,7 +72,7 @@ TEST_CASE("a user's own form") {
 TEST_CASE("a misspelt form is an error") {
   TemporaryFolder const folder;
   auto const load_with = [&](std::function<void(Json&)> const& change) {
-    Json form = kForm;
+    Json form = own_form;
     change(form);
     folder.write_json("mine.json", form);
     return message_of([&] { ChatTemplate::load((folder.path / "mine.json").string(), folder.path); });

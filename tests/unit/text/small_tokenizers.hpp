@@ -30,7 +30,7 @@ inline Json sentencepiece_json() {
     std::snprintf(name, sizeof name, "<0x%02X>", byte);
     tokens.push_back(name);
   }
-  std::string const mark(kWordMark);
+  std::string const mark(word_mark);
   for (char const* token : {"a", "b", "c", "d", "e", "f"}) {
     if (tokens.size() == 259) tokens.push_back(mark);
     tokens.push_back(token);

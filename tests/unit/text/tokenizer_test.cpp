@@ -41,7 +41,7 @@ Tokenizer with_added(TemporaryFolder const& folder, Json const& token) {
   return Tokenizer::load(folder.path);
 }
 
-constexpr char const* kWayOut = " (tokenise elsewhere and give ready token ids (prompt_ids, chosen_ids, rejected_ids))";
+constexpr char const* way_out = " (tokenise elsewhere and give ready token ids (prompt_ids, chosen_ids, rejected_ids))";
 
 }  // namespace
 
@@ -164,7 +164,7 @@ TEST_CASE("what is not understood is refused by name") {
     Json file = sentencepiece_json();
     bad.change(file);
     folder.write_json("tokenizer.json", file);
-    CHECK(load_line(folder) == bad.named + std::string(" is not understood [tokenizer.json]") + kWayOut);
+    CHECK(load_line(folder) == bad.named + std::string(" is not understood [tokenizer.json]") + way_out);
   }
 }
 
