@@ -29,12 +29,6 @@ std::string list_keys(Json const& object) {
 
 }  // namespace
 
-Words configuration_names(std::filesystem::path const& path) {
-  Words names;
-  for_each(read_json(path), path, [&](auto const& name, auto const&...) { names.push_back(name); });
-  return names;
-}
-
 Configuration find_configuration(std::string const& name, std::filesystem::path const& path) {
   Json const table = read_json(path);
   Configuration found;
@@ -42,8 +36,6 @@ Configuration find_configuration(std::string const& name, std::filesystem::path 
     if (each != name) return;
     found.name = each;
     found.pairs = pairs.get<std::string>();
-    found.nodes = json_get<int>(size, "nodes", path);
-    found.tasks_per_node = json_get<int>(size, "tasks_per_node", path);
     found.tensor_parallel = json_get<int>(size, "tensor_parallel", path);
     for (auto const* part : {&method, &size})
       for (auto const& word : part->at("train")) found.train_options.push_back(word.get<std::string>());

@@ -1,22 +1,84 @@
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
+#include <refrain/base/json_file.hpp>
 #include <refrain/study/disk.hpp>
 #include <refrain/study/process.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
+#include <fstream>
+#include <set>
 
 namespace refrain::study {
 
-double peak_disk_bytes(std::filesystem::path const& model) {
-  constexpr double bytes_per_parameter = 2, peak_per_parameter = 2 * 12 + 2;
-  double weights = 0;
-  for (auto const& entry : std::filesystem::directory_iterator(model)) {
-    auto const name = entry.path().filename().string();
-    if (name.ends_with(".safetensors") || (name.starts_with("weights-") && name.ends_with(".h5")))
-      weights += static_cast<double>(entry.file_size());
+namespace {
+
+namespace fs = std::filesystem;
+
+double elements(Json const& tensor, fs::path const& path) {
+  double product = 1;
+  for (auto const length : json_get<std::vector<int64_t>>(tensor, "shape", path))
+    product *= static_cast<double>(length);
+  return product;
+}
+
+/// Of a checkpoint: its weights, or, where it is resumable, their master values.
+double count_in_manifest(fs::path const& path) {
+  double weights = 0, masters = 0;
+  auto const tensors = json_get<Json>(read_json(path), "tensors", path);
+  for (auto const& [object, tensor] : tensors.items()) {
+    if (object.starts_with("/weights/")) weights += elements(tensor, path);
+    if (object.starts_with("/optimizer/master/")) masters += elements(tensor, path);
   }
-  return weights / bytes_per_parameter * peak_per_parameter;
+  return std::max(weights, masters);
+}
+
+/// The header of a safetensors file: its length in 8 bytes, little-endian, and JSON.
+double count_in_safetensors(fs::path const& path) {
+  constexpr uint64_t most_header_bytes = 100'000'000;  // safetensors' own limit
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw system_error("open the file", {}, {.file = path});
+  std::array<unsigned char, 8> prefix{};
+  in.read(reinterpret_cast<char*>(prefix.data()), prefix.size());
+  uint64_t length = 0;
+  for (std::size_t i = prefix.size(); i-- > 0;) length = length << 8 | prefix[i];
+  std::string header(in && length <= most_header_bytes ? length : 0, '\0');
+  in.read(header.data(), static_cast<std::streamsize>(header.size()));
+  if (!in || header.empty())
+    throw Error("not a safetensors file, or one that is cut off", "download the model again", {.file = path});
+  double sum = 0;
+  auto const tensors = parse_json(header, path);
+  for (auto const& [name, tensor] : tensors.items())
+    if (name != "__metadata__") sum += elements(tensor, path);
+  return sum;
+}
+
+/// The weights files of a Hugging Face folder.
+std::set<fs::path> weights_files(fs::path const& model) {
+  auto const index = model / "model.safetensors.index.json";
+  if (!fs::exists(index)) return {model / "model.safetensors"};
+  std::set<fs::path> files;
+  auto const map = json_get<Json>(read_json(index), "weight_map", index);
+  for (auto const& [tensor, file] : map.items()) files.insert(model / json_get<std::string>(map, tensor, index));
+  return files;
+}
+
+}  // namespace
+
+double count_parameters(fs::path const& model) {
+  double count = 0;
+  if (auto const manifest = model / "manifest.json"; fs::exists(manifest))
+    count = count_in_manifest(manifest);
+  else
+    for (auto const& file : weights_files(model)) count += count_in_safetensors(file);
+  if (count == 0) throw Error("the model has no parameters", "give another model", {.file = model});
+  return count;
+}
+
+double peak_disk_bytes(fs::path const& model) {
+  constexpr double resumable = 3 * 4, model_alone = 4;
+  return count_parameters(model) * (2 * resumable + model_alone);
 }
 
 int array_throttle(std::string const& records) {

@@ -91,12 +91,11 @@ std::string show(Launcher const& launcher, Words const& line) {
 /// Training has stopped with work left: back into the queue, or to the caller.
 Exit go_on_later(Plan const& plan) {
   if (!plan.allocation) {
-    log_line("stopped early at step " + std::to_string(plan.run.step()) + "; the same command goes on from there");
+    log_line("stopped early at " + plan.run.advance().text() + "; the same command goes on from there");
     return Exit::stopped_early;
   }
   if (plan.run.stands_still())
-    throw Error("two starts in a row have ended at step " + std::to_string(plan.run.step()) +
-                    ", so the job is not requeued",
+    throw Error("two starts in a row have ended at " + plan.run.advance().text() + ", so the job is not requeued",
                 "give it more time than start and --signal take: sbatch --time=4:00:00 " + plan.script,
                 {.file = plan.run.path()});
   log_line(put_back(*plan.allocation, plan.script));

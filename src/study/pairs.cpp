@@ -54,7 +54,8 @@ Words shard_line(fs::path const& program, Configuration const& configuration, Se
 fs::path prepare_pairs(Words const& line, Settings const& settings, fs::path const& folder) {
   auto const pairs = folder / "pairs.h5", record = folder / "pairs.json";
   make_folders(folder);
-  auto const inputs = describe_inputs(line, settings);
+  // As it will stand in the file: paths need not be UTF-8.
+  auto const inputs = Json::parse(dump_text(describe_inputs(line, settings)));
   auto const fits = [&] { return fs::exists(pairs) && fs::exists(record) && read_json(record) == inputs; };
   if (fits()) return pairs;
 

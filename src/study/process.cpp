@@ -1,6 +1,7 @@
 #include <refrain/base/error.hpp>
 #include <refrain/base/signals.hpp>
 #include <refrain/study/process.hpp>
+#include <refrain/study/settings.hpp>
 
 #include <array>
 #include <cerrno>
@@ -26,11 +27,30 @@ struct Streams {
   int out = -1, err = -1;
 };
 
+/// This process's environment with `variables` in it, as NAME=VALUE.
+Words environment_with(Variables const& variables) {
+  auto all = current_environment();
+  for (auto const& [name, value] : variables) all[name] = value;
+  Words lines;
+  for (auto const& [name, value] : all)
+    if (auto const own = variables.find(name); own == variables.end() || !own->second.empty())
+      lines.push_back(name + "=" + value);
+  return lines;
+}
+
+/// As exec wants them, with a null at the end. They live as long as `words`.
+std::vector<char*> pointers_to(Words const& words) {
+  std::vector<char*> pointers;
+  for (auto const& word : words) pointers.push_back(const_cast<char*>(word.c_str()));
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
 pid_t start(Words const& command, Variables const& variables, Streams streams) {
   // Everything that allocates is done before the fork.
-  std::vector<char*> arguments;
-  for (auto const& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
-  arguments.push_back(nullptr);
+  auto const arguments = pointers_to(command);
+  auto const environment = environment_with(variables);
+  auto const environment_pointers = pointers_to(environment);
   std::string const missing = command.front() + ": ";
 
   pid_t const parent = getpid();
@@ -45,9 +65,7 @@ pid_t start(Words const& command, Variables const& variables, Streams streams) {
   std::signal(SIGUSR1, SIG_IGN);  // one that comes before the program has its handlers must not kill it; it is repeated
   if (streams.out >= 0) dup2(streams.out, STDOUT_FILENO);
   if (streams.err >= 0) dup2(streams.err, STDERR_FILENO);
-  for (auto const& [name, value] : variables)
-    value.empty() ? unsetenv(name.c_str()) : setenv(name.c_str(), value.c_str(), 1);
-  execvp(arguments[0], arguments.data());
+  execvpe(arguments[0], arguments.data(), environment_pointers.data());
   auto const* reason = std::strerror(errno);
   for (auto const* text : {missing.c_str(), reason, "\n"}) [[maybe_unused]]
     auto const written = write(STDERR_FILENO, text, std::strlen(text));

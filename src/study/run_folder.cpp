@@ -30,16 +30,29 @@ char const* name_of(Ending ending) {
   return "?";
 }
 
+/// From status.json, or a line of the record of starts.
+Advance read_advance(Json const& object, fs::path const& file) {
+  return {.step = json_get_or<int64_t>(object, "step", 0, file),
+          .reference_batches = json_get_or<int64_t>(object, "reference_batches", 0, file)};
+}
+
 }  // namespace
+
+std::string Advance::text() const {
+  std::string const where = "step " + std::to_string(step);
+  if (step > 0 || reference_batches == 0) return where;
+  return where + ", after " + std::to_string(reference_batches) + (reference_batches == 1 ? " batch" : " batches") +
+         " of the reference pass";
+}
 
 std::string RunFolder::state() const {
   auto const file = path_ / "status.json";
   return fs::exists(file) ? json_get_or<std::string>(read_json(file), "state", "", file) : std::string{};
 }
 
-int64_t RunFolder::step() const {
+Advance RunFolder::advance() const {
   auto const file = path_ / "status.json";
-  return fs::exists(file) ? json_get_or<int64_t>(read_json(file), "step", 0, file) : 0;
+  return fs::exists(file) ? read_advance(read_json(file), file) : Advance{};
 }
 
 bool RunFolder::finished() const { return state() == "finished" && fs::exists(path_ / "final" / "manifest.json"); }
@@ -72,11 +85,13 @@ void RunFolder::mark_failed(std::string const& error) const try {
 }
 
 void RunFolder::record_start(std::string const& job, std::string const& command, int exit_code, Ending ending) const {
-  Json const line{{"time", utc_now()},  {"job", job},        {"host", host_name()},
-                  {"command", command}, {"exit", exit_code}, {"ending", name_of(ending)},
-                  {"step", step()}};
+  auto const reached = advance();
+  Json const line{{"time", utc_now()},    {"job", job},
+                  {"host", host_name()},  {"command", command},
+                  {"exit", exit_code},    {"ending", name_of(ending)},
+                  {"step", reached.step}, {"reference_batches", reached.reference_batches}};
   std::ofstream out(starts(), std::ios::app);
-  out << line.dump() << "\n";
+  out << dump_text(line) << "\n";
   if (!out.flush()) throw Error("cannot write the record of starts", "check space and permissions", {.file = starts()});
 }
 
@@ -88,8 +103,10 @@ bool RunFolder::stands_still() const {
   if (lines.size() < 2) return false;
   auto const& last = lines[lines.size() - 1];
   auto const& before = lines[lines.size() - 2];
-  return last["ending"] == name_of(Ending::stopped_early) && before["ending"] == last["ending"] &&
-         before["step"] == last["step"];
+  auto const stopped = [&](Json const& line) {
+    return json_get<std::string>(line, "ending", starts()) == name_of(Ending::stopped_early);
+  };
+  return stopped(last) && stopped(before) && read_advance(last, starts()) == read_advance(before, starts());
 }
 
 }  // namespace refrain::study

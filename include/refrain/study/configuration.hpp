@@ -12,16 +12,11 @@ namespace refrain::study {
 struct Configuration {
   std::string name;   ///< dpo_70b_high_resource: also the name of the script and of the folder under REFRAIN_RUNS
   std::string pairs;  ///< as refrain-shard --configuration takes it: high-resource
-  int nodes = 1;      ///< of the script's directives, as is tasks_per_node
-  int tasks_per_node = 1;
   int tensor_parallel = 1;
   Words train_options;  ///< what refrain-train is given for this method and size
 };
 
 /// @throws Error that says how names are made, with the parts there are
 Configuration find_configuration(std::string const& name, std::filesystem::path const& table);
-
-/// Every name that the table makes, in its order.
-Words configuration_names(std::filesystem::path const& table);
 
 }  // namespace refrain::study

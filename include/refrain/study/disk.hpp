@@ -8,8 +8,12 @@
 
 namespace refrain::study {
 
+/// Parameters of the model in a folder, Hugging Face's or a checkpoint, by the shapes that its files tell.
+/// @throws Error if there are none
+double count_parameters(std::filesystem::path const& model);
+
 /// Bytes that one member writes at most: two resumable checkpoints side by side for a moment (fp32 master values and
-/// two moments, 12 bytes a parameter each) and final/ (2 bytes), estimated from the model's bf16 weight files.
+/// two moments, 12 bytes a parameter each) and final/ (4 bytes at most).
 double peak_disk_bytes(std::filesystem::path const& model);
 
 /// Compares what the members of an array that run at once need with REFRAIN_DISK_TB. Nothing without it.

@@ -9,6 +9,16 @@ namespace refrain::study {
 /// How one start of training ended.
 enum class Ending { finished, stopped_early, failed };
 
+/// How far a run has come.
+struct Advance {
+  int64_t step = 0;               ///< optimizer steps done
+  int64_t reference_batches = 0;  ///< batches of the reference pass done, which comes before the first step
+
+  bool operator==(Advance const&) const = default;
+  /// "step 12", or before the first "step 0, after 3 batches of the reference pass".
+  std::string text() const;
+};
+
 /// What the study reads and keeps of one member: the run folder's status.json, which refrain-train writes, and beside
 /// the folder NAME.starts.jsonl, a line for every start.
 class RunFolder {
@@ -20,8 +30,8 @@ public:
 
   /// "running", "stopped", "finished", "failed" as refrain-train says it; empty before the first start.
   std::string state() const;
-  /// Optimizer steps done, 0 before the first.
-  int64_t step() const;
+  /// All 0 before the first start.
+  Advance advance() const;
   /// Whether training has finished and its final/ stands.
   bool finished() const;
 
@@ -39,7 +49,7 @@ public:
   /// Appends a line to the record of starts. `job` is Slurm's id or empty, `command` the line that was started.
   void record_start(std::string const& job, std::string const& command, int exit_code, Ending ending) const;
 
-  /// Whether the last two starts both stopped early at the same step: a third would do no better.
+  /// Whether the last two starts both stopped early and the second came no further: a third would do no better.
   bool stands_still() const;
 
 private:

@@ -1,0 +1,97 @@
+#include "fixtures.hpp"
+
+#include <refrain/study/disk.hpp>
+#include <refrain/study/run_folder.hpp>
+
+#include <catch2/catch.hpp>
+
+using namespace refrain;
+using namespace refrain::study;
+using namespace refrain::testing;
+
+namespace {
+
+/// A run that stops again and again.
+class StoppedRun {
+public:
+  /// One more start, which stops there. @returns whether the study would give up now
+  bool stop_at(Json const& status) const {
+    folder_.write_json("run/status.json", status);
+    run_.record_start("7", "refrain-train", 85, Ending::stopped_early);
+    return run_.stands_still();
+  }
+
+  RunFolder const& run() const noexcept { return run_; }
+
+private:
+  static TemporaryFolder const& with_run(TemporaryFolder const& folder) {
+    make_folders(folder.path / "run");
+    return folder;
+  }
+
+  TemporaryFolder folder_;
+  RunFolder run_{with_run(folder_).path / "run"};
+};
+
+std::filesystem::path safetensors(TemporaryFolder const& folder, std::string const& name, Json const& header) {
+  auto const text = dump_text(header);
+  std::string bytes(8, '\0');
+  bytes[0] = static_cast<char>(text.size());
+  return folder.write(name, bytes + text);
+}
+
+Json tensor(std::string const& dtype, std::vector<int64_t> const& shape) {
+  return {{"dtype", dtype}, {"shape", shape}};
+}
+
+}  // namespace
+
+TEST_CASE("a run stands still when two stops in a row find it at the same place") {
+  StoppedRun const run;
+  CHECK_FALSE(run.stop_at({{"state", "stopped"}, {"step", 0}}));
+  CHECK_FALSE(run.stop_at({{"state", "stopped"}, {"step", 0}, {"reference_batches", 3}}));
+  CHECK(run.run().advance().text() == "step 0, after 3 batches of the reference pass");
+  CHECK_FALSE(run.stop_at({{"state", "stopped"}, {"step", 0}, {"reference_batches", 7}}));
+  CHECK(run.stop_at({{"state", "stopped"}, {"step", 0}, {"reference_batches", 7}}));
+  CHECK_FALSE(run.stop_at({{"state", "stopped"}, {"step", 2}, {"reference_batches", 9}}));
+  CHECK(run.run().advance().text() == "step 2");
+  CHECK(run.stop_at({{"state", "stopped"}, {"step", 2}, {"reference_batches", 9}}));
+}
+
+TEST_CASE("records of starts without reference batches are understood") {
+  TemporaryFolder const folder;
+  RunFolder const run(folder.path / "run");
+  folder.write("run.starts.jsonl", "{\"ending\": \"stopped\", \"step\": 4}\n{\"ending\": \"stopped\", \"step\": 4}\n");
+  CHECK(run.stands_still());
+  folder.write("run.starts.jsonl", "{\"ending\": \"failed\", \"step\": 4}\n{\"ending\": \"stopped\", \"step\": 4}\n");
+  CHECK_FALSE(run.stands_still());
+}
+
+TEST_CASE("what a member writes follows from the number of parameters, whatever their type") {
+  TemporaryFolder const folder;
+  safetensors(folder, "model.safetensors",
+              {{"__metadata__", {{"format", "pt"}}}, {"a", tensor("F32", {3, 5})}, {"b", tensor("BF16", {4})}});
+  CHECK(count_parameters(folder.path) == 19);
+  CHECK(peak_disk_bytes(folder.path) == 19 * 28);
+  safetensors(folder, "one.safetensors", {{"a", tensor("BF16", {3, 5})}});
+  safetensors(folder, "two.safetensors", {{"b", tensor("BF16", {4})}, {"c", tensor("BF16", {})}});
+  folder.write_json("model.safetensors.index.json",
+                    {{"weight_map", {{"a", "one.safetensors"}, {"b", "two.safetensors"}, {"c", "two.safetensors"}}}});
+  CHECK(count_parameters(folder.path) == 20);
+
+  folder.write_json("manifest.json", {{"tensors", {{"/weights/a", tensor("bf16", {3, 5})}}}});
+  CHECK(count_parameters(folder.path) == 15);
+  folder.write_json("manifest.json", {{"tensors",
+                                       {{"/optimizer/master/a", tensor("fp32", {3, 7})},
+                                        {"/optimizer/exp_avg/a", tensor("fp32", {3, 7})}}}});
+  CHECK(count_parameters(folder.path) == 21);
+}
+
+TEST_CASE("a model whose size cannot be told is refused") {
+  TemporaryFolder const folder;
+  CHECK_THROWS_WITH(count_parameters(folder.path), Catch::Contains("cannot open the file"));
+  folder.write("model.safetensors", "short");
+  CHECK_THROWS_WITH(count_parameters(folder.path), Catch::Contains("not a safetensors file, or one that is cut off"));
+  folder.write_json("manifest.json", {{"tensors", Json::object()}});
+  CHECK_THROWS_WITH(count_parameters(folder.path), Catch::Contains("the model has no parameters"));
+}
