@@ -76,8 +76,12 @@ struct Xxh3::State {
 
 Xxh3::Xxh3() : state_(std::make_unique<State>()) {}
 Xxh3::~Xxh3() = default;
+Xxh3::Xxh3(Xxh3 const& other) : Xxh3() { XXH3_copyState(state_->handle.get(), other.state_->handle.get()); }
 Xxh3::Xxh3(Xxh3&&) noexcept = default;
-Xxh3& Xxh3::operator=(Xxh3&&) noexcept = default;
+Xxh3& Xxh3::operator=(Xxh3 other) noexcept {
+  state_.swap(other.state_);
+  return *this;
+}
 
 void Xxh3::update(std::span<std::byte const> bytes) {
   XXH3_128bits_update(state_->handle.get(), bytes.data(), bytes.size());

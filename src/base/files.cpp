@@ -1,7 +1,7 @@
 #include <refrain/base/error.hpp>
+#include <refrain/base/file.hpp>
 #include <refrain/base/files.hpp>
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <utility>
 #include <vector>
 
 namespace refrain {
@@ -17,38 +16,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// An open file descriptor, closed on every way out.
-class Descriptor {
-public:
-  Descriptor(fs::path const& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0666)) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(Descriptor const&) = delete;
-  Descriptor& operator=(Descriptor const&) = delete;
-
-  int get() const noexcept { return fd_; }
-  bool valid() const noexcept { return fd_ >= 0; }
-  /// Network file systems may report a full disk only here.
-  bool close() noexcept { return ::close(std::exchange(fd_, -1)) == 0; }
-
-private:
-  int fd_;
-};
-
 fs::path parent_of(fs::path const& path) {
   fs::path const parent = path.parent_path();
   return parent.empty() ? fs::path(".") : parent;
-}
-
-bool write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    ssize_t const n = ::write(fd, text.data(), text.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(n));
-  }
-  return true;
 }
 
 }  // namespace
@@ -59,16 +29,16 @@ void set_private_umask() {
 }
 
 std::string read_file(fs::path const& path) {
-  Descriptor const file(path, O_RDONLY);
+  File file(path, File::Mode::read);
   struct stat info{};
-  if (!file.valid() || ::fstat(file.get(), &info) != 0) throw system_error("read the file", {}, {.file = path});
+  if (!file.is_open() || ::fstat(file.descriptor(), &info) != 0)
+    throw system_error("read the file", {}, {.file = path});
   if (S_ISDIR(info.st_mode)) throw Error("this is a folder, not a file", "name a file in it", {.file = path});
   std::string text;
   text.reserve(static_cast<std::size_t>(info.st_size));
   char block[1 << 16];
   for (;;) {
-    ssize_t const n = ::read(file.get(), block, sizeof block);
-    if (n < 0 && errno == EINTR) continue;
+    auto const n = file.read_some(std::as_writable_bytes(std::span(block)));
     if (n < 0) throw system_error("read the file", {}, {.file = path});
     if (n == 0) return text;
     text.append(block, static_cast<std::size_t>(n));
@@ -77,10 +47,10 @@ std::string read_file(fs::path const& path) {
 
 void write_file_atomically(fs::path const& path, std::string_view text) {
   fs::path const temporary = path.string() + ".tmp";
-  Descriptor file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
-  if (!file.valid()) throw system_error("write the file", {}, {.file = path});
-  bool const written = write_all(file.get(), text) && ::fsync(file.get()) == 0 && file.close() &&
-                       ::rename(temporary.c_str(), path.c_str()) == 0;
+  File file(temporary, File::Mode::replace);
+  if (!file.is_open()) throw system_error("write the file", {}, {.file = path});
+  bool const written =
+      file.write_all(text) && file.sync() && file.close() && ::rename(temporary.c_str(), path.c_str()) == 0;
   if (!written) {
     int const code = errno;
     ::unlink(temporary.c_str());
@@ -91,10 +61,9 @@ void write_file_atomically(fs::path const& path, std::string_view text) {
 }
 
 void sync_path(fs::path const& path) {
-  Descriptor const file(path, O_RDONLY);
+  File file(path, File::Mode::read);
   // Some file systems have no fsync for folders and say EINVAL; there is nothing better to do there.
-  if (!file.valid() || (::fsync(file.get()) != 0 && errno != EINVAL))
-    throw system_error("sync to disk", {}, {.file = path});
+  if (!file.is_open() || (!file.sync() && errno != EINVAL)) throw system_error("sync to disk", {}, {.file = path});
 }
 
 void rename_durably(fs::path const& from, fs::path const& to) {
@@ -126,7 +95,7 @@ void require_readable_file(fs::path const& path, std::string const& option) {
   }
   if (S_ISDIR(info.st_mode))
     throw UsageError(option + " names a folder, where a file is wanted", "name a file", {.file = path});
-  if (Descriptor const file(path, O_RDONLY); !file.valid())
+  if (!File(path, File::Mode::read).is_open())
     throw system_error("read the file that " + option + " names", {}, {.file = path});
 }
 

@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <csignal>
@@ -93,7 +92,6 @@ Error refusal(fs::path const& path, Holder const& holder) {
 struct FolderLock::State {
   fs::path path;
   Holder me;
-  std::atomic<bool> lost = false;
   std::mutex mutex;
   std::condition_variable wake;
   bool ending = false;
@@ -127,10 +125,7 @@ struct FolderLock::State {
     while (!wake.wait_for(guard, heartbeat_interval, [this] { return ending; })) {
       try {
         auto const now = lock_file::read(path);
-        if (!now || now->token != me.token) {
-          lost = true;
-          return;
-        }
+        if (!now || now->token != me.token) return;  // lost: require_held says so
         ::utimensat(AT_FDCWD, path.c_str(), nullptr, 0);
       } catch (std::exception const&) {
         // A file system that hiccups is not a lost lock; the next beat tries again.
@@ -159,8 +154,6 @@ FolderLock FolderLock::wait(fs::path const& path, double seconds) {
   }
   return FolderLock(std::make_unique<State>(path, std::move(me)));
 }
-
-bool FolderLock::lost() const noexcept { return state_->lost; }
 
 void FolderLock::require_held() const {
   auto const holder = lock_file::read(state_->path);

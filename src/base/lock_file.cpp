@@ -1,10 +1,10 @@
 #include "lock_file.hpp"
 
 #include <refrain/base/error.hpp>
+#include <refrain/base/file.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/provenance.hpp>
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,12 +22,10 @@ fs::path temporary_for(fs::path const& path, Holder const& me) { return path.str
 
 /// Writes a whole lock file that must not exist before. Returns 0 or the errno; nothing is left then.
 int write_new(fs::path const& path, Holder const& me) {
-  int const fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (fd < 0) return errno;
-  std::string const text = me.json().dump() + "\n";
-  errno = ENOSPC;  // what a short write means
-  int code = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) ? 0 : errno;
-  if (::close(fd) != 0 && code == 0) code = errno;
+  File file(path, File::Mode::create_new);
+  if (!file.is_open()) return errno;
+  int code = file.write_all(dump_text(me.json()) + "\n") ? 0 : errno;
+  if (!file.close() && code == 0) code = errno;
   if (code != 0) ::unlink(path.c_str());
   return code;
 }
@@ -61,17 +59,16 @@ std::string Holder::description() const {
 }
 
 std::optional<Holder> read(fs::path const& path) {
-  int const fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);  // open, not stat: NFS then asks the server
-  if (fd < 0) {
+  File file(path, File::Mode::read);  // open, not stat: NFS then asks the server
+  if (!file.is_open()) {
     if (errno == ENOENT || errno == ESTALE) return std::nullopt;
     throw system_error("read the lock file", {}, {.file = path});
   }
   struct stat info{};
-  bool const known = ::fstat(fd, &info) == 0;
   char block[4096];
-  ssize_t const size = ::read(fd, block, sizeof block);
-  ::close(fd);
-  if (!known || size < 0) throw system_error("read the lock file", {}, {.file = path});
+  bool const known = ::fstat(file.descriptor(), &info) == 0;
+  int64_t const size = known ? file.read_some(std::as_writable_bytes(std::span(block))) : -1;
+  if (size < 0) throw system_error("read the lock file", {}, {.file = path});
 
   Holder holder;
   Json const json = Json::parse(block, block + size, nullptr, false);

@@ -4,12 +4,9 @@
 #include <refrain/base/error.hpp>
 #include <refrain/base/json_file.hpp>
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <optional>
 #include <set>
 
@@ -54,33 +51,26 @@ std::string safetensors_name(DType dtype) {
   }
 }
 
-SafetensorsFile::SafetensorsFile(std::filesystem::path path)
-    : path_(std::move(path)), fd_(::open(path_.c_str(), O_RDONLY | O_CLOEXEC)) {
+SafetensorsFile::SafetensorsFile(std::filesystem::path path) : path_(std::move(path)), file_(path_, File::Mode::read) {
   struct stat status{};
-  if (fd_ < 0 || ::fstat(fd_, &status) != 0) throw system_error("read the file", {}, {.file = path_});
-  try {
-    if (S_ISDIR(status.st_mode)) throw Error("this is a folder, not a file", again, {.file = path_});
-    auto const size = static_cast<int64_t>(status.st_size);
-    if (size < 8)
-      throw Error("not a safetensors file: it has " + std::to_string(size) + " bytes", again, {.file = path_});
-    unsigned char prefix[8];
-    read_at(0, std::as_writable_bytes(std::span(prefix)), {});
-    uint64_t length = 0;
-    for (int i = 7; i >= 0; --i) length = length << 8 | prefix[i];
-    if (length > static_cast<uint64_t>(std::min(most_header_bytes, size - 8)))
-      throw Error("not a safetensors file: its header is said to have " + std::to_string(length) +
-                      " bytes, the file has " + std::to_string(size),
-                  again, {.file = path_});
-    std::string header(length, '\0');
-    read_at(8, std::as_writable_bytes(std::span(header)), {});
-    parse_header(header, 8 + static_cast<int64_t>(length), size);
-  } catch (...) {
-    ::close(fd_);
-    throw;
-  }
+  if (!file_.is_open() || ::fstat(file_.descriptor(), &status) != 0)
+    throw system_error("read the file", {}, {.file = path_});
+  if (S_ISDIR(status.st_mode)) throw Error("this is a folder, not a file", again, {.file = path_});
+  auto const size = static_cast<int64_t>(status.st_size);
+  if (size < 8)
+    throw Error("not a safetensors file: it has " + std::to_string(size) + " bytes", again, {.file = path_});
+  unsigned char prefix[8];
+  read_at(0, std::as_writable_bytes(std::span(prefix)), {});
+  uint64_t length = 0;
+  for (int i = 7; i >= 0; --i) length = length << 8 | prefix[i];
+  if (length > static_cast<uint64_t>(std::min(most_header_bytes, size - 8)))
+    throw Error("not a safetensors file: its header is said to have " + std::to_string(length) +
+                    " bytes, the file has " + std::to_string(size),
+                again, {.file = path_});
+  std::string header(length, '\0');
+  read_at(8, std::as_writable_bytes(std::span(header)), {});
+  parse_header(header, 8 + static_cast<int64_t>(length), size);
 }
-
-SafetensorsFile::~SafetensorsFile() { ::close(fd_); }
 
 void SafetensorsFile::parse_header(std::string const& header, int64_t data_begin, int64_t file_size) {
   auto const json = parse_unique(header, path_);
@@ -140,8 +130,7 @@ void SafetensorsFile::parse_header(std::string const& header, int64_t data_begin
 
 void SafetensorsFile::read_at(int64_t offset, std::span<std::byte> out, std::string const& object) const {
   while (!out.empty()) {
-    auto const done = ::pread(fd_, out.data(), std::min<std::size_t>(out.size(), std::size_t{64} << 20), offset);
-    if (done < 0 && errno == EINTR) continue;
+    auto const done = file_.read_some_at(offset, out.first(std::min(out.size(), std::size_t{64} << 20)));
     if (done < 0) throw system_error("read the file", {}, {.file = path_, .object = object});
     if (done == 0) throw Error("the file ends too early", again, {.file = path_, .object = object});
     note_activity();

@@ -4,19 +4,15 @@
 #include <refrain/base/files.hpp>
 #include <refrain/base/json_file.hpp>
 
-#include <fcntl.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <utility>
 
 namespace refrain::checkpoint {
 
 SafetensorsWriter::SafetensorsWriter(std::filesystem::path path, std::vector<TensorInfo> const& tensors)
-    : path_(std::move(path)),
-      temporary_(path_.string() + ".tmp"),
-      fd_(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {
-  if (fd_ < 0) throw system_error("create the file", {}, {.file = path_});
+    : path_(std::move(path)), temporary_(path_.string() + ".tmp"), file_(temporary_, File::Mode::replace) {
+  if (!file_.is_open()) throw system_error("create the file", {}, {.file = path_});
   Json header;
   header["__metadata__"] = {{"format", "pt"}};
   int64_t begin = 0;
@@ -43,30 +39,20 @@ SafetensorsWriter::SafetensorsWriter(std::filesystem::path path, std::vector<Ten
 SafetensorsWriter::~SafetensorsWriter() { discard(); }
 
 void SafetensorsWriter::discard() noexcept {
-  if (fd_ < 0) return;
-  ::close(std::exchange(fd_, -1));
-  ::unlink(temporary_.c_str());
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  temporary_.clear();
 }
 
 void SafetensorsWriter::write(std::span<std::byte const> bytes) {
-  while (!bytes.empty()) {
-    auto const done = ::write(fd_, bytes.data(), bytes.size());
-    if (done < 0 && errno == EINTR) continue;
-    if (done < 0) throw system_error("write the file", "free space on the disk, then start again", {.file = path_});
-    bytes = bytes.subspan(static_cast<std::size_t>(done));
-  }
+  if (!file_.write_all(bytes))
+    throw system_error("write the file", "free space on the disk, then start again", {.file = path_});
 }
 
 void SafetensorsWriter::finish() {
-  if (::fsync(fd_) != 0)
+  if (!file_.sync() || !file_.close())
     throw system_error("sync the file", "free space on the disk, then start again", {.file = path_});
-  int const fd = std::exchange(fd_, -1);
-  if (::close(fd) != 0) {
-    auto const error = system_error("close the file", "free space on the disk, then start again", {.file = path_});
-    ::unlink(temporary_.c_str());
-    throw error;
-  }
   rename_durably(temporary_, path_);
+  temporary_.clear();
 }
 
 }  // namespace refrain::checkpoint

@@ -1,10 +1,10 @@
 #include <refrain/checkpoint/small_files.hpp>
 
 #include <refrain/base/error.hpp>
+#include <refrain/base/file.hpp>
 #include <refrain/base/files.hpp>
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -68,29 +68,16 @@ void make_temporary_folder(std::filesystem::path const& folder, std::filesystem:
 }
 
 void write_synced(std::filesystem::path const& path, std::string const& text) {
-  int const fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (fd < 0) throw system_error("create the file", {}, {.file = path});
-  std::string_view rest = text;
-  while (!rest.empty()) {
-    auto const done = ::write(fd, rest.data(), rest.size());
-    if (done < 0 && errno == EINTR) continue;
-    if (done < 0) break;
-    rest.remove_prefix(static_cast<std::size_t>(done));
-  }
-  bool const written = rest.empty() && ::fsync(fd) == 0;
-  int const code = errno;
-  bool const closed = ::close(fd) == 0;
-  if (!written) errno = code;
-  if (!written || !closed)
+  File file(path, File::Mode::replace);
+  if (!file.is_open()) throw system_error("create the file", {}, {.file = path});
+  if (!file.write_all(text) || !file.sync() || !file.close())
     throw system_error("write the file", "free space on the disk, then start again", {.file = path});
 }
 
 void drop_page_cache(std::filesystem::path const& path) {
-  int const fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return;
+  File const file(path, File::Mode::read);
   // Advice: where it is not taken, the read back still goes through every byte.
-  ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-  ::close(fd);
+  if (file.is_open()) ::posix_fadvise(file.descriptor(), 0, 0, POSIX_FADV_DONTNEED);
 }
 
 }  // namespace refrain::checkpoint

@@ -5,8 +5,8 @@
 #include <refrain/base/digest.hpp>
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
+#include <refrain/base/sealed_json.hpp>
 #include <refrain/checkpoint/manifest.hpp>
-#include <refrain/checkpoint/run_files.hpp>
 #include <refrain/checkpoint/small_files.hpp>
 
 #include <cstdio>

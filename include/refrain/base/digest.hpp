@@ -16,13 +16,14 @@ std::string sha256(std::string_view bytes);
 /// The same of a file's bytes. @throws Error if it cannot be read
 std::string sha256_file(std::filesystem::path const& path);
 
-/// XXH3-128 over a stream of bytes, as 32 hexadecimal digits (XXH128's canonical form).
+/// XXH3-128 over a stream of bytes, as 32 hexadecimal digits (XXH128's canonical form). A copy goes on by itself.
 class Xxh3 {
 public:
   Xxh3();
   ~Xxh3();
+  Xxh3(Xxh3 const& other);
   Xxh3(Xxh3&&) noexcept;
-  Xxh3& operator=(Xxh3&&) noexcept;
+  Xxh3& operator=(Xxh3 other) noexcept;
   /// Adds what follows the bytes so far.
   void update(std::span<std::byte const> bytes);
   /// The digest of all bytes so far; more may follow.

@@ -21,9 +21,8 @@ public:
   FolderLock& operator=(FolderLock&&) noexcept;
   ~FolderLock();  ///< releases
 
-  /// Whether somebody else took it (this process was stopped for long) or removed it, as the heartbeat noticed.
-  bool lost() const noexcept;
-  /// Reads the lock file; for use before anything is committed. @throws Error if the lock is lost
+  /// Reads the lock file; for use before anything is committed.
+  /// @throws Error if somebody else took the lock (this process was stopped for long) or removed it
   void require_held() const;
 
 private:

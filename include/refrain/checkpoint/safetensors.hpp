@@ -1,5 +1,6 @@
 #pragma once
 
+#include <refrain/base/file.hpp>
 #include <refrain/checkpoint/tensor_source.hpp>
 
 #include <cstdint>
@@ -23,8 +24,6 @@ public:
 
   /// @throws Error naming the file, and the tensor where there is one
   explicit SafetensorsFile(std::filesystem::path path);
-  ~SafetensorsFile();
-  SafetensorsFile(SafetensorsFile const&) = delete;
 
   std::filesystem::path const& path() const noexcept { return path_; }
   /// In the order of the bytes.
@@ -36,7 +35,7 @@ private:
   void parse_header(std::string const& header, int64_t data_begin, int64_t file_size);
 
   std::filesystem::path path_;
-  int fd_;
+  File file_;
   std::vector<Entry> entries_;
 };
 
@@ -75,8 +74,9 @@ public:
 private:
   void discard() noexcept;
 
-  std::filesystem::path path_, temporary_;
-  int fd_;
+  std::filesystem::path path_;
+  std::filesystem::path temporary_;  ///< empty once it has its name, or is gone
+  File file_;
 };
 
 /// "BF16" and so on. @throws Error for a type that safetensors files of models do not have

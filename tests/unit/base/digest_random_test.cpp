@@ -24,6 +24,11 @@ TEST_CASE("a digest over a stream does not depend on its pieces") {
   for (std::size_t at = 0; at < bytes.size(); at += 777)
     stream.update(std::span(bytes).subspan(at, std::min<std::size_t>(777, bytes.size() - at)));
   CHECK(stream.hex() == xxh3(bytes));
+  Xxh3 copy = stream;
+  copy.update(std::span(bytes).first(10));
+  CHECK(copy.hex() != stream.hex());
+  copy = stream;
+  CHECK(copy.hex() == xxh3(bytes));
 }
 
 TEST_CASE("random numbers depend on key and counter alone, and look random") {

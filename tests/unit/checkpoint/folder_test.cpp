@@ -1,7 +1,6 @@
 #include "fixtures.hpp"
 
 #include <refrain/checkpoint/checkpoint.hpp>
-#include <refrain/checkpoint/run_files.hpp>
 #include <refrain/checkpoint/step_folders.hpp>
 #include <refrain/checkpoint/writer.hpp>
 
@@ -164,73 +163,4 @@ TEST_CASE("step folders: latest, pruning, never below a sound one, final") {
   CHECK(steps.steps().empty());
   CHECK(fs::read_symlink(folder.path / "checkpoints" / "latest") == "../final");
   CHECK(fs::exists(folder.path / "checkpoints" / "latest" / "manifest.json"));
-}
-
-TEST_CASE("sealed JSON finds every changed byte") {
-  TemporaryFolder const folder;
-  auto const path = folder.path / "run.json";
-  for (Json const& value : {Json{{"a", 1}, {"b", {{"c", "zwölf"}}}}, Json::object()}) {
-    write_sealed_json(path, value);
-    CHECK(read_sealed_json(path) == value);
-    CHECK(read_json(path).at("sha256").get<std::string>().size() == 64);
-    auto const size = fs::file_size(path);
-    for (std::size_t i = 0; i < size; ++i) {
-      flip(path, i);
-      CHECK_THROWS_AS(read_sealed_json(path), Error);
-      flip(path, i);
-    }
-    fs::resize_file(path, size - 1);
-    CHECK_THROWS_AS(read_sealed_json(path), Error);
-  }
-}
-
-TEST_CASE("metrics.jsonl matches its position before and after each change, and nothing else does") {
-  TemporaryFolder const folder;
-  auto const path = folder.path / "metrics.jsonl";
-  auto const all = [](Json const&) { return true; };
-  auto const damaged = [&](Json const& position) {
-    return message_of([&] { LineLog::check(path, position); }) ==
-           "has " + std::to_string(fs::file_size(path)) + " bytes that do not match the digest in status.json [" +
-               path.string() + "] (the file was changed, cut or damaged; resume the run from a checkpoint)";
-  };
-  {
-    LineLog lines(path, all);
-    lines.commit();
-    for (int step = 1; step <= 3; ++step) {
-      lines.announce(Json{{"step", step}});
-      CHECK_NOTHROW(LineLog::check(path, lines.position()));
-      lines.commit();
-      CHECK_NOTHROW(LineLog::check(path, lines.position()));
-    }
-  }
-  CHECK(read_file(path) == "{\"step\":1}\n{\"step\":2}\n{\"step\":3}\n");
-
-  std::ofstream(path, std::ios::app) << "{\"st";
-  LineLog lines(path, [](Json const& row) { return row["step"] <= 2; });
-  CHECK_NOTHROW(LineLog::check(path, lines.position()));
-  lines.commit();
-  CHECK(read_file(path) == "{\"step\":1}\n{\"step\":2}\n");
-  lines.announce(Json{{"step", 30}});
-  Json const position = lines.position();
-  std::string const before = read_file(path);
-  lines.commit();
-  std::string const after = read_file(path);
-  CHECK(after == "{\"step\":1}\n{\"step\":2}\n{\"step\":30}\n");
-
-  for (std::string const& text : {before, after}) {
-    for (std::size_t i = 0; i < text.size(); ++i) {
-      std::string flipped = text;
-      flipped[i] ^= 1;
-      std::ofstream(path) << flipped;
-      CHECK(damaged(position));
-    }
-    for (std::size_t length = 0; length < text.size(); ++length) {
-      if (text.substr(0, length) == before) continue;
-      std::ofstream(path) << text.substr(0, length);
-      CHECK(damaged(position));
-    }
-  }
-  std::ofstream(path) << "{\"step\":1}\n[]\n";
-  CHECK(message_of([&] { LineLog(path, all); }) ==
-        "is not a JSON object [" + path.string() + ":line 2] (remove the file's damaged end, or the run folder)");
 }

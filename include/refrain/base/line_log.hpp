@@ -1,23 +1,15 @@
 #pragma once
 
+#include <refrain/base/digest.hpp>
 #include <refrain/base/json_file.hpp>
 
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <string_view>
 
-namespace refrain::checkpoint {
-
-/// A JSON file that carries the SHA-256 of its own bytes: its last key, `sha256`, is taken over all bytes before that
-/// key. run.json, status.json, eval.json and manifest.json are such files.
-///
-/// Indented by 2, written atomically. @pre `value` is an object without a key `sha256`
-void write_sealed_json(std::filesystem::path const& path, Json value);
-/// The bytes that `write_sealed_json` writes.
-std::string sealed_json(Json value);
-/// Without the key `sha256`. @throws Error naming the file if the bytes do not match it
-Json read_sealed_json(std::filesystem::path const& path);
+namespace refrain {
 
 /// metrics.jsonl: lines of JSON, appended. It carries no digest itself; the length and the XXH3-128 of its bytes stand
 /// in status.json under `metrics`. status.json is written before each change of the file, and says both what stands in
@@ -29,6 +21,8 @@ Json read_sealed_json(std::filesystem::path const& path);
 ///     lines.announce(row);                                    // for each line: changes nothing
 ///     status["metrics"] = lines.position();  write_sealed_json(run_dir / "status.json", status);
 ///     lines.commit();                                         // writes the line
+///
+/// A step takes as long as its line, however long the file is.
 class LineLog {
 public:
   /// Keeps the leading lines for which `keep` is true; a torn last line is not kept. A missing file is an empty one.
@@ -49,9 +43,19 @@ public:
   static void check(std::filesystem::path const& path, Json const& position);
 
 private:
+  /// What is remembered of a text that stands in the file, or will.
+  struct Extent {
+    int64_t bytes = 0;
+    Xxh3 digest;
+
+    void add(std::string_view text);
+    Json json() const;
+  };
+
   std::filesystem::path path_;
-  std::string text_;    ///< what stands in the file: small beside anything else of a run
-  std::string wanted_;  ///< what will stand in it
+  Extent standing_;   ///< what stands in the file
+  Extent wanted_;     ///< what will stand in it: less of it, or one line more
+  std::string line_;  ///< that line
 };
 
-}  // namespace refrain::checkpoint
+}  // namespace refrain

@@ -1,0 +1,81 @@
+#include <refrain/base/error.hpp>
+#include <refrain/base/file.hpp>
+#include <refrain/base/files.hpp>
+#include <refrain/base/line_log.hpp>
+
+#include <span>
+#include <system_error>
+#include <utility>
+
+namespace refrain {
+
+void LineLog::Extent::add(std::string_view text) {
+  bytes += static_cast<int64_t>(text.size());
+  digest.update(std::as_bytes(std::span(text)));
+}
+
+Json LineLog::Extent::json() const { return {{"bytes", bytes}, {"xxh3", digest.hex()}}; }
+
+LineLog::LineLog(std::filesystem::path path, std::function<bool(Json const&)> const& keep) : path_(std::move(path)) {
+  if (!std::filesystem::exists(path_)) return;
+  std::string const text = read_file(path_);
+  standing_.add(text);
+  std::size_t begin = 0;
+  for (int64_t line = 1; begin < text.size(); ++line) {
+    auto const end = text.find('\n', begin);
+    if (end == std::string::npos) break;
+    auto const row = Json::parse(text.begin() + static_cast<std::ptrdiff_t>(begin),
+                                 text.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
+    if (!row.is_object())
+      throw Error("is not a JSON object", "remove the file's damaged end, or the run folder",
+                  {.file = path_, .object = "line " + std::to_string(line)});
+    if (!keep(row)) break;
+    begin = end + 1;
+  }
+  wanted_.add(std::string_view(text).substr(0, begin));
+}
+
+void LineLog::announce(Json const& row) {
+  line_ = dump_text(row) + "\n";
+  wanted_ = standing_;
+  wanted_.add(line_);
+}
+
+void LineLog::commit() {
+  File file(path_, File::Mode::update);
+  if (!file.is_open()) throw system_error("write the file", {}, {.file = path_});
+  if (line_.empty()) {
+    if (!file.set_length(wanted_.bytes) || !file.sync()) throw system_error("cut the file", {}, {.file = path_});
+  } else if (!file.seek(standing_.bytes) || !file.write_all(line_) || !file.close()) {
+    auto const error = system_error("write the file", "free space on the disk, then start again", {.file = path_});
+    wanted_ = standing_;
+    line_.clear();
+    std::error_code ignored;  // the error above says what matters
+    std::filesystem::resize_file(path_, static_cast<std::uintmax_t>(standing_.bytes), ignored);
+    throw error;
+  }
+  standing_ = wanted_;
+  line_.clear();
+}
+
+void LineLog::sync() const { sync_path(path_); }
+
+Json LineLog::position() const {
+  Json position = wanted_.json();
+  position["before"] = standing_.json();
+  return position;
+}
+
+void LineLog::check(std::filesystem::path const& path, Json const& position) {
+  auto const text = std::filesystem::exists(path) ? read_file(path) : std::string{};
+  auto const digest = xxh3(std::as_bytes(std::span(text)));
+  auto const is = [&](Json const& described) {
+    return json_get<int64_t>(described, "bytes", path) == static_cast<int64_t>(text.size()) &&
+           json_get<std::string>(described, "xxh3", path) == digest;
+  };
+  if (!is(position) && !is(json_get<Json>(position, "before", path)))
+    throw Error("has " + std::to_string(text.size()) + " bytes that do not match the digest in status.json",
+                "the file was changed, cut or damaged; resume the run from a checkpoint", {.file = path});
+}
+
+}  // namespace refrain
