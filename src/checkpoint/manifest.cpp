@@ -1,8 +1,8 @@
 #include <refrain/checkpoint/manifest.hpp>
 
 #include <refrain/base/error.hpp>
+#include <refrain/base/sealed_json.hpp>
 #include <refrain/checkpoint/boxes.hpp>
-#include <refrain/checkpoint/run_files.hpp>
 
 #include <algorithm>
 #include <map>
@@ -12,7 +12,6 @@ namespace refrain::checkpoint {
 namespace {
 
 auto const again = "the checkpoint is damaged; use another one, or make it again";
-constexpr int64_t most_elements = int64_t{1} << 48;
 
 Shape read_shape(Json const& object, char const* key, std::filesystem::path const& path, std::string const& name) {
   auto const shape = json_get<std::vector<int64_t>>(object, key, path);

@@ -2,12 +2,15 @@
 
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
+#include <refrain/checkpoint/tensor_source.hpp>
 
 namespace refrain::checkpoint {
 
 namespace {
 
 constexpr int64_t most = int64_t{1} << 31;
+/// Parameters of all layers stand in one list.
+constexpr int64_t most_layers = int64_t{1} << 16;
 
 class ConfigReader {
 public:
@@ -37,6 +40,16 @@ public:
     auto const found = config_.find(key);
     if (found == config_.end() || found->is_null() || *found == harmless) return;
     throw Error("'" + key + "' is " + found->dump() + ": " + why, "use a model without it", place(key));
+  }
+
+  /// Refuses a model of more than `most_elements` weights: no product of its sizes overflows then.
+  void refuse_enormous(ModelConfig const& model) const {
+    auto const real = [](int64_t size) { return static_cast<double>(size); };
+    double const heads = 2 * (real(model.num_attention_heads) + real(model.num_key_value_heads)) * real(model.head_dim);
+    double const rows =
+        real(model.num_hidden_layers) * (heads + 3 * real(model.intermediate_size)) + 2 * real(model.vocab_size);
+    if (rows * real(model.hidden_size) <= real(most_elements)) return;
+    throw Error("its sizes make a model of more than 2^48 weights", "correct the sizes", {.file = path_});
   }
 
   Json const& json() const { return config_; }
@@ -128,6 +141,10 @@ ModelConfig ModelConfig::from_json(Json const& config, std::filesystem::path con
   model.hidden_size = reader.count("hidden_size");
   model.intermediate_size = reader.count("intermediate_size");
   model.num_hidden_layers = reader.count("num_hidden_layers");
+  if (model.num_hidden_layers > most_layers)
+    throw Error("'num_hidden_layers' is " + std::to_string(model.num_hidden_layers) + ", should be at most " +
+                    std::to_string(most_layers),
+                "correct the file", reader.place("num_hidden_layers"));
   model.num_attention_heads = reader.count("num_attention_heads");
   model.num_key_value_heads = reader.count("num_key_value_heads", model.num_attention_heads);
   if (model.num_attention_heads % model.num_key_value_heads != 0)
@@ -145,6 +162,7 @@ ModelConfig ModelConfig::from_json(Json const& config, std::filesystem::path con
   if (model.head_dim < 2 || model.head_dim > most || model.head_dim % 2 != 0)
     throw Error("'head_dim' is " + std::to_string(model.head_dim) + ", should be even and above 0", "correct the file",
                 reader.place("head_dim"));
+  reader.refuse_enormous(model);
   model.max_position_embeddings = reader.count("max_position_embeddings", 2048);
   model.rms_norm_eps = reader.positive(config, "rms_norm_eps", 1e-6);
   model.initializer_range = reader.positive(config, "initializer_range", 0.02);

@@ -12,6 +12,9 @@
 
 namespace refrain::checkpoint {
 
+/// More than any model has: greater sizes are refused before anything is computed or allocated by them.
+inline constexpr int64_t most_elements = int64_t{1} << 48;
+
 /// What is known of a tensor without reading it.
 struct TensorInfo {
   std::string name;  ///< Hugging Face's name: model.layers.0.self_attn.q_proj.weight

@@ -109,6 +109,29 @@ TEST_CASE("numbers that make no model are refused") {
   CHECK(message({{"rms_norm_eps", 0}}).starts_with("'rms_norm_eps' is 0"));
 }
 
+TEST_CASE("sizes whose products would overflow are refused") {
+  int64_t const most = int64_t{1} << 31;
+  CHECK(message({{"vocab_size", most + 1}}) ==
+        "'vocab_size' is 2147483649, should be between 1 and 2^31 [config.json:vocab_size] (correct the file)");
+  CHECK(
+      message({{"num_hidden_layers", most}}) ==
+      "'num_hidden_layers' is 2147483648, should be at most 65536 [config.json:num_hidden_layers] (correct the file)");
+  CHECK(with({{"num_hidden_layers", 65536}}).num_hidden_layers == 65536);
+  std::string const enormous = "its sizes make a model of more than 2^48 weights [config.json] (correct the sizes)";
+  CHECK(message({{"num_attention_heads", most}, {"head_dim", most}}) == enormous);
+  CHECK(message({{"head_dim", most}, {"hidden_size", most}}) == enormous);
+  CHECK(message({{"intermediate_size", most}, {"hidden_size", most}}) == enormous);
+  CHECK(message({{"vocab_size", most}, {"hidden_size", most}}) == enormous);
+  CHECK(message({{"num_hidden_layers", 65536}, {"intermediate_size", most}}) == enormous);
+  CHECK(with({{"hidden_size", 16384},
+              {"intermediate_size", 53248},
+              {"num_hidden_layers", 126},
+              {"num_attention_heads", 128},
+              {"num_key_value_heads", 8},
+              {"vocab_size", 128256}})
+            .head_dim == 128);
+}
+
 TEST_CASE("parameters in the order of the forward pass") {
   auto const list = parameter_list(with({{"num_key_value_heads", 2}, {"head_dim", 6}}));
   CHECK(list.size() == 1 + 2 * 9 + 2);
