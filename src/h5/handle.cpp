@@ -7,8 +7,8 @@ namespace refrain::h5 {
 void initialise() {
   static std::once_flag once;
   std::call_once(once, [] {
-    H5open();
-    H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+    if (H5open() < 0 || H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) < 0)
+      throw Error("the HDF5 library does not start", "check its installation and the free memory");
   });
 }
 
@@ -30,13 +30,13 @@ Error hdf5_error(std::string const& problem, std::string remedy, Place place) {
   return Error(reason.empty() ? problem : problem + ": " + reason, std::move(remedy), std::move(place));
 }
 
-Handle own(hid_t id, Handle::Closer close, std::string const& problem, Place const& place) {
-  if (id < 0) throw hdf5_error(problem, "the file is damaged or the disk failed; make it again", place);
+Handle own(hid_t id, Handle::Closer close, std::string const& problem, Place const& place, std::string const& remedy) {
+  if (id < 0) throw hdf5_error(problem, remedy, place);
   return Handle(id, close);
 }
 
-void check(herr_t status, std::string const& problem, Place const& place) {
-  if (status < 0) throw hdf5_error(problem, "the file is damaged or the disk failed; make it again", place);
+void check(herr_t status, std::string const& problem, Place const& place, std::string const& remedy) {
+  if (status < 0) throw hdf5_error(problem, remedy, place);
 }
 
 }  // namespace refrain::h5

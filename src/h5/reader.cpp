@@ -27,7 +27,7 @@ Reader::Reader(std::filesystem::path path, std::string const& schema) : path_(st
     H5Eclear2(H5E_DEFAULT);
     throw Error("not an HDF5 file", "give a file that Refrain wrote", {.file = path_});
   }
-  auto access = own(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "cannot open an HDF5 file", {.file = path_});
+  auto access = own(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "cannot open an HDF5 file", {.file = path_}, memory_remedy);
 #if H5_VERSION_GE(1, 10, 7)
   check(H5Pset_file_locking(access.get(), false, true), "cannot switch HDF5's locks off", {.file = path_});
 #endif
@@ -38,7 +38,7 @@ Reader::Reader(std::filesystem::path path, std::string const& schema) : path_(st
     throw Error("the file is of kind " + schema_ + ", but " + schema + " is needed here", "give the right file",
                 {.file = path_});
   auto const provenance = text_attribute("provenance");
-  if (H5Aexists(file_.get(), "provenance_xxh3") > 0 &&
+  if (has_attribute("provenance_xxh3") &&
       text_attribute("provenance_xxh3") != xxh3(std::as_bytes(std::span(provenance))))
     throw Error("the provenance does not match its digest", again, {.file = path_, .object = "/@provenance"});
   provenance_ = Json::parse(provenance, nullptr, false);
@@ -49,11 +49,15 @@ Reader::Reader(std::filesystem::path path, std::string const& schema) : path_(st
   check_schema(schema_, datasets_, path_);
 }
 
+bool Reader::has_attribute(std::string const& name) const {
+  auto const exists = H5Aexists(file_.get(), name.c_str());
+  check(exists, "cannot read the root's attributes", {.file = path_, .object = "/@" + name});
+  return exists > 0;
+}
+
 std::string Reader::text_attribute(std::string const& name) const {
   Place const place{.file = path_, .object = "/@" + name};
-  auto const exists = H5Aexists(file_.get(), name.c_str());
-  check(exists, "cannot read the root's attributes", place);
-  if (exists == 0)
+  if (!has_attribute(name))
     throw Error("the file has no root attribute '" + name + "'", "give a file that Refrain wrote", {.file = path_});
   auto attribute = own(H5Aopen(file_.get(), name.c_str(), H5P_DEFAULT), H5Aclose, "cannot read the attribute", place);
   auto type = own(H5Aget_type(attribute.get()), H5Tclose, "cannot read the attribute", place);

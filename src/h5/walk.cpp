@@ -76,7 +76,7 @@ void Reader::walk(hid_t group, std::string const& prefix, int depth) {
 void Reader::inspect_dataset(hid_t dataset, std::string const& name) {
   Place const place{.file = path_, .object = name};
   auto type = own(H5Dget_type(dataset), H5Tclose, "cannot read the dataset's type", place);
-  auto const dtype = dtype_of(type.get());
+  auto const dtype = dtype_of(type.get(), place);
   if (!dtype) throw Error("has a number type that is not one of ours", foreign, place);
   DatasetInfo info{.dtype = *dtype, .shape = {}, .chunk = {}};
 
@@ -91,9 +91,10 @@ void Reader::inspect_dataset(hid_t dataset, std::string const& name) {
   auto creation = own(H5Dget_create_plist(dataset), H5Pclose, "cannot read the dataset's layout", place);
   auto const layout = H5Pget_layout(creation.get());
   if (layout == H5D_VIRTUAL) throw Error("is a virtual dataset", foreign, place);
-  if (layout < 0)
-    throw hdf5_error("cannot read the dataset's layout", "the file is damaged or truncated; make it again", place);
-  if (H5Pget_external_count(creation.get()) != 0) throw Error("keeps its values in another file", foreign, place);
+  check(layout, "cannot read the dataset's layout", place);
+  auto const external = H5Pget_external_count(creation.get());
+  check(external, "cannot read the dataset's layout", place);
+  if (external > 0) throw Error("keeps its values in another file", foreign, place);
 
   int64_t ratio = 1;
   auto const filters = H5Pget_nfilters(creation.get());

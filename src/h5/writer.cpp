@@ -13,7 +13,14 @@ namespace refrain::h5 {
 namespace {
 
 constexpr int64_t chunk_bytes = int64_t{4} << 20;
-auto const write_remedy = "free space on the disk or choose another folder, then start again";
+
+/// `own` and `check` for a file that is written.
+Handle make(hid_t id, Handle::Closer close, std::string const& problem, Place const& place) {
+  return own(id, close, problem, place, write_remedy);
+}
+void expect(herr_t status, std::string const& problem, Place const& place) {
+  check(status, problem, place, write_remedy);
+}
 
 std::vector<hsize_t> sizes(Shape const& shape) { return {shape.begin(), shape.end()}; }
 
@@ -36,16 +43,16 @@ Writer::Writer(std::filesystem::path path, std::string const& schema, Json const
     : path_(std::move(path)), temporary_(path_), schema_(schema), commit_(commit) {
   initialise();
   if (commit_ == Commit::rename) temporary_ += ".tmp";
-  auto access = own(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "cannot open an HDF5 file", place());
-  check(H5Pset_libver_bounds(access.get(), H5F_LIBVER_V110, H5F_LIBVER_V110), "cannot set the format's version",
-        place());
+  auto access = make(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "cannot open an HDF5 file", place());
+  expect(H5Pset_libver_bounds(access.get(), H5F_LIBVER_V110, H5F_LIBVER_V110), "cannot set the format's version",
+         place());
 #if H5_VERSION_GE(1, 10, 7)
   // Locks are ours: HDF5's flock fails on some parallel file systems.
-  check(H5Pset_file_locking(access.get(), false, true), "cannot switch HDF5's locks off", place());
+  expect(H5Pset_file_locking(access.get(), false, true), "cannot switch HDF5's locks off", place());
 #endif
   // No times anywhere: the same contents are the same bytes.
-  auto creation = own(H5Pcreate(H5P_FILE_CREATE), H5Pclose, "cannot make an HDF5 file", place());
-  check(H5Pset_obj_track_times(creation.get(), false), "cannot switch times off", place());
+  auto creation = make(H5Pcreate(H5P_FILE_CREATE), H5Pclose, "cannot make an HDF5 file", place());
+  expect(H5Pset_obj_track_times(creation.get(), false), "cannot switch times off", place());
   file_ = Handle(H5Fcreate(temporary_.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()), H5Fclose);
   if (!file_)
     throw hdf5_error("cannot create the file", "check that the folder exists, may be written and has space", place());
@@ -76,21 +83,20 @@ Place Writer::place(std::string const& object) const { return {.file = path_, .o
 
 void Writer::create(std::string const& name, DType dtype, Shape const& shape) {
   auto const dimensions = sizes(shape);
-  auto space = own(H5Screate_simple(static_cast<int>(shape.size()), dimensions.data(), nullptr), H5Sclose,
-                   "cannot make the dataset", place(name));
-  auto creation = own(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, "cannot make the dataset", place(name));
+  auto space = make(H5Screate_simple(static_cast<int>(shape.size()), dimensions.data(), nullptr), H5Sclose,
+                    "cannot make the dataset", place(name));
+  auto creation = make(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, "cannot make the dataset", place(name));
   auto const chunk = sizes(chunk_shape(shape, size_of(dtype)));
-  check(H5Pset_chunk(creation.get(), static_cast<int>(chunk.size()), chunk.data()), "cannot set the chunks",
-        place(name));
-  check(H5Pset_fletcher32(creation.get()), "cannot set the checksum", place(name));
-  check(H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER), "cannot switch fill values off", place(name));
-  check(H5Pset_obj_track_times(creation.get(), false), "cannot switch times off", place(name));
+  expect(H5Pset_chunk(creation.get(), static_cast<int>(chunk.size()), chunk.data()), "cannot set the chunks",
+         place(name));
+  expect(H5Pset_fletcher32(creation.get()), "cannot set the checksum", place(name));
+  expect(H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER), "cannot switch fill values off", place(name));
+  expect(H5Pset_obj_track_times(creation.get(), false), "cannot switch times off", place(name));
   make_groups(name);
   auto type = file_type(dtype);
   open_dataset_ =
-      Handle(H5Dcreate2(file_.get(), name.c_str(), type.get(), space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
-             H5Dclose);
-  if (!open_dataset_) throw hdf5_error("cannot make the dataset", write_remedy, place(name));
+      make(H5Dcreate2(file_.get(), name.c_str(), type.get(), space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
+           H5Dclose, "cannot make the dataset", place(name));
   open_name_ = name;
   attribute(name, "dtype", to_string(dtype));
 }
@@ -99,37 +105,37 @@ void Writer::make_groups(std::string const& name) {
   for (auto slash = name.find('/', 1); slash != std::string::npos; slash = name.find('/', slash + 1)) {
     auto const group = name.substr(0, slash);
     if (!groups_.insert(group).second) continue;
-    auto creation = own(H5Pcreate(H5P_GROUP_CREATE), H5Pclose, "cannot make the group", place(group));
-    check(H5Pset_obj_track_times(creation.get(), false), "cannot switch times off", place(group));
-    if (!Handle(H5Gcreate2(file_.get(), group.c_str(), H5P_DEFAULT, creation.get(), H5P_DEFAULT), H5Gclose))
-      throw hdf5_error("cannot make the group", write_remedy, place(group));
+    auto creation = make(H5Pcreate(H5P_GROUP_CREATE), H5Pclose, "cannot make the group", place(group));
+    expect(H5Pset_obj_track_times(creation.get(), false), "cannot switch times off", place(group));
+    make(H5Gcreate2(file_.get(), group.c_str(), H5P_DEFAULT, creation.get(), H5P_DEFAULT), H5Gclose,
+         "cannot make the group", place(group));
   }
 }
 
 Handle Writer::open_object(std::string const& object) const {
-  return own(H5Oopen(file_.get(), object.c_str(), H5P_DEFAULT), H5Oclose, "no such object", place(object));
+  return make(H5Oopen(file_.get(), object.c_str(), H5P_DEFAULT), H5Oclose, "no such object", place(object));
 }
 
 void Writer::write_box(std::string const& name, Shape const& start, Shape const& count,
                        std::span<std::byte const> values) {
   if (name != open_name_ || !open_dataset_) {
-    open_dataset_ = own(H5Dopen2(file_.get(), name.c_str(), H5P_DEFAULT), H5Dclose, "no such dataset", place(name));
+    open_dataset_ = make(H5Dopen2(file_.get(), name.c_str(), H5P_DEFAULT), H5Dclose, "no such dataset", place(name));
     open_name_ = name;
   }
   note_activity();
   if (element_count(count) == 0) return;
   auto const offset = sizes(start), extent = sizes(count);
-  auto file_space = own(H5Dget_space(open_dataset_.get()), H5Sclose, "cannot write", place(name));
-  check(H5Sselect_hyperslab(file_space.get(), H5S_SELECT_SET, offset.data(), nullptr, extent.data(), nullptr),
-        "cannot select", place(name));
-  auto memory_space = own(H5Screate_simple(static_cast<int>(extent.size()), extent.data(), nullptr), H5Sclose,
-                          "cannot write", place(name));
-  auto type = own(H5Dget_type(open_dataset_.get()), H5Tclose, "cannot write", place(name));
+  auto file_space = make(H5Dget_space(open_dataset_.get()), H5Sclose, "cannot write", place(name));
+  expect(H5Sselect_hyperslab(file_space.get(), H5S_SELECT_SET, offset.data(), nullptr, extent.data(), nullptr),
+         "cannot select", place(name));
+  auto memory_space = make(H5Screate_simple(static_cast<int>(extent.size()), extent.data(), nullptr), H5Sclose,
+                           "cannot write", place(name));
+  auto type = make(H5Dget_type(open_dataset_.get()), H5Tclose, "cannot write", place(name));
   if (H5Tget_size(type.get()) * static_cast<std::size_t>(element_count(count)) != values.size())
     throw Error("a box of " + to_string(count) + " does not fit " + std::to_string(values.size()) + " bytes", {},
                 place(name));
-  if (H5Dwrite(open_dataset_.get(), type.get(), memory_space.get(), file_space.get(), H5P_DEFAULT, values.data()) < 0)
-    throw hdf5_error("cannot write", write_remedy, place(name));
+  expect(H5Dwrite(open_dataset_.get(), type.get(), memory_space.get(), file_space.get(), H5P_DEFAULT, values.data()),
+         "cannot write", place(name));
 }
 
 void Writer::write_text(std::string const& name, std::vector<std::string> const& values) {
@@ -145,12 +151,12 @@ void Writer::write_text(std::string const& name, std::vector<std::string> const&
 
 void Writer::attribute(std::string const& object, std::string const& name, std::string const& text) {
   auto target = open_object(object);
-  auto type = own(H5Tcopy(H5T_C_S1), H5Tclose, "cannot write an attribute", place(object));
+  auto type = make(H5Tcopy(H5T_C_S1), H5Tclose, "cannot write an attribute", place(object));
   // Fixed length: variable-length values stand in a heap without checksums. Null-padded, so that all bytes are text.
-  check(H5Tset_size(type.get(), std::max<std::size_t>(text.size(), 1)), "cannot write an attribute", place(object));
-  check(H5Tset_strpad(type.get(), H5T_STR_NULLPAD), "cannot write an attribute", place(object));
-  check(H5Tset_cset(type.get(), H5T_CSET_UTF8), "cannot write an attribute", place(object));
-  auto space = own(H5Screate(H5S_SCALAR), H5Sclose, "cannot write an attribute", place(object));
+  expect(H5Tset_size(type.get(), std::max<std::size_t>(text.size(), 1)), "cannot write an attribute", place(object));
+  expect(H5Tset_strpad(type.get(), H5T_STR_NULLPAD), "cannot write an attribute", place(object));
+  expect(H5Tset_cset(type.get(), H5T_CSET_UTF8), "cannot write an attribute", place(object));
+  auto space = make(H5Screate(H5S_SCALAR), H5Sclose, "cannot write an attribute", place(object));
   auto attribute =
       Handle(H5Acreate2(target.get(), name.c_str(), type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
   if (!attribute || H5Awrite(attribute.get(), type.get(), text.c_str()) < 0)
@@ -160,7 +166,7 @@ void Writer::attribute(std::string const& object, std::string const& name, std::
 void Writer::attribute(std::string const& object, std::string const& name, std::vector<int64_t> const& values) {
   auto target = open_object(object);
   hsize_t const count = values.size();
-  auto space = own(H5Screate_simple(1, &count, nullptr), H5Sclose, "cannot write an attribute", place(object));
+  auto space = make(H5Screate_simple(1, &count, nullptr), H5Sclose, "cannot write an attribute", place(object));
   auto attribute =
       Handle(H5Acreate2(target.get(), name.c_str(), H5T_STD_I64LE, space.get(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
   if (!attribute || H5Awrite(attribute.get(), H5T_STD_I64LE, values.data()) < 0)

@@ -37,15 +37,22 @@ private:
 };
 
 /// Initialises the library once and keeps its error stack off stderr; every entry of this module calls it.
+/// @throws Error
 void initialise();
 
 /// An Error from the problem and the innermost message of HDF5's error stack, which is cleared.
 Error hdf5_error(std::string const& problem, std::string remedy, Place place);
 
+/// What to do about calls that fail: on a file that is read, on one that is written, and on none.
+inline constexpr char read_remedy[] = "the file is damaged or the disk failed; make it again";
+inline constexpr char write_remedy[] = "free space on the disk or choose another folder, then start again";
+inline constexpr char memory_remedy[] = "ask for more memory, or use more nodes";
+
 /// Takes ownership of `id`. @throws Error if it is negative
-Handle own(hid_t id, Handle::Closer close, std::string const& problem, Place const& place);
+Handle own(hid_t id, Handle::Closer close, std::string const& problem, Place const& place,
+           std::string const& remedy = read_remedy);
 
 /// @throws Error if `status` is negative
-void check(herr_t status, std::string const& problem, Place const& place);
+void check(herr_t status, std::string const& problem, Place const& place, std::string const& remedy = read_remedy);
 
 }  // namespace refrain::h5

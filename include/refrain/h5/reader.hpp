@@ -39,7 +39,7 @@ public:
   std::map<std::string, DatasetInfo> const& datasets() const noexcept { return datasets_; }
   bool contains(std::string const& name) const { return datasets_.contains(name); }
   /// Whether there is a text column of this name.
-  bool contains_text(std::string const& name) const { return contains(name + "/offsets"); }
+  bool contains_text(std::string const& name) const { return contains(name + "/offsets") && contains(name + "/bytes"); }
   /// @throws Error if there is no such dataset
   DatasetInfo const& info(std::string const& name) const;
 
@@ -61,6 +61,7 @@ private:
   void read_all(std::string const& name, std::span<std::byte> out) const;
   void walk(hid_t group, std::string const& prefix, int depth);
   void inspect_dataset(hid_t dataset, std::string const& name);
+  bool has_attribute(std::string const& name) const;
   std::string text_attribute(std::string const& name) const;
 
   std::filesystem::path path_;

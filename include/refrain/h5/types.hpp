@@ -11,8 +11,8 @@ namespace refrain::h5 {
 /// 0..6), fp16 IEEE's; both are read as floats by h5py and h5dump.
 Handle file_type(DType dtype);
 
-/// The element type of a dataset, or none if it is not one of ours.
-std::optional<DType> dtype_of(hid_t type);
+/// The element type of the dataset at `place`, or none if it is not one of ours. @throws Error if HDF5 cannot tell
+std::optional<DType> dtype_of(hid_t type, Place const& place);
 
 /// The DType that a C++ number has in files.
 template <class T>
