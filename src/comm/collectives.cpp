@@ -98,11 +98,6 @@ public:
     return {};
   }
 
-  Ticket broadcast(Buffer inout, int root, Lane) override {
-    comm_.broadcast({static_cast<std::byte*>(inout.data), inout.count * size_of(inout.type)}, root);
-    return {};
-  }
-
   void wait(Ticket, Lane) override {}  // done when the call returned
 
 private:

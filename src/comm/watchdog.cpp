@@ -1,4 +1,5 @@
 #include <refrain/base/activity.hpp>
+#include <refrain/base/file.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/launch.hpp>
 #include <refrain/base/process.hpp>
@@ -18,7 +19,6 @@
 #include <thread>
 #include <utility>
 
-#include <fcntl.h>
 #include <unistd.h>
 
 namespace refrain::comm {
@@ -86,11 +86,15 @@ struct Watchdog::State {
     }
     json["waiting"] = Waiting::now();
     json["beats"] = ++beats;
-    // No fsync: a heartbeat need not survive anything. The rename keeps readers from half a file.
+    // No fsync: a heartbeat need not survive anything. The rename keeps readers from half a file; where the disk is
+    // full, the last whole heartbeat stays.
     fs::path const temporary = file_of(world.rank()).string() + ".tmp";
-    std::ofstream(temporary) << dump_text(json);
+    File file(temporary, File::Mode::replace);
     std::error_code ignored;
-    fs::rename(temporary, file_of(world.rank()), ignored);
+    if (file.is_open() && file.write_all(dump_text(json)) && file.close())
+      fs::rename(temporary, file_of(world.rank()), ignored);
+    else
+      fs::remove(temporary, ignored);
   }
 
   void look_at(int rank) {
@@ -127,12 +131,7 @@ struct Watchdog::State {
   }
 
   /// Only the first that notices speaks.
-  bool claim_voice() const {
-    int const fd = ::open((folder / "hang").c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
-    if (fd < 0) return errno != EEXIST;
-    ::close(fd);
-    return true;
-  }
+  bool claim_voice() const { return File(folder / "hang", File::Mode::create_new).is_open() || errno != EEXIST; }
 
   [[noreturn]] void end_job(int rank) {
     Sight const& sight = sights[static_cast<std::size_t>(rank)];

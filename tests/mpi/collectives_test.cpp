@@ -145,14 +145,6 @@ TEST_CASE("other types, the maximum, and NaN") {
   }
 }
 
-TEST_CASE("broadcast sends the root's values") {
-  Communicator const world = Communicator::world();
-  auto const group = mpi_collectives(world);
-  auto v = values(world.rank(), 1000);
-  group->broadcast(buffer(v, DType::fp32), world.size() - 1, Lane::compute);
-  CHECK(v == values(world.size() - 1, 1000));
-}
-
 TEST_CASE("a group is made of any part of the world, and empty buffers are fine") {
   Communicator const world = Communicator::world();
   Communicator const half = world.split(world.rank() % 2, world.rank());
@@ -180,10 +172,6 @@ TEST_CASE("transfers of more than 2^31 bytes arrive whole") {
   for (std::size_t i = 0; i < n; ++i) mine[i] = byte(static_cast<std::size_t>(world.rank()), i);
   group->all_gather(buffer(all, DType::uint8), buffer(mine, DType::uint8), Lane::gather);
   std::size_t wrong = 0;
-  for (std::size_t i = 0; i < 2 * n; ++i) wrong += all[i] != byte(i / n, i % n);
-  CHECK(wrong == 0);
-  if (world.rank() == 1) all.assign(all.size(), 0);
-  group->broadcast(buffer(all, DType::uint8), 0, Lane::gather);
   for (std::size_t i = 0; i < 2 * n; ++i) wrong += all[i] != byte(i / n, i % n);
   CHECK(wrong == 0);
 }

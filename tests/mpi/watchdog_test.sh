@@ -45,6 +45,17 @@ end
 after_hang="all ranks end now (look at that rank, or give --timeout more seconds)"
 expect 1 "refrain-probe: rank 1: got no further for 2 s in: step 1: forward; $after_hang" "a rank without end"
 
+# A full disk: no rank can write any more. What each wrote last stays, and a rank that hangs is noticed still.
+trap '' XFSZ
+begin 2 --timeout 2 --what stuck --rank 1 --seconds 1000 --steps 3
+for rank in 0 1; do prlimit --pid "$(pid_of $rank)" --fsize=0; done
+sleep 1
+for rank in 0 1; do [ -s "$folder/run/.heartbeat/rank-$rank" ] || fail "an empty heartbeat on a full disk"; done
+end
+trap - XFSZ
+[ "$code" -eq 1 ] || fail "a hang on a full disk: exit code $code"
+[ "$ours" -eq 1 ] || fail "a hang on a full disk: $ours lines"
+
 begin 4 --timeout 2 --what slow --rank 1 --seconds 6 --steps 1
 end
 expect 0 "" "a slow rank that gets on"

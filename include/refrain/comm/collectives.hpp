@@ -37,12 +37,11 @@ public:
 
   /// Every rank receives the sum (or maximum) over all ranks, element by element.
   virtual Ticket all_reduce(Buffer inout, ReduceOp op, Lane lane) = 0;
-  /// Rank r receives the sum of everyone's r-th part. @pre out.count * size() == in.count
+  /// Rank r receives the sum of everyone's r-th part; for sharded gradients, which nothing has yet.
+  /// @pre out.count * size() == in.count
   virtual Ticket reduce_scatter(Buffer out, Buffer in, Lane lane) = 0;
   /// Every rank receives everyone's `in`, in rank order. @pre out.count == in.count * size()
   virtual Ticket all_gather(Buffer out, Buffer in, Lane lane) = 0;
-  /// Every rank receives what `root` holds.
-  virtual Ticket broadcast(Buffer inout, int root, Lane lane) = 0;
   /// Returns when the transfer is done and its buffers may be used again.
   virtual void wait(Ticket ticket, Lane lane) = 0;
 };
