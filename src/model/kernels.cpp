@@ -65,7 +65,7 @@ at::Tensor rms_norm_backward(at::Tensor const& dy_TD, at::Tensor const& x_TD, at
   at::Tensor const dy = in_fp32(dy_TD), x = in_fp32(x_TD), weight = in_fp32(weight_D);
   int64_t const rows = x.size(0), width = x.size(1);
   at::Tensor dx = at::empty_like(x);
-  // A partial sum a block of rows, added in the blocks' order.
+  // A partial sum a block of rows; then these, in the blocks' order.
   at::Tensor partial_BD = at::zeros({row_blocks(rows), width}, x.options());
   over_row_blocks(rows, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
@@ -73,7 +73,12 @@ at::Tensor rms_norm_backward(at::Tensor const& dy_TD, at::Tensor const& x_TD, at
                                floats(dx) + t * width, floats(partial_BD) + begin / rows_per_task * width, width);
     }
   });
-  weight_grad_D.add_(partial_BD.sum(0));
+  at::Tensor sum_D = at::zeros({width}, x.options());
+  at::parallel_for(0, width, 4096, [&](int64_t first, int64_t last) {
+    for (int64_t block = 0; block < partial_BD.size(0); ++block)
+      loops::add_row(floats(partial_BD) + block * width + first, floats(sum_D) + first, last - first);
+  });
+  weight_grad_D.add_(sum_D);
   return dx.to(x_TD.scalar_type());
 }
 

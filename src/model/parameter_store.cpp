@@ -1,6 +1,5 @@
 #include <refrain/base/error.hpp>
 #include <refrain/model/parameter_store.hpp>
-#include <refrain/model/slices.hpp>
 
 #include <ATen/ATen.h>
 
@@ -83,8 +82,6 @@ void ParameterStore::allocate(at::ScalarType weight_type, at::ScalarType grad_ty
   pending_grads_.push_back(at::zeros({unit_elements_[0]}, grads));
   for (int unit = 1; unit < units(); ++unit) pending_grads_.push_back(shared.narrow(0, 0, unit_elements_[unit]));
 }
-
-void ParameterStore::load(checkpoint::TensorSource const& source) { read_weights(*this, flat_weights_, source); }
 
 ParamId ParameterStore::id(std::string const& name) const {
   auto const found = ids_.find(name);

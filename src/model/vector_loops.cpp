@@ -68,6 +68,11 @@ REFRAIN_VECTOR_LOOP void norm_backward_row(float const* dy, float const* x, floa
   }
 }
 
+REFRAIN_VECTOR_LOOP void add_row(float const* x, float* sum, int64_t width) {
+#pragma omp simd
+  for (int64_t j = 0; j < width; ++j) sum[j] += x[j];
+}
+
 REFRAIN_VECTOR_LOOP void rotate_head(float* x, float const* cos, float const* sin, float direction, int64_t half) {
 #pragma omp simd
   for (int64_t j = 0; j < half; ++j) {

@@ -14,6 +14,7 @@ void norm_row(float const* x, float const* weight, float scale, float* y, int64_
 /// dx = scale (g - n mean(g n)) with n = x scale and g = dy weight; adds dy n to the weight's gradient.
 void norm_backward_row(float const* dy, float const* x, float const* weight, float scale, float* dx, float* weight_grad,
                        int64_t width);
+void add_row(float const* x, float* sum, int64_t width);
 /// One head of 2 half elements; `direction` -1 turns back.
 void rotate_head(float* x, float const* cos, float const* sin, float direction, int64_t half);
 void swiglu_row(float const* gate, float const* up, float* y, int64_t width);

@@ -22,7 +22,9 @@ struct ParamSpec {
   checkpoint::Slice global;        ///< the part of the global tensor here, padding left out (count may be 0); on axis 0
                                    ///< it fills the first count[0] rows of local_shape, the rest is padding and stays 0
   int64_t offset = 0;              ///< of its first element in its unit's flat buffer
-  bool grad_partial_over_tensor = false;  ///< its gradient is a partial sum that must be reduced over the tensor ranks
+  /// Its gradient is a partial sum that must be reduced over the tensor ranks. For norms whose rows the tensor ranks
+  /// share (sequence parallelism); no parameter is such a one yet.
+  bool grad_partial_over_tensor = false;
 
   int64_t local_count() const { return element_count(local_shape); }    ///< elements in the flat buffer, padding too
   int64_t global_count() const { return element_count(global.count); }  ///< the leading ones that are not padding
@@ -31,16 +33,10 @@ struct ParamSpec {
 /// @throws Error if heads, KV heads or intermediate size do not divide by `degree`, naming those that work
 void check_tensor_degree(checkpoint::ModelConfig const& config, int degree);
 
-class ParameterStore;
-
-/// Keeps a unit's weights in memory while it lives.
+/// Keeps a unit's weights in memory while it lives. All units are always there so far: it holds nothing.
 class UnitLease {
 public:
-  explicit UnitLease(ParameterStore& store, int unit) : store_(&store), unit_(unit) {}
-
-private:
-  ParameterStore* store_;
-  int unit_;
+  UnitLease() {}
 };
 
 /// All parameters of this rank, one flat buffer a unit (embedding | block i | last norm and head), so that sharding,
@@ -58,10 +54,6 @@ public:
   /// @throws Error if the tensor degree does not divide the model (check_tensor_degree)
   ParameterStore(checkpoint::ModelConfig const& config, Backend& backend, DType weight_dtype, DType grad_dtype);
 
-  /// Reads this rank's slices, tensor by tensor. Not collective: wrap it in comm::agree.
-  /// @throws Error, also for a wrong shape and for NaN or Inf, naming the tensor
-  void load(checkpoint::TensorSource const& source);
-
   checkpoint::ModelConfig const& config() const noexcept { return config_; }
   Backend& backend() const noexcept { return *backend_; }
   int units() const noexcept { return static_cast<int>(flat_weights_.size()); }  ///< blocks + 2
@@ -69,7 +61,7 @@ public:
   ParamId id(std::string const& name) const;  ///< @throws Error if the model has no such parameter
 
   /// The weights of a unit are in memory while the lease lives.
-  UnitLease acquire(int unit) { return UnitLease(*this, unit); }
+  UnitLease acquire([[maybe_unused]] int unit) { return UnitLease(); }
   at::Tensor weight(ParamId id) const { return fused_weight(id, 1); }   ///< a view of shape local_shape
   at::Tensor main_grad(ParamId id) const { return fused_grad(id, 1); }  ///< a view of the same shape
   /// Views over consecutive parameters of one unit that share their columns: [sum of rows, columns].
@@ -78,6 +70,7 @@ public:
 
   /// A unit's buffer, [elements], of type weight_dtype.
   at::Tensor flat_weights(int unit) const { return flat_weights_[unit]; }
+  std::vector<at::Tensor> const& flat_weights() const noexcept { return flat_weights_; }  ///< of all units
   /// The step's gradient so far, laid out alike, of type grad_dtype: of all data ranks once the unit is reduced.
   at::Tensor flat_grads(int unit) const { return flat_grads_[unit]; }
 

@@ -14,6 +14,7 @@
 #include <refrain/comm/parallel_layout.hpp>
 #include <refrain/model/autograd.hpp>
 #include <refrain/model/decoder.hpp>
+#include <refrain/model/slices.hpp>
 
 #include <ATen/ATen.h>
 
@@ -87,7 +88,7 @@ void compare(fs::path const& model_folder, Json const& request, fs::path const& 
   auto const source = checkpoint::open_model(model_folder);
   model::ParameterStore store(checkpoint::ModelConfig::load(source->folder()), *backend,
                               dtype_from_string(request.value("dtype", "fp32")), DType::fp32);
-  store.load(*source);
+  model::read_weights(store, store.flat_weights(), *source);
   model::Decoder const decoder(store);
   model::PackedBatch const batch = batch_of(request);
   int64_t const chunk_rows = request.value("chunk_rows", model::default_chunk_rows(store));

@@ -4,6 +4,8 @@
 #include <refrain/model/kernels.hpp>
 #include <refrain/model/ops.hpp>
 
+#include <ATen/Parallel.h>
+
 #include <catch2/catch.hpp>
 
 #include <cmath>
@@ -79,6 +81,24 @@ TEST_CASE("rms_norm") {
   backpropagate(rms_norm(leaf, model.store, id), leaf, dy);
   plain(x.to(at::kDouble)).backward(dy.to(at::kDouble));
   CHECK(grad_deviation(model.store.main_grad(id), w) < 2e-6);
+}
+
+TEST_CASE("rms_norm's gradients have the same bits at every number of threads") {
+  at::Tensor const x = at::randn({3000, 320}), dy = at::randn({3000, 320}), weight = at::randn({320});
+  at::Tensor const scale = kernels::rms_norm(x, weight, 1e-5).scale_T;
+  int const before = at::get_num_threads();
+  at::Tensor first_dx, first_grad;
+  for (int const threads : {1, 2, 3, 7}) {
+    at::set_num_threads(threads);
+    at::Tensor const grad = at::zeros({320});
+    at::Tensor const dx = kernels::rms_norm_backward(dy, x, weight, scale, grad);
+    if (threads == 1) first_dx = dx, first_grad = grad;
+    CHECK(dx.equal(first_dx));
+    CHECK(grad.equal(first_grad));
+  }
+  at::set_num_threads(before);
+  at::Tensor const normed = x.to(at::kDouble) * scale.to(at::kDouble).unsqueeze(1);
+  CHECK(deviation(first_grad, (dy.to(at::kDouble) * normed).sum(0)) < 1e-6);
 }
 
 TEST_CASE("swiglu") {

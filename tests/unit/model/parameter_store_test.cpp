@@ -2,6 +2,7 @@
 
 #include <refrain/base/error.hpp>
 #include <refrain/checkpoint/tensor_source.hpp>
+#include <refrain/model/slices.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -52,7 +53,7 @@ private:
 TEST_CASE("loaded weights are the file's, fused matrices lie in order") {
   OneRank model(small_config());
   MemorySource const source(small_config());
-  model.store.load(source);
+  read_weights(model.store, model.store.flat_weights(), source);
   for (ParamId id = 0; id < static_cast<ParamId>(model.store.specs().size()); ++id)
     CHECK(model.store.weight(id).equal(source.values(model.store.specs()[id].info.name)));
   std::string const attention = "model.layers.1.self_attn.";
@@ -76,7 +77,7 @@ TEST_CASE("NaN and infinite weights are refused by name") {
     OneRank model(small_config());
     MemorySource const source(small_config());
     source.values("model.layers.0.mlp.down_proj.weight")[3][4] = bad;
-    CHECK_THROWS_WITH(model.store.load(source),
+    CHECK_THROWS_WITH(read_weights(model.store, model.store.flat_weights(), source),
                       Catch::Contains("NaN") && Catch::Contains("model.layers.0.mlp.down_proj.weight"));
   }
 }
@@ -85,7 +86,7 @@ TEST_CASE("a tensor of another shape is refused by name") {
   checkpoint::ModelConfig other = small_config();
   other.intermediate_size = 24;
   OneRank model(small_config());
-  CHECK_THROWS_WITH(model.store.load(MemorySource(other)),
+  CHECK_THROWS_WITH(read_weights(model.store, model.store.flat_weights(), MemorySource(other)),
                     Catch::Contains("model.layers.0.mlp.gate_proj.weight") && Catch::Contains("[24, 16]"));
 }
 
