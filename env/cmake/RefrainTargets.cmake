@@ -1,3 +1,9 @@
+# Warnings, for what is compiled here; what links this target gives them to nobody else.
+option(REFRAIN_WERROR "Take warnings for errors, as continuous integration does" OFF)
+add_library(refrain_warnings INTERFACE)
+target_compile_options(refrain_warnings INTERFACE -Wall -Wextra -Wno-missing-field-initializers
+  $<$<BOOL:${REFRAIN_WERROR}>:-Werror>)
+
 # refrain_module(NAME [LINK targets...])
 # One library a module from src/NAME/*.cpp; its data files (json) are installed to share/refrain/NAME.
 function(refrain_module name)
@@ -6,8 +12,7 @@ function(refrain_module name)
   add_library(refrain_${name} STATIC ${sources})
   add_library(refrain::${name} ALIAS refrain_${name})
   target_include_directories(refrain_${name} PUBLIC ${PROJECT_SOURCE_DIR}/include)
-  target_link_libraries(refrain_${name} PUBLIC ${arg_LINK})
-  target_compile_options(refrain_${name} PRIVATE -Wall -Wextra -Wno-missing-field-initializers)
+  target_link_libraries(refrain_${name} PUBLIC ${arg_LINK} PRIVATE refrain_warnings)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/src/${name}/ DESTINATION ${CMAKE_INSTALL_DATADIR}/refrain/${name}
     FILES_MATCHING PATTERN *.json)
 endfunction()
@@ -21,7 +26,7 @@ add_custom_target(programs)
 function(refrain_job name)
   cmake_parse_arguments(arg "" "" "LINK" ${ARGN})
   add_executable(refrain-${name} ${PROJECT_SOURCE_DIR}/jobs/${name}.cpp)
-  target_link_libraries(refrain-${name} PRIVATE ${arg_LINK})
+  target_link_libraries(refrain-${name} PRIVATE ${arg_LINK} refrain_warnings)
   set_target_properties(refrain-${name} PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON
     INSTALL_RPATH "${REFRAIN_WHEEL_FOLDERS}")
   add_dependencies(programs refrain-${name})

@@ -1,3 +1,5 @@
+#include "adamw_loop.hpp"
+
 #include <refrain/train/optimizer.hpp>
 
 #include <refrain/model/slices.hpp>
@@ -13,25 +15,6 @@ namespace {
 
 // Sums of squares are taken a chunk at a time: the same at any number of threads.
 constexpr int64_t chunk_elements = 1 << 16;
-
-/// What AdamW's formula needs, rounded to fp32 where torch rounds.
-struct Coefficients {
-  float grad_scale, decay, beta1_rest, beta2, beta2_rest, step_size, correction2, eps;
-};
-
-/// One pass over `count` elements: reads p, m, v, g and writes p, m, v.
-__attribute__((optimize("O3"))) void update(float* __restrict p, float* __restrict m, float* __restrict v,
-                                            float const* __restrict g, int64_t count, Coefficients const c) {
-#pragma GCC ivdep
-  for (int64_t i = 0; i < count; ++i) {
-    float const grad = g[i] * c.grad_scale;
-    float const mean = m[i] + c.beta1_rest * (grad - m[i]);
-    float const square = c.beta2 * v[i] + c.beta2_rest * grad * grad;
-    m[i] = mean;
-    v[i] = square;
-    p[i] = p[i] * c.decay - c.step_size * mean / (__builtin_sqrtf(square) / c.correction2 + c.eps);
-  }
-}
 
 double sum_of_squares(float const* values, int64_t count) {
   int64_t const chunks = (count + chunk_elements - 1) / chunk_elements;
@@ -89,7 +72,7 @@ double Optimizer::grad_norm() const {
 void Optimizer::step(AdamStep const& settings) {
   constexpr double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
   auto const number = static_cast<double>(settings.number);
-  Coefficients common{
+  AdamCoefficients common{
       .grad_scale = static_cast<float>(settings.grad_scale),
       .decay = 1,
       .beta1_rest = static_cast<float>(1 - beta1),
@@ -101,7 +84,7 @@ void Optimizer::step(AdamStep const& settings) {
   };
   for (auto const& spec : store_.specs()) {
     auto const unit = static_cast<std::size_t>(spec.info.unit);
-    Coefficients coefficients = common;
+    AdamCoefficients coefficients = common;
     if (spec.info.shape.size() > 1)
       coefficients.decay = static_cast<float>(1 - settings.learning_rate * settings.weight_decay);
     int64_t const count = spec.local_count();
@@ -111,7 +94,7 @@ void Optimizer::step(AdamStep const& settings) {
     float* const v = exp_avg_sq_[unit].mutable_data_ptr<float>() + spec.offset;
     float const* const g = grad.const_data_ptr<float>();
     at::parallel_for(0, count, chunk_elements, [&](int64_t begin, int64_t end) {
-      update(p + begin, m + begin, v + begin, g + begin, end - begin, coefficients);
+      adamw_loop(p + begin, m + begin, v + begin, g + begin, end - begin, coefficients);
     });
   }
   publish();

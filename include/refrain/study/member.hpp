@@ -21,6 +21,8 @@ struct Options {
 
   /// The command line of refrain-study, bound to `options`.
   static OptionTable table(Options& options);
+  /// Nothing is left to check: the rest depends on the environment, which `run_member` asks.
+  void validate() const {}
 };
 
 /// Trains one member of a configuration's sweep, from preference files to final/, or as far as its job's time goes:
