@@ -2,10 +2,10 @@
 
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
+#include <refrain/base/sealed_json.hpp>
 #include <refrain/base/table.hpp>
 #include <refrain/checkpoint/checkpoint.hpp>
 #include <refrain/checkpoint/model_config.hpp>
-#include <refrain/checkpoint/run_files.hpp>
 #include <refrain/checkpoint/step_folders.hpp>
 #include <refrain/h5/reader.hpp>
 
@@ -107,7 +107,7 @@ void inspect_hdf5(std::ostream& out, fs::path const& path) {
   for (auto const& [name, info] : file.datasets()) {
     auto const slash = name.rfind('/');
     auto const column = name.substr(0, slash), part = name.substr(slash + 1);
-    bool const text = file.contains(column + "/bytes") && file.contains(column + "/offsets");
+    bool const text = file.contains_text(column);
     if (text && part == "offsets") continue;
     auto const shape = text ? Shape{file.info(column + "/offsets").shape.at(0) - 1} : info.shape;
     rows.push_back({text ? column : name, text ? "text" : to_string(info.dtype), to_string(shape),
@@ -120,7 +120,7 @@ void inspect_hdf5(std::ostream& out, fs::path const& path) {
 void inspect_run(std::ostream& out, fs::path const& run) {
   out << run.string() << ": run folder\n";
   for (auto const* name : {"status.json", "run.json"})
-    if (fs::exists(run / name)) print_section(out, name, checkpoint::read_sealed_json(run / name));
+    if (fs::exists(run / name)) print_section(out, name, read_sealed_json(run / name));
   checkpoint::StepFolders const folders(run);
   out << "\ncheckpoints\n";
   for (auto const step : folders.steps()) out << "  " << folders.folder(step).string() << "\n";

@@ -3,8 +3,9 @@
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/launch.hpp>
+#include <refrain/base/line_log.hpp>
+#include <refrain/base/sealed_json.hpp>
 #include <refrain/checkpoint/checkpoint.hpp>
-#include <refrain/checkpoint/run_files.hpp>
 #include <refrain/checkpoint/step_folders.hpp>
 #include <refrain/h5/reader.hpp>
 
@@ -85,14 +86,14 @@ private:
   }
 
   void add_sealed(fs::path const& path) {
-    tasks_.push_back([path] { checkpoint::read_sealed_json(path); });
+    tasks_.push_back([path] { read_sealed_json(path); });
   }
 
   void add_metrics(fs::path const& run) {
     tasks_.push_back([run] {
       auto const status = run / "status.json";
-      auto const position = json_get<Json>(checkpoint::read_sealed_json(status), "metrics", status);
-      checkpoint::LineLog::check(run / "metrics.jsonl", position);
+      auto const position = json_get<Json>(read_sealed_json(status), "metrics", status);
+      LineLog::check(run / "metrics.jsonl", position);
     });
   }
 

@@ -4,8 +4,8 @@
 #include <refrain/base/json_file.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/base/provenance.hpp>
+#include <refrain/base/sealed_json.hpp>
 #include <refrain/base/signals.hpp>
-#include <refrain/checkpoint/run_files.hpp>
 #include <refrain/study/run_folder.hpp>
 
 #include <csignal>
@@ -76,10 +76,10 @@ void RunFolder::mark_failed(std::string const& error) const try {
   if (!fs::is_directory(path_) || state() == "failed") return;
   auto const lock = FolderLock::acquire(path_ / "lock");
   Json status{{"state", ""}, {"step", 0}};
-  if (fs::exists(file)) status = checkpoint::read_sealed_json(file);
+  if (fs::exists(file)) status = read_sealed_json(file);
   status["state"] = "failed";
   status["error"] = error;
-  checkpoint::write_sealed_json(file, status);
+  write_sealed_json(file, status);
 } catch (Error const& problem) {
   log_warning("status.json does not say that the run failed: " + std::string(problem.what()));
 }
