@@ -212,20 +212,23 @@ def test_damaged_checkpoint(inputs, tmp_path):
     weights = model / "weights-00001-of-00001.h5"
     size = weights.stat().st_size
     os.truncate(weights, 5000)
-    words = options(model, inputs["pairs"], run_dir)
-    fails("train", *words, line=f"has 5000 bytes, the manifest says {size} [{weights}] (the checkpoint is damaged; use "
-                                "another one, or make it again)")
-    (model / "manifest.json").write_text("{\n")
-    fails("train", *words, line="broken JSON: syntax error while parsing object key - unexpected end of input; "
-                                f"expected string literal [{model}/manifest.json:line 2, column 1] (correct the file "
-                                "or make it again)")
+    fails("train", *options(model, inputs["pairs"], run_dir), line=f"has 5000 bytes, the manifest says {size} [{weights}] "
+          "(the checkpoint is damaged; use another one, or make it again)")
     failed_run(run_dir)
 
 
-def digests(run_dir):
-    """Of every file but status.json, which tells the last start."""
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in run_dir.rglob("*")
-            if path.is_file() and path.name != "status.json"}
+def test_broken_manifest(inputs, tmp_path):
+    model, run_dir = shutil.copytree(inputs["model"], tmp_path / "model"), tmp_path / "run"
+    (model / "manifest.json").write_text("{\n")
+    fails("train", *options(model, inputs["pairs"], run_dir),
+          line="broken JSON: syntax error while parsing object key - unexpected end of input; expected string literal "
+               f"[{model}/manifest.json:line 2, column 1] (correct the file or make it again)")
+    failed_run(run_dir)
+
+
+def digests(folder):
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def test_checkpoint_of_another_model(inputs, tmp_path):
