@@ -1,9 +1,10 @@
-"""Models that transformers writes go in and come out; transformers loads what we write, and its initialisation is ours."""
+"""Models that transformers writes go in and come out; it loads what we write, and its initialisation is ours."""
 
 import json
 
 import pytest
 import torch
+from checkpoints import manifest
 from refrain import run
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -16,8 +17,9 @@ ROPES = {"none": None,
 
 
 def config(**changes):
-    return LlamaConfig(**({"vocab_size": 131, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4,
-                           "num_key_value_heads": 2, "max_position_embeddings": 256} | changes))
+    return LlamaConfig(**({"vocab_size": 131, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3,
+                           "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 256}
+                          | changes))
 
 
 def tensors(folder):
@@ -28,7 +30,8 @@ def tensors(folder):
 
 
 def equal(left, right):
-    return left.keys() == right.keys() and all(left[name].dtype == right[name].dtype and torch.equal(left[name], right[name]) for name in left)
+    return left.keys() == right.keys() and all(
+        left[name].dtype == right[name].dtype and torch.equal(left[name], right[name]) for name in left)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
@@ -36,7 +39,8 @@ def equal(left, right):
 @pytest.mark.parametrize("shard", ["40KB", "5GB"])
 def test_round_trip(tmp_path, dtype, tied, shard):
     torch.manual_seed(1)
-    model = LlamaForCausalLM(config(tie_word_embeddings=tied, rope_parameters=ROPES["llama3"])).to(getattr(torch, dtype))
+    model = LlamaForCausalLM(config(tie_word_embeddings=tied, rope_parameters=ROPES["llama3"]))
+    model = model.to(getattr(torch, dtype))
     model.save_pretrained(tmp_path / "model", max_shard_size=shard)
     sharded = len(list((tmp_path / "model").glob("*.safetensors"))) > 1
     assert sharded == (shard == "40KB")
@@ -65,7 +69,7 @@ def test_configurations_are_understood(tmp_path, rope, head_dim):
     old["rope_scaling"] = None if rope == "none" else parameters
     file.write_text(json.dumps(old))
     run("convert", "import", "--model", tmp_path / "model", "--out", tmp_path / "old")
-    manifests = [json.loads((tmp_path / name / "manifest.json").read_text())["tensors"] for name in ("ck", "old")]
+    manifests = [manifest(tmp_path / name)["tensors"] for name in ("ck", "old")]
     assert manifests[0] == manifests[1]
 
 
@@ -77,7 +81,8 @@ def test_import_as_bf16_rounds_as_torch(tmp_path):
     model.save_pretrained(tmp_path / "model")
     run("convert", "import", "--model", tmp_path / "model", "--out", tmp_path / "ck", "--dtype", "bf16")
     run("convert", "export", "--checkpoint", tmp_path / "ck", "--out", tmp_path / "hf")
-    assert equal({name: value.bfloat16() for name, value in tensors(tmp_path / "model").items()}, tensors(tmp_path / "hf"))
+    assert equal({name: value.bfloat16() for name, value in tensors(tmp_path / "model").items()},
+                 tensors(tmp_path / "hf"))
     assert AutoModelForCausalLM.from_pretrained(tmp_path / "hf").dtype == torch.bfloat16
 
 
@@ -101,11 +106,9 @@ def test_init_is_transformers_rule(tmp_path):
         assert abs(value.std().item() - expected.std().item()) < 2 * error, name
         assert abs((value / 0.03).pow(4).mean().item() - 3) < 0.5, name
     assert torch.equal(ours["model.embed_tokens.weight"][5], theirs.state_dict()["model.embed_tokens.weight"][5])
-    different = [tmp_path / "other"]
-    run("convert", "init", "--model-config", tmp_path / "theirs/config.json", "--seed", 4, "--out", different[0])
-    first, second = (json.loads((path / "manifest.json").read_text())["tensors"]["/weights/lm_head.weight"]["slices"][0]["xxh3"]
-                     for path in (tmp_path / "ck", different[0]))
-    assert first != second
+    run("convert", "init", "--model-config", tmp_path / "theirs/config.json", "--seed", 4, "--out", tmp_path / "other")
+    first, second = (manifest(tmp_path / name)["tensors"]["/weights/lm_head.weight"] for name in ("ck", "other"))
+    assert first["slices"][0]["xxh3"] != second["slices"][0]["xxh3"]
 
 
 def test_exported_header_is_what_safetensors_reads(tmp_path):

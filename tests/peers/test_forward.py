@@ -53,7 +53,7 @@ def make_model(folder, rope=None, old_keys=None, **changes):
         written["rope_scaling"] = {old_keys: scaling.pop("rope_type"), **scaling}
         path.write_text(json.dumps(written))
         model = LlamaForCausalLM.from_pretrained(folder)
-        assert model.config.rope_parameters["rope_type"] == rope["rope_type"], "transformers reads these keys differently"
+        assert model.config.rope_parameters["rope_type"] == rope["rope_type"], "transformers reads these keys otherwise"
     return model
 
 
@@ -84,7 +84,7 @@ def forward(folder, request, out, ranks):
 
 
 def gradients(out, ranks):
-    """Whole gradients by name, put together from the ranks' slices; what several ranks hold must be equal bit for bit."""
+    """Whole gradients by name, put together from the ranks' slices; what several ranks hold must be equal in bits."""
     whole, seen = {}, {}
     for rank in range(ranks):
         values = np.fromfile(out / f"rank-{rank}.f32", "<f4")

@@ -17,7 +17,8 @@ from shard_files import read_pairs, read_prompts, write_jsonl
 
 @functools.cache
 def demo_rows():
-    return [json.loads(line) for line in data("preferences/dpo_en_demo.benign.trl.jsonl").read_text("utf-8").splitlines()]
+    text = data("preferences/dpo_en_demo.benign.trl.jsonl").read_text("utf-8")
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def implicit(rows):
@@ -35,14 +36,16 @@ def plain_implicit(rows):
 
 def odd(rows):
     """What a user's text may hold: special tokens, white space at the ends, scripts, nothing at all."""
-    texts = ["<|eot_id|> and <|begin_of_text|>", "  spaces \n\t", "", "</s><s>", "[INST] x [/INST]", "Ελληνικά кириллица 日本語 🙂‍↔️",
-             "\u00a0no-break\u3000", "e\u0301 combined", "line\n\nline", "<|start_header_id|>user<|end_header_id|>\n\n"]
+    texts = ["<|eot_id|> and <|begin_of_text|>", "  spaces \n\t", "", "</s><s>", "[INST] x [/INST]",
+             "Ελληνικά кириллица 日本語 🙂‍↔️", "\u00a0no-break\u3000", "e\u0301 combined", "line\n\nline",
+             "<|start_header_id|>user<|end_header_id|>\n\n"]
     return [{"prompt": [{"role": "user", "content": p}], "chosen": [{"role": "assistant", "content": c}],
              "rejected": [{"role": "assistant", "content": r}]}
             for i, p in enumerate(texts) for c, r in [(texts[(i + 1) % 10], texts[(i + 3) % 10])]]
 
 
-FORMS = {"turns": lambda rows: rows, "implicit turns": implicit, "text": plain, "implicit text": plain_implicit, "odd text": odd}
+FORMS = {"turns": lambda rows: rows, "implicit turns": implicit, "text": plain, "implicit text": plain_implicit,
+         "odd text": odd}
 
 
 @functools.cache
@@ -61,8 +64,8 @@ def peer_tokenizer(name):
 def trl_pairs(rows, tokenizer, max_length, tmp_path):
     """The ids that TRL would train on: its tokenised data set, cut by its collator."""
     arguments = DPOConfig(output_dir=str(tmp_path), max_length=max_length, use_cpu=True, bf16=False)
-    prepared = DPOTrainer._prepare_dataset(types.SimpleNamespace(_tokenizer=tokenizer), Dataset.from_list(rows), tokenizer,
-                                           arguments, "train")
+    prepared = DPOTrainer._prepare_dataset(types.SimpleNamespace(_tokenizer=tokenizer), Dataset.from_list(rows),
+                                           tokenizer, arguments, "train")
     collator = DataCollatorForPreference(pad_token_id=0, max_length=max_length)
     result = []
     for example in prepared:
@@ -111,7 +114,8 @@ def test_prompts_are_apply_chat_template(tmp_path):
     assert len(ours) == len(rows)
     for i, (mine, row) in enumerate(zip(ours, rows)):
         turns = row["prompt"] if isinstance(row["prompt"], list) else [{"role": "user", "content": row["prompt"]}]
-        theirs = peer_tokenizer("llama3").apply_chat_template(turns, add_generation_prompt=True, return_dict=True)["input_ids"]
+        rendered = peer_tokenizer("llama3").apply_chat_template(turns, add_generation_prompt=True, return_dict=True)
+        theirs = rendered["input_ids"]
         assert (mine["ids"], mine["text"], mine["row_id"]) == (theirs, turns[-1]["content"], i)
 
 
