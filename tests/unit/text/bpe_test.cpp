@@ -6,11 +6,9 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <climits>
 #include <map>
 #include <random>
-#include <thread>
 
 using namespace refrain;
 using namespace refrain::text;
@@ -116,29 +114,6 @@ TEST_CASE("a merge over the start of a word is not lost") {
   file["model"]["merges"].insert(file["model"]["merges"].begin(), Json{"b", std::string(word_mark)});
   folder.write_json("tokenizer.json", file);
   CHECK(Tokenizer::load(folder.path).encode("ab c") == std::vector<int32_t>{266, 270, 262});
-}
-
-TEST_CASE("threads share a tokenizer") {
-  TemporaryFolder const folder;
-  std::mt19937 random(4);
-  folder.write_json("tokenizer.json", byte_level_json(random_merges(40, random)));
-  Tokenizer const tokenizer = Tokenizer::load(folder.path);
-  std::vector<std::string> texts(300);
-  for (std::string& text : texts)
-    for (int i = 0; i < 60; ++i) text += "abc "[random() % 4];
-  std::vector<std::vector<int32_t>> expected;
-  for (std::string const& text : texts) expected.push_back(tokenizer.encode(text));
-  std::vector<std::thread> threads;
-  std::atomic<int> wrong = 0;
-  for (int t = 0; t < 8; ++t)
-    threads.emplace_back([&, t] {
-      for (std::size_t i = 0; i < texts.size(); ++i) {
-        std::size_t const at = (i * 7 + static_cast<std::size_t>(t) * 31) % texts.size();
-        if (tokenizer.encode(texts[at]) != expected[at]) ++wrong;
-      }
-    });
-  for (std::thread& thread : threads) thread.join();
-  CHECK(wrong == 0);
 }
 
 TEST_CASE("the word cache stays bounded and right") {
