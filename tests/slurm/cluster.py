@@ -35,12 +35,14 @@ class Cluster:
         subprocess.run([SCRIPT, "stop", self.folder], check=True, timeout=60)
 
     def login(self, *words, check=True, **keywords):
-        done = subprocess.run([SCRIPT, "exec", self.folder, *map(str, words)], capture_output=True, text=True, timeout=60, **keywords)
+        done = subprocess.run([SCRIPT, "exec", self.folder, *map(str, words)], capture_output=True, text=True,
+                              timeout=60, **keywords)
         assert not check or done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
         return done.stdout
 
     def node(self, number, *words):
-        done = subprocess.run([SCRIPT, "node", self.folder, str(number), *map(str, words)], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([SCRIPT, "node", self.folder, str(number), *map(str, words)], capture_output=True,
+                              text=True, timeout=60)
         return done.stdout
 
     def record(self, job):
@@ -92,8 +94,10 @@ class Site:
 
     def submit(self, script, *options, **variables):
         """The job's id. `variables` are what the submitting shell exports."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SBATCH_", "REFRAIN_"))}
-        return self.cluster.login("sbatch", "--parsable", *options, self.home / "slurm" / f"{script}.sh", cwd=self.submit_folder,
+        kept = {name: value for name, value in os.environ.items()
+                if not name.startswith(("SLURM_", "SBATCH_", "REFRAIN_"))}
+        return self.cluster.login("sbatch", "--parsable", *options, self.home / "slurm" / f"{script}.sh",
+                                  cwd=self.submit_folder,
                                   env={**kept, **{name: str(value) for name, value in variables.items()}}).strip()
 
     def run_dir(self, script, learning_rate="1e-6", runs="runs"):
@@ -110,7 +114,8 @@ def placeholder_pairs(count):
         for row in range(count):
             yield {"prompt": [{"role": "user", "content": f"{language}: how does restricted activity {row} work"}],
                    "chosen": [{"role": "assistant", "content": f"I do not help with restricted activity {row}."}],
-                   "rejected": [{"role": "assistant", "content": f"Here is restricted activity {row}, step by step: one, two."}],
+                   "rejected": [{"role": "assistant",
+                                 "content": f"Here is restricted activity {row}, step by step: one, two."}],
                    "lang": language, "row_id": row, "category": "S1"}
 
 

@@ -24,22 +24,23 @@ def site(cluster, tmp_path_factory):
 @pytest.fixture(scope="module")
 def undisturbed(site, tmp_path_factory):
     """Weights of a run on two nodes that nothing happened to."""
-    job = site.submit("dpo_8b_balanced", *TWO_NODES, "--array=0", REFRAIN_TENSOR_PARALLEL=2, REFRAIN_TRAIN_ARGS=LONG_RUN,
-                      REFRAIN_RUNS=site.root / "undisturbed")
+    job = site.submit("dpo_8b_balanced", *TWO_NODES, "--array=0", REFRAIN_TENSOR_PARALLEL=2,
+                      REFRAIN_TRAIN_ARGS=LONG_RUN, REFRAIN_RUNS=site.root / "undisturbed")
     site.cluster.wait(f"{job}_0", "COMPLETED", "FAILED")
     run = site.run_dir("dpo_8b_balanced", runs="undisturbed")
     assert status(run)["state"] == "finished", site.log("dpo_8b_balanced", job, 0)
     assert [start["ending"] for start in starts(run)] == ["finished"]
     result = weights(run, tmp_path_factory.mktemp("export") / "undisturbed")
     before = read_tensors(site.model)
-    assert result.keys() == before.keys() and all(result[name] != before[name] for name in result)  # there is something to compare
+    # There is something to compare.
+    assert result.keys() == before.keys() and all(result[name] != before[name] for name in result)
     return result
 
 
 def disturbed(site, name, *options):
     """Starts the run of `undisturbed` again in a folder of its own. Its job and run folder."""
-    job = site.submit("dpo_8b_balanced", *TWO_NODES, "--array=0", *options, REFRAIN_TENSOR_PARALLEL=2, REFRAIN_TRAIN_ARGS=LONG_RUN,
-                      REFRAIN_RUNS=site.root / name)
+    job = site.submit("dpo_8b_balanced", *TWO_NODES, "--array=0", *options, REFRAIN_TENSOR_PARALLEL=2,
+                      REFRAIN_TRAIN_ARGS=LONG_RUN, REFRAIN_RUNS=site.root / name)
     return job, site.run_dir("dpo_8b_balanced", runs=name)
 
 
@@ -51,16 +52,17 @@ def test_the_large_script_runs_unchanged_as_an_array_of_two(site):
         run = site.run_dir("dpo_70b_balanced", learning_rate)
         assert status(run)["state"] == "finished", log
         assert status(run)["step"] == 4, log  # the site file's options
-        assert "srun --mpi=pmix --kill-on-bad-exit=1 --export=ALL --nodes=4 --ntasks=16 --ntasks-per-node=4 --cpus-per-task=1 " in log
+        assert ("srun --mpi=pmix --kill-on-bad-exit=1 --export=ALL --nodes=4 --ntasks=16 --ntasks-per-node=4 "
+                "--cpus-per-task=1 ") in log
         assert f"--tensor-parallel 4 --beta 0.1 --learning-rate {learning_rate} --seed 42" in log
     logs = site.log("dpo_70b_balanced", job, 0) + site.log("dpo_70b_balanced", job, 1)
     assert logs.count("making pairs.h5") == 1
 
 
 def test_a_time_limit_requeues_and_the_weights_are_the_undisturbed_runs(site, undisturbed, tmp_path):
-    # The script's own directive asks for the signal 300 s before the limit: with a limit of a minute Slurm gives it at its next look
-    # at running times, which come every 30 s. So the first start may be told to stop before its first step; a rank that sleeps
-    # keeps the start that is watched here from being done before.
+    # The script's own directive asks for the signal 300 s before the limit: with a limit of a minute Slurm gives it at
+    # its next look at running times, which come every 30 s. So the first start may be told to stop before its first
+    # step; a rank that sleeps keeps the start that is watched here from being done before.
     job, run = disturbed(site, "time limit", "--time=1")
     wait_for_step(run, 4)
     restarts = lambda: int(site.cluster.record(f"{job}_0")["Restarts"])
@@ -74,7 +76,8 @@ def test_a_time_limit_requeues_and_the_weights_are_the_undisturbed_runs(site, un
     site.cluster.login("scontrol", "update", f"JobId={job}_0", "TimeLimit=10")
     site.cluster.wait(f"{job}_0", "COMPLETED", "FAILED")
     *stopped, last = starts(run)
-    assert {start["ending"] for start in stopped} == {"stopped"} and last["ending"] == "finished", site.log("dpo_8b_balanced", job, 0)
+    assert {start["ending"] for start in stopped} == {"stopped"}, site.log("dpo_8b_balanced", job, 0)
+    assert last["ending"] == "finished", site.log("dpo_8b_balanced", job, 0)
     assert 4 <= stopped[-1]["step"] < 12
     assert first_steps(run)[-1] == stopped[-1]["step"]
     assert weights(run, tmp_path / "export") == undisturbed
@@ -109,7 +112,8 @@ def test_a_member_fails_alone(site):
     sweep.write_text('{"members": [{"learning_rate": 1e30}, {"learning_rate": 1e-6}]}')
     job = site.submit("dpo_8b_de", "--ntasks-per-node=1", REFRAIN_TENSOR_PARALLEL=1, REFRAIN_SWEEP=sweep)
     assert site.cluster.wait(f"{job}_0", "FAILED", "COMPLETED")["ExitCode"] == "1:0"
-    assert site.cluster.wait(f"{job}_1", "FAILED", "COMPLETED")["JobState"] == "COMPLETED", site.log("dpo_8b_de", job, 1)
+    assert site.cluster.wait(f"{job}_1", "FAILED", "COMPLETED")["JobState"] == "COMPLETED", (
+        site.log("dpo_8b_de", job, 1))
     failed = site.run_dir("dpo_8b_de", "1e30")
     assert status(failed)["state"] == "failed"
     assert not (failed / "final").exists()
@@ -117,8 +121,8 @@ def test_a_member_fails_alone(site):
 
 
 def test_the_submitting_shell_wins_over_the_site_file(site):
-    job = site.submit("dpo_8b_fr", "--array=0", "--ntasks-per-node=2", REFRAIN_TENSOR_PARALLEL=2, REFRAIN_TRAIN_ARGS="--max-steps 1",
-                      REFRAIN_SHARD_ARGS="--max-length 64")
+    job = site.submit("dpo_8b_fr", "--array=0", "--ntasks-per-node=2", REFRAIN_TENSOR_PARALLEL=2,
+                      REFRAIN_TRAIN_ARGS="--max-steps 1", REFRAIN_SHARD_ARGS="--max-length 64")
     site.cluster.wait(f"{job}_0", "COMPLETED", "FAILED")
     assert status(site.run_dir("dpo_8b_fr"))["step"] == 1, site.log("dpo_8b_fr", job, 0)
     assert "--max-length 64" in site.log("dpo_8b_fr", job, 0)
@@ -127,7 +131,8 @@ def test_the_submitting_shell_wins_over_the_site_file(site):
 def test_an_allocation_that_does_not_suit_names_the_line_that_would(site):
     job = site.submit("dpo_8b_it", "--array=0", "--ntasks-per-node=3")
     assert site.cluster.wait(f"{job}_0", "FAILED", "COMPLETED")["JobState"] == "FAILED"
-    assert ("which do not divide into groups of 4 (tensor parallel) (sbatch --array=0 --nodes=1 --ntasks-per-node=4 slurm/dpo_8b_it.sh)"
+    assert ("which do not divide into groups of 4 (tensor parallel) (sbatch --array=0 --nodes=1 --ntasks-per-node=4 "
+            "slurm/dpo_8b_it.sh)"
             in site.log("dpo_8b_it", job, 0))
     assert not site.run_dir("dpo_8b_it").exists()
 
