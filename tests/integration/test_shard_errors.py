@@ -242,6 +242,9 @@ def test_vocabulary(refused, tmp_path):
     small = tiny_tokenizer(tmp_path / "small", vocab_size=259)
     refused("the tokenizer has 260 ids, the model's vocab_size is 259 [{tokenizer}/tokenizer.json] (give the model's "
             "own tokenizer)", [GOOD], folder=small)
+    larger = tiny_tokenizer(tmp_path / "larger", vocab_size=300)  # padded, as many models are: no error
+    run("shard", "--pairs", tmp_path / "in.jsonl", "--tokenizer", larger, "--chat-template", "llama-3",
+        "--configuration", "all", "--out", tmp_path / "larger.h5")
 
 
 def test_prompts(refused):
