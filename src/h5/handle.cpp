@@ -1,6 +1,7 @@
 #include <refrain/h5/handle.hpp>
 
 #include <mutex>
+#include <regex>
 
 namespace refrain::h5 {
 
@@ -19,6 +20,15 @@ herr_t keep_innermost(unsigned, H5E_error2_t const* entry, void* out) {
   return 0;
 }
 
+/// HDF5's words for people: "unable to open file: name = 'x', errno = 13, error message = 'Permission denied', flags =
+/// 13" is "Permission denied", "truncated file: eof = 5000, ..." is "truncated file".
+std::string plain(std::string const& text) {
+  static std::regex const system_message("error message = '([^']*)'"), numbers(R"(:? *,? *[\w>-]+ = .*)");
+  std::smatch found;
+  if (std::regex_search(text, found, system_message)) return found[1];
+  return std::regex_replace(text, numbers, "");
+}
+
 }  // namespace
 
 Error hdf5_error(std::string const& problem, std::string remedy, Place place) {
@@ -27,6 +37,7 @@ Error hdf5_error(std::string const& problem, std::string remedy, Place place) {
   H5Eclear2(H5E_DEFAULT);
   for (auto& c : reason)
     if (c == '\n') c = ' ';
+  reason = plain(reason);
   return Error(reason.empty() ? problem : problem + ": " + reason, std::move(remedy), std::move(place));
 }
 

@@ -55,10 +55,10 @@ TokenIds parse_ids(Json const& row, char const* column, Place const& place) {
     if (!id.is_number_integer())
       throw wrong_type(column + ("[" + std::to_string(ids.size()) + "]"), id, "a token id", place);
     // Numbers outside int32 are clamped to ids that no vocabulary has, so that they are refused with the others.
-    constexpr int64_t most = std::numeric_limits<int32_t>::max();
+    constexpr int64_t least = std::numeric_limits<int32_t>::min(), most = std::numeric_limits<int32_t>::max();
     int64_t const value = id.is_number_unsigned() && id.get<uint64_t>() > static_cast<uint64_t>(most)
                               ? most
-                              : std::clamp<int64_t>(id.get<int64_t>(), -1, most);
+                              : std::clamp(id.get<int64_t>(), least, most);
     ids.push_back(static_cast<int32_t>(value));
   }
   return ids;

@@ -304,9 +304,8 @@ def test_files_of_no_kind(tmp_path):
     path.write_bytes(b"")
     fails("convert", "verify", path, line=f"the file is empty [{path}] (make it again)")
     path.write_bytes(hostile(tmp_path, "whole", lambda file: None).read_bytes()[:5000])
-    size = (tmp_path / "whole.h5").stat().st_size
     fails("convert", "verify", path,
-          line=f"cannot be opened as HDF5: truncated file: eof = 5000, sblock->base_addr = 0, stored_eof = {size} "
+          line=f"cannot be opened as HDF5: truncated file "
                f"[{path}] (the file is damaged or truncated; make it again)")
     path.write_bytes(b"text")
     fails("convert", "verify", path, line=f"not an HDF5 file [{path}] (give a file that Refrain wrote)")

@@ -99,9 +99,8 @@ def test_a_rank_that_fails_alone_ends_all(inputs, tmp_path):
     done = subprocess.run(["mpirun", "-n", "1", *good, ":", "-n", "1", *bad], env=environment(),
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
-    check_line("train", done.stderr, "rank 1: cannot be opened as HDF5: truncated file: eof = 3000, sblock->base_addr "
-                                     f"= 0, stored_eof = {inputs['pairs'].stat().st_size} [{broken}] (the file is "
-                                     "damaged or truncated; make it again)", launched=True)
+    check_line("train", done.stderr, "rank 1: cannot be opened as HDF5: truncated file "
+                                     f"[{broken}] (the file is damaged or truncated; make it again)", launched=True)
     assert not (tmp_path / "run").exists()
     assert_no_process_left(tmp_path)
 

@@ -230,7 +230,7 @@ def test_token_ids(refused):
     ids = {"prompt_ids": [1], "chosen_ids": [2], "rejected_ids": [3]}
     refused("column rejected_ids holds the token id 260, the model knows 0 to 259 [{in}:line 2] (make the ids with the "
             "tokenizer of {tokenizer})", [ids, {**ids, "rejected_ids": [260]}])
-    refused("column chosen_ids holds the token id -1, the model knows 0 to 259 [{in}:line 1] (make the ids with the "
+    refused("column chosen_ids holds the token id -4, the model knows 0 to 259 [{in}:line 1] (make the ids with the "
             "tokenizer of {tokenizer})", [{**ids, "chosen_ids": [-4]}])
     refused("column chosen_ids is missing [{in}:line 2] (ready token ids need it)", [ids, {"prompt_ids": [1]}])
     refused("column prompt_ids[0] is of type number, a token id is wanted [{in}:line 1] (correct the row, or leave it "
