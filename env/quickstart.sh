@@ -8,7 +8,7 @@ set -euo pipefail
 # shellcheck source=env/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-case ${1:-} in -h | --help) sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
+case ${1:-} in -h | --help) sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; exit 0 ;; -*) die "unknown argument $1 (see env/quickstart.sh --help)" ;; esac
 (( $# <= 1 )) || die "takes one folder at most, got $*"
 work=${1:-$build/quickstart}
 

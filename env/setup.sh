@@ -95,12 +95,17 @@ check_packages() {
 is_libtorch() { [[ -f $1/include/ATen/ATen.h && -f $1/lib/libtorch_cpu.so ]]; }
 
 # Whether all that the library stands on is found: wheels for CUDA need others beside them.
-is_complete() { ! ldd "$1/lib/libtorch_cpu.so" | grep -q 'not found'; }
+is_complete() {
+  local needs
+  needs=$(ldd "$1/lib/libtorch_cpu.so" 2>&1) || return 1
+  [[ $needs != *'not found'* ]]
+}
 
-# The folder of an installed wheel, or nothing.
+# The folder of an installed wheel, or nothing. pip writes INSTALLER when all of a wheel's files are there.
 venv_package() {
-  local found=("$deps"/python/lib/python*/site-packages/"$1")
-  if [[ -d ${found[0]} ]]; then echo "${found[0]}"; fi
+  local packages=("$deps"/python/lib/python*/site-packages)
+  local whole=("${packages[0]}/$1"-*.dist-info/INSTALLER)
+  if [[ -d ${packages[0]}/$1 && -f ${whole[0]} ]]; then echo "${packages[0]}/$1"; fi
 }
 
 pip_install() { run_logged "$deps/log/pip.log" "$deps/python/bin/python" -m pip install -q "${pip_from[@]}" "$@"; }
@@ -182,9 +187,10 @@ build_programs() {
   local log=$deps/log/build.log peak=0 now
   jobs=${jobs:-$(jobs_allowed)}
   mkdir -p "$deps/log"
+  [[ -x $build/bin/refrain-train ]] || say "building, which takes minutes (its log: $log)"
   setsid cmake --build "$build" --target programs -j "$jobs" > "$log" 2>&1 &
   local builder=$!
-  trap 'pkill -s "$builder"; exit 130' INT TERM
+  trap 'pkill -s "$builder"; say "stopped; the same command goes on"; exit 130' INT TERM
   while kill -0 "$builder" 2> /dev/null; do
     now=$(ps -o rss= -s "$builder" 2> /dev/null | awk '{sum += $1} END {print int(sum / 1024)}')
     if (( now > peak )); then peak=$now; fi

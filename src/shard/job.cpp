@@ -7,6 +7,7 @@
 #include <refrain/shard/sides.hpp>
 #include <refrain/shard/summary.hpp>
 
+#include <fstream>
 #include <iostream>
 
 namespace refrain::shard {
@@ -38,6 +39,12 @@ void check_output(Options const& options, std::filesystem::path const& path) {
     h5::read_prompts(path);
 }
 
+bool begins_as_hdf5(std::filesystem::path const& path) {
+  std::string start(8, '\0');
+  std::ifstream(path, std::ios::binary).read(start.data(), static_cast<std::streamsize>(start.size()));
+  return start == "\x89HDF\r\n\x1a\n";
+}
+
 /// Whether all outputs are there already, made from the same input with the same options.
 /// @throws Error if one is there that is not, and --overwrite is not given
 bool already_made(Options const& options, Provenance const& provenance) {
@@ -47,6 +54,8 @@ bool already_made(Options const& options, Provenance const& provenance) {
     ++outputs;
     if (std::filesystem::is_directory(path)) throw Error("the output is a folder", "name a file", {.file = path});
     if (!std::filesystem::exists(path)) continue;
+    if (!begins_as_hdf5(path))
+      throw Error("the output exists and is no HDF5 file", "give another name, or remove it yourself", {.file = path});
     if (options.overwrite) continue;
     Json made;
     try {
@@ -97,6 +106,11 @@ Exit run(Options const& options, comm::Communicator const& world) {
     provenance->set("chat_template", collected.template_name);
     provenance->set("ranks", world.size());
     Sides const sides = choose_sides(options, sets, collected.rows);
+    if (options.for_pairs() && sides.out.empty()) {
+      std::cout << summary(options, collected.rows, sides) << std::flush;
+      throw Error("no pair is left of " + std::to_string(collected.rows.size()) + " rows, so that nothing is written",
+                  "the table says why they were dropped; a higher --max-length often helps");
+    }
     if (options.dev_fraction) write_side(options, options.dev_out, collected, sides.dev, provenance->json());
     write_side(options, options.out, collected, sides.out, provenance->json());
     std::cout << summary(options, collected.rows, sides) << std::flush;

@@ -64,7 +64,12 @@ void Options::validate() {
     throw UsageError("--out and --dev-out are the same file", "give each side a file of its own");
   LanguageSets::load(language_sets).find(configuration);
   require_folder(tokenizer, "--tokenizer");
-  for (auto const& file : inputs()) require_readable_file(file, input_option());
+  for (auto const& file : inputs()) {
+    require_readable_file(file, input_option());
+    for (auto const& output : {out, dev_out})
+      if (!output.empty() && std::filesystem::weakly_canonical(output) == std::filesystem::weakly_canonical(file))
+        throw UsageError("an output has the name of an input", "give the output another name", {.file = output});
+  }
 }
 
 }  // namespace refrain::shard

@@ -37,11 +37,15 @@ public:
     return pool == pools_.end() ? 0 : static_cast<int64_t>(pool->second.size());
   }
 
-  int64_t required_count(std::string const& language, std::string const& configuration) const {
-    if (int64_t const rows = count(language); rows > 0) return rows;
-    throw Error("there are no rows for language " + language + request_.side + ", which configuration " +
-                    configuration + " takes",
-                "give files with such rows (column lang), or another --configuration");
+  /// @throws Error naming those of `languages` that have no rows
+  void require(std::vector<std::string> const& languages, std::string const& configuration) const {
+    std::string missing;
+    for (auto const& language : languages)
+      if (count(language) == 0) missing += (missing.empty() ? "" : ", ") + language;
+    if (!missing.empty())
+      throw Error("there are no rows for language " + missing + request_.side + ", which configuration " +
+                      configuration + " takes",
+                  "give files with such rows (column lang), or another --configuration");
   }
 
   /// The first `count` rows of `language`, after whole passes over it if it has fewer; appended to `passes`.
@@ -64,9 +68,9 @@ private:
 
 /// Rows that a plain set gives: the smallest language's count of each.
 std::vector<int64_t> equal_counts(Pools const& pools, LanguageSet const& set, std::string const& configuration) {
-  int64_t smallest = pools.required_count(set.languages.front(), configuration);
-  for (auto const& language : set.languages)
-    smallest = std::min(smallest, pools.required_count(language, configuration));
+  pools.require(set.languages, configuration);
+  int64_t smallest = pools.count(set.languages.front());
+  for (auto const& language : set.languages) smallest = std::min(smallest, pools.count(language));
   return std::vector<int64_t>(set.languages.size(), smallest);
 }
 
@@ -100,8 +104,9 @@ std::vector<std::size_t> select_rows(LanguageSets const& sets, SelectionRequest 
   Pools const pools(candidates, request);
   int64_t const cap = request.total_pairs.value_or(static_cast<int64_t>(candidates.size()));
   auto const all_of = [&](LanguageSet const& of) {
+    pools.require(of.languages, request.configuration);
     std::vector<int64_t> counts;
-    for (auto const& language : of.languages) counts.push_back(pools.required_count(language, request.configuration));
+    for (auto const& language : of.languages) counts.push_back(pools.count(language));
     return counts;
   };
   auto const reference = [&](std::string const& name) {

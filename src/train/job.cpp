@@ -143,7 +143,10 @@ std::optional<fs::path> Run::resume_from() const {
   // -1 where there is none: rank 0 looks for all, since a folder's contents may reach other nodes late.
   int64_t newest = -1;
   comm::agree(world_, [&] {
-    if (world_.rank() == 0) newest = folders.newest_sound().value_or(-1);
+    if (world_.rank() != 0) return;
+    newest = folders.newest_sound().value_or(-1);
+    if (int64_t const before = folder_->step(); newest < 0 && before > 0)
+      log_warning("the run had done " + std::to_string(before) + " steps and has no checkpoint: it begins again");
   });
   newest = world_.max(newest);
   if (newest < 0) return std::nullopt;

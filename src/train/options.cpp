@@ -81,6 +81,9 @@ void Options::validate() const {
     throw UsageError("--checkpoint-every and --checkpoint-minutes contradict each other", "give one of them");
   if (eval_every && eval_pairs.empty())
     throw UsageError("--eval-every needs --eval-pairs", "name held-out pairs, or leave it out");
+  for (char const* name : {"manifest.json", "config.json"})
+    if (std::filesystem::exists(run_dir / name))
+      throw UsageError("--run-dir is a model's folder", "name a folder of the run's own", {.file = run_dir / name});
   require_readable_file(pairs, "--pairs");
   require_folder(init, "--init");
   if (!eval_pairs.empty()) require_readable_file(eval_pairs, "--eval-pairs");

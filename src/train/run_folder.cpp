@@ -1,6 +1,7 @@
 #include <refrain/train/run_folder.hpp>
 
 #include <refrain/base/files.hpp>
+#include <refrain/base/log.hpp>
 #include <refrain/base/line_log.hpp>
 #include <refrain/base/provenance.hpp>
 #include <refrain/base/sealed_json.hpp>
@@ -51,8 +52,15 @@ void RunFolder::record_start(Json const& identity, Json const& options, Json con
 
 void RunFolder::open_metrics(Progressed const& progress) {
   int64_t const step = progress.step;
-  metrics_.emplace(path_ / "metrics.jsonl",
-                   [step](Json const& row) { return step > 0 && row.value("step", int64_t{0}) <= step; });
+  int64_t last = 0;
+  metrics_.emplace(path_ / "metrics.jsonl", [step, &last](Json const& row) {
+    if (step == 0 || row.value("step", int64_t{0}) > step) return false;
+    last = row.value("step", int64_t{0});
+    return true;
+  });
+  if (last < step)
+    log_warning("metrics.jsonl ends with step " + std::to_string(last) + ", and the run goes on from step " +
+                std::to_string(step) + ": the steps between have no rows");
   write_status("running", progress);
   metrics_->commit();
 }
@@ -88,13 +96,13 @@ void RunFolder::write_metrics_columns(Json const& provenance) {
 
 void RunFolder::write_status(std::string const& state, Progressed const& progress, std::string const& error) {
   write_sealed_json(path_ / "status.json", Json{{"state", state},
-                                                            {"step", progress.step},
-                                                            {"steps", progress.steps},
-                                                            {"reference_batches", progress.reference_batches},
-                                                            {"pairs_per_second", progress.pairs_per_second},
-                                                            {"updated", utc_now()},
-                                                            {"error", error.empty() ? Json(nullptr) : Json(error)},
-                                                            {"metrics", metrics_position()}});
+                                                {"step", progress.step},
+                                                {"steps", progress.steps},
+                                                {"reference_batches", progress.reference_batches},
+                                                {"pairs_per_second", progress.pairs_per_second},
+                                                {"updated", utc_now()},
+                                                {"error", error.empty() ? Json(nullptr) : Json(error)},
+                                                {"metrics", metrics_position()}});
 }
 
 Json RunFolder::metrics_position() const {
@@ -114,6 +122,7 @@ Json RunFolder::status() const {
 }
 
 std::string RunFolder::state() const { return status().value("state", ""); }
+int64_t RunFolder::step() const { return status().value("step", int64_t{0}); }
 
 void RunFolder::mark_failed(std::string const& error) {
   Json const before = status();

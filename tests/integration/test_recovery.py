@@ -149,3 +149,16 @@ def test_an_existing_run_is_named_where_another_was_wanted(inputs, tmp_path):
     run_dir, words = copied(inputs, "finished", tmp_path)
     fails("train", *words, "--resume", "never", exit_code=2,
           line=f"the run folder holds a run [{run_dir}] (go on from it with --resume auto, or name another --run-dir)")
+
+
+def test_what_was_removed_by_hand_is_told(inputs, tmp_path):
+    run_dir, words = copied(inputs, "stopped", tmp_path)
+    (run_dir / "metrics.jsonl").unlink()
+    done = train_to(5, *words)
+    assert ("metrics.jsonl ends with step 0, and the run goes on from step 4: the steps between have no rows"
+            in done.stderr)
+    assert [row["step"] for row in metrics(run_dir)] == [5]
+    shutil.rmtree(run_dir / "checkpoints")
+    done = train_to(1, *words)
+    assert "the run had done 5 steps and has no checkpoint: it begins again" in done.stderr
+    assert_ends_as_undisturbed(inputs, run_dir, words)

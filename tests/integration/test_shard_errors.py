@@ -131,8 +131,9 @@ def test_selection_needs_labels(refused, column):
 
 
 def test_languages(refused):
-    refused("there are no rows for language de, which configuration balanced takes (give files with such rows (column "
-            "lang), or another --configuration)", [GOOD], options=("--configuration", "balanced"))
+    refused("there are no rows for language de, fr, it, es, pt, pl, cs, sk, sl, lt, lv, which configuration balanced "
+            "takes (give files with such rows (column lang), or another --configuration)", [GOOD],
+            options=("--configuration", "balanced"))
     refused("--configuration xx: no configuration or language has this name (it is one of all, balanced, "
             "balanced-matched, cs, de, en, english-only, english-only-long, es, fr, high-resource, it, lt, lv, "
             "no-english, pl, pt, sk, sl, or one of your own from --language-sets FILE)", [GOOD],
@@ -304,3 +305,22 @@ def test_parquet(refused, tmp_path):
     path.write_bytes(path.read_bytes()[:100])
     refused("the Parquet file cannot be read: Parquet magic bytes not found in footer. Either the file is corrupted or "
             "this is not a parquet file. [{dir}/in.parquet] (copy or make the file again)", options=options)
+
+
+def test_an_output_in_the_place_of_something_else(tokenizer, tmp_path):
+    source, other = tmp_path / "in.jsonl", tmp_path / "notes.txt"
+    write_jsonl(source, [GOOD])
+    other.write_text("not ours\n")
+    words = ["--pairs", source, "--tokenizer", tokenizer, "--chat-template", "llama-3", "--configuration", "all",
+             "--overwrite", "--out"]
+    before = source.read_bytes()
+    fails("shard", *words, tmp_path / "." / "in.jsonl", exit_code=2,
+          line=f"an output has the name of an input [{tmp_path}/in.jsonl] (give the output another name)")
+    fails("shard", *words, other,
+          line=f"the output exists and is no HDF5 file [{other}] (give another name, or remove it yourself)")
+    assert source.read_bytes() == before and other.read_text() == "not ours\n"
+
+
+def test_pairs_of_which_none_is_left(refused):
+    refused("no pair is left of 1 rows, so that nothing is written (the table says why they were dropped; a higher "
+            "--max-length often helps)", [GOOD], options=("--configuration", "all", "--max-length", "2"))

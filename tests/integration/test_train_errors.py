@@ -258,3 +258,11 @@ def test_a_file_in_the_run_folders_place(refused, tmp_path):
     for run_dir in (tmp_path / "file", tmp_path / "file/run"):
         refused(f"the run folder cannot be made: Not a directory [{run_dir}] (name another with --run-dir)",
                 run_dir=run_dir)
+
+
+def test_a_models_folder_is_no_run_folder(inputs):
+    model = inputs["model"]
+    before = digests(model)
+    fails("train", *options(model, inputs["pairs"], model), exit_code=2,
+          line=f"--run-dir is a model's folder [{model}/manifest.json] (name a folder of the run's own)")
+    assert digests(model) == before

@@ -42,6 +42,7 @@ public:
   void write_status(std::string const& state, Progressed const& progress, std::string const& error = {});
   /// The state of status.json, or "" where there is none or it is damaged.
   std::string state() const;
+  int64_t step() const;  ///< 0 where it says none
   /// status.json: "failed", with the step that it names already. A finished run stays finished.
   void mark_failed(std::string const& error);
 

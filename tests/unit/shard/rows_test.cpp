@@ -70,7 +70,7 @@ TEST_CASE("ready token ids come first, and odd numbers become ids that no vocabu
   REQUIRE(prompt_form(row) == PromptForm::token_ids);
   auto const ids = std::get<Parts<TokenIds>>(parse_pair(row, PromptForm::token_ids, place));
   CHECK(ids.prompt == TokenIds{1, 2});
-  CHECK(ids.rejected == TokenIds{-1, 2147483647});
+  CHECK(ids.rejected == TokenIds{-7, 2147483647});
 }
 
 TEST_CASE("labels: what must be there and of which type") {
