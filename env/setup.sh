@@ -149,7 +149,7 @@ find_wheels() {
     if [[ -z $libtorch ]]; then
       say "libtorch: installing ${wheels[0]} into $deps/python"
       make_venv
-      pip_install --no-deps "${wheels[0]}"
+      pip_install --ignore-installed --no-deps "${wheels[0]}"
       libtorch=$(venv_package torch)
     fi
     is_complete "$libtorch" || pip_install "${wheels[0]}"
@@ -160,7 +160,7 @@ find_wheels() {
   pyarrow=${REFRAIN_PYARROW:-$(venv_package pyarrow)}
   if [[ -z $pyarrow ]]; then
     make_venv
-    pip_install --no-deps "${wheels[1]}"
+    pip_install --ignore-installed --no-deps "${wheels[1]}"
     pyarrow=$(venv_package pyarrow)
   fi
   say "Arrow for Parquet: $pyarrow"
