@@ -62,8 +62,11 @@ void require_free_space(std::filesystem::path const& run_dir, int64_t needed) {
               "make room, lower --keep-checkpoints, or put --run-dir on another file system", {.file = run_dir});
 }
 
-double step_flops(model::ParameterStore const& store, double tokens) {
-  return 6 * static_cast<double>(parameter_count(store)) * tokens;
+double step_flops(model::ParameterStore const& store, double tokens, double scored) {
+  auto const& config = store.config();
+  auto const matrix = static_cast<double>(config.vocab_size * config.hidden_size);
+  double const tables = config.tie_word_embeddings ? matrix : 2 * matrix;
+  return 6 * ((static_cast<double>(parameter_count(store)) - tables) * tokens + matrix * scored);
 }
 
 double product_rate() {

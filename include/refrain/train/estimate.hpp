@@ -21,9 +21,9 @@ int64_t run_disk(model::ParameterStore const& store, int64_t keep, DType final_d
 /// already
 void require_free_space(std::filesystem::path const& run_dir, int64_t needed);
 
-/// Floating-point operations of one optimizer step's forward and backward on `tokens` tokens: 6 a weight and token
-/// (PaLM, arXiv 2204.02311, appendix B), attention left out.
-double step_flops(model::ParameterStore const& store, double tokens);
+/// Floating-point operations of one optimizer step's forward and backward on `tokens` tokens, `scored` of which meet
+/// the output matrix: 6 a weight and token (PaLM, arXiv 2204.02311, appendix B), embedding and attention left out.
+double step_flops(model::ParameterStore const& store, double tokens, double scored);
 
 /// Floating-point operations a second that this rank's matrix products reach while the other ranks measure theirs: the
 /// best of a few fp32 products of 1024 x 1024.
