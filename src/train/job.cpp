@@ -185,6 +185,9 @@ void Run::record_start(int64_t first_step) {
 }
 
 Exit Run::train() {
+  auto const from = resume_from();
+  TrainingState state;
+  if (from) comm::agree(world_, [&] { state = read_training_state(*from, identity_); });
   StepEngine engine(*store_, chunk_rows_);
   trainer_ = std::make_unique<Trainer>(RunParts{.options = options_,
                                                 .layout = layout_,
@@ -202,6 +205,7 @@ Exit Run::train() {
                                                                 .provenance = provenance_,
                                                                 .identity = identity_},
                                                 .final_dtype = config_.dtype,
+                                                .from = state,
                                                 .started = started_});
 
   bool initial_loaded = false;
@@ -209,9 +213,6 @@ Exit Run::train() {
     comm::agree(world_, [&] { optimizer_->load_master(*checkpoint::open_model(options_.init)); });
     initial_loaded = true;
   };
-  auto const from = resume_from();
-  TrainingState state;
-  if (from) comm::agree(world_, [&] { state = read_training_state(*from, identity_); });
   announce(from);
   record_start(state.step);
   watchdog_->progress("loading the model");
@@ -221,7 +222,7 @@ Exit Run::train() {
   else if (!initial_loaded)
     load_initial();
   began_ = true;
-  return trainer_->run(state);
+  return trainer_->run();
 }
 
 void Run::note_failure(std::exception const& failure) noexcept {

@@ -1,8 +1,8 @@
 #include <refrain/train/run_folder.hpp>
 
 #include <refrain/base/files.hpp>
-#include <refrain/base/log.hpp>
 #include <refrain/base/line_log.hpp>
+#include <refrain/base/log.hpp>
 #include <refrain/base/provenance.hpp>
 #include <refrain/base/sealed_json.hpp>
 #include <refrain/h5/writer.hpp>

@@ -34,6 +34,7 @@ char const* name_of_reason(int64_t reason) {
 Trainer::Trainer(RunParts parts)
     : parts_(std::move(parts)),
       pass_(parts_.options, parts_.engine, parts_.layout),
+      state_(parts_.from),
       // Until one was written: 12 bytes a parameter at 1 GiB/s.
       checkpoint_seconds_(12.0 * static_cast<double>(parameter_count(parts_.store)) / (1 << 30)),
       product_rate_(static_cast<double>(parts_.layout.world().sum(static_cast<int64_t>(product_rate())))) {}
@@ -110,9 +111,8 @@ bool Trainer::prepare_reference(Json const& key, std::function<void()> const& lo
   return false;
 }
 
-Exit Trainer::run(TrainingState state) {
-  state_ = state;
-  saved_step_ = first_step_ = state.step;
+Exit Trainer::run() {
+  saved_step_ = first_step_ = state_.step;
   on_rank_0([&](RunFolder& folder) { folder.open_metrics(progressed()); });
   if (parts_.eval != nullptr && state_.step == 0) evaluate_now("before");
 

@@ -28,6 +28,7 @@ struct RunParts {
   int64_t steps;  ///< of the whole run
   CheckpointContext checkpoints;
   DType final_dtype;
+  TrainingState from;                             ///< where this start goes on
   std::chrono::steady_clock::time_point started;  ///< for --max-seconds
 };
 
@@ -42,8 +43,9 @@ public:
   /// @returns false if it was stopped
   bool prepare_reference(Json const& key, std::function<void()> const& load_initial);
 
-  /// From `state` to the end. @returns success, or stopped_early after a checkpoint
-  Exit run(TrainingState state);
+  /// To the end. @pre the optimizer holds the state that parts.from describes
+  /// @returns success, or stopped_early after a checkpoint
+  Exit run();
 
   Progressed progressed() const { return {state_.step, parts_.steps, reference_batches_, rate_}; }
 
