@@ -84,6 +84,16 @@ def test_a_stop_in_the_reference_pass_leaves_a_folder_that_verifies(inputs, tmp_
     assert_ends_as_undisturbed(inputs, run_dir, words)
 
 
+def test_a_lost_reference_is_made_again_and_the_step_stays_known(inputs, tmp_path):
+    run_dir, words = copied(inputs, "stopped", tmp_path)
+    (run_dir / "reference.h5").unlink()
+    run("train", *words, "--max-seconds", 0.001, exit_code=85)
+    status = json.loads((run_dir / "status.json").read_text())
+    assert (status["state"], status["step"], status["reference_batches"]) == ("stopped", 4, 1)
+    run("convert", "verify", run_dir)
+    assert_ends_as_undisturbed(inputs, run_dir, words)
+
+
 def test_a_damaged_checkpoint_is_kept_and_the_one_before_gone_on_from(inputs, tmp_path):
     run_dir, words = copied(inputs, "stopped", tmp_path)
     newest = run_dir / "checkpoints/step-00000004"
