@@ -182,7 +182,7 @@ bool OptionTable::parse(int argc, char const* const* argv, std::ostream& out) {
     if (word == "--") break;
     if (word == "--version") return print_version(out), false;
     if (word == "--help-markdown") return print_reference(out), false;  // for docs/options.md
-    if (word != "--help") continue;
+    if (word != "--help" && word != "-h") continue;
     if (commanded && argv[1][0] != '-') choose_command(argc, argv);
     return print_help(out), false;
   }

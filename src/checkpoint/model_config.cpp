@@ -173,6 +173,7 @@ ModelConfig ModelConfig::from_json(Json const& config, std::filesystem::path con
 }
 
 ModelConfig ModelConfig::load(std::filesystem::path const& folder) {
+  require_model_folder(folder);
   auto const path = folder / "config.json";
   return from_json(read_json(path), path);
 }

@@ -39,14 +39,22 @@ void TensorSource::read_as(std::string const& name, Slice const& slice, DType dt
       });
 }
 
+void require_model_folder(std::filesystem::path const& folder) {
+  if (std::filesystem::exists(folder / "manifest.json") || std::filesystem::exists(folder / "config.json")) return;
+  throw Error("neither a checkpoint (no manifest.json) nor a Hugging Face folder (no config.json)",
+              std::filesystem::exists(folder / "run.json")
+                  ? "this is a run's folder; its model, once it has finished, is " + (folder / "final").string()
+                  : "give the folder of a model",
+              {.file = folder});
+}
+
 std::unique_ptr<TensorSource> open_model(std::filesystem::path const& folder) {
   if (!std::filesystem::is_directory(folder))
     throw Error(std::filesystem::exists(folder) ? "this is a file, not a folder" : "the folder does not exist",
                 "give a Hugging Face folder or a checkpoint", {.file = folder});
   if (std::filesystem::exists(folder / "manifest.json")) return std::make_unique<Checkpoint>(folder);
-  if (std::filesystem::exists(folder / "config.json")) return std::make_unique<HuggingFaceSource>(folder);
-  throw Error("neither a checkpoint (no manifest.json) nor a Hugging Face folder (no config.json)",
-              "give the folder of a model", {.file = folder});
+  require_model_folder(folder);
+  return std::make_unique<HuggingFaceSource>(folder);
 }
 
 }  // namespace refrain::checkpoint

@@ -180,7 +180,12 @@ def test_a_model_that_is_none(refused, inputs, tmp_path):
             model=inputs["pairs"], exit_code=2)
     refused(f"--resume names a file, where a folder is wanted [{inputs['pairs']}] (name a folder)", "--resume",
             inputs["pairs"], exit_code=2)
-    refused("cannot read the file: No such file or directory [{dir}/config.json] (check the path)", model=tmp_path)
+    neither = "neither a checkpoint (no manifest.json) nor a Hugging Face folder (no config.json)"
+    refused(neither + " [{dir}] (give the folder of a model)", model=tmp_path)
+    run_dir = tmp_path / "run"
+    train_to(1, *options(inputs["model"], inputs["pairs"], run_dir))
+    fails("train", *options(run_dir, inputs["pairs"], tmp_path / "next"),
+          line=f"{neither} [{run_dir}] (this is a run's folder; its model, once it has finished, is {run_dir}/final)")
 
 
 @pytest.mark.parametrize("change, line", [

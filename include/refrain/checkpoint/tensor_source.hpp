@@ -53,6 +53,10 @@ protected:
   std::filesystem::path folder_;
 };
 
+/// @throws Error if the folder is neither a checkpoint nor in Hugging Face's form; for a run's folder it says where its
+/// model is
+void require_model_folder(std::filesystem::path const& folder);
+
 /// Opens either kind. A checkpoint folder has manifest.json, a Hugging Face folder has config.json and *.safetensors.
 /// A resumable checkpoint gives its master values rounded to the model's dtype as weights.
 /// @throws Error if it is neither, or something about it is inconsistent

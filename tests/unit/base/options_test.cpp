@@ -69,6 +69,15 @@ std::string error_of(std::vector<char const*> words) {
 
 }  // namespace
 
+TEST_CASE("-h is --help") {
+  Values v;
+  OptionTable table = train_table(v);
+  char const* const words[] = {"refrain-train", "-h"};
+  std::ostringstream text;
+  CHECK_FALSE(table.parse(2, words, text));
+  CHECK(text.str().find("--pairs") != std::string::npos);
+}
+
 TEST_CASE("options set their fields, in both spellings, lists in one or several options") {
   Values v;
   OptionTable table = train_table(v);
