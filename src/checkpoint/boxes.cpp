@@ -75,6 +75,20 @@ Slice consecutive_box(Shape const& shape, int64_t first, int64_t elements) {
   return box;
 }
 
+void for_each_consecutive_box(Shape const& shape, int64_t first, int64_t elements,
+                              std::function<void(Slice const& box, int64_t at)> const& visit) {
+  for (int64_t at = 0; at < elements;) {
+    // The outermost axis along which whole steps fit, and how many of them before the next axis turns over.
+    int64_t const place = first + at, left = elements - at;
+    int64_t step = 1, taken = 0;
+    for (std::size_t axis = shape.size(); axis-- > 0 && place % step == 0 && step <= left; step *= shape[axis])
+      taken = std::min(left / step, shape[axis] - place / step % shape[axis]) * step;
+    if (shape.empty()) taken = 1;
+    visit(consecutive_box(shape, place, taken), at);
+    at += taken;
+  }
+}
+
 void copy_box(std::span<std::byte const> from, Slice const& from_box, std::span<std::byte> to, Slice const& to_box,
               Slice const& what, std::size_t element_size) {
   auto const rank = what.count.size();

@@ -1,3 +1,4 @@
+#include <refrain/base/trace.hpp>
 #include <refrain/model/autograd.hpp>
 #include <refrain/model/kernels.hpp>
 #include <refrain/model/ops.hpp>
@@ -103,6 +104,7 @@ at::Tensor attend_backward(at::Tensor const& dy_TD, Saved const& saved, HeadShap
 
 at::Tensor attention(at::Tensor const& qkv_TS, HeadShape const& shape, PackedBatch const& batch,
                      RotaryTable const& rotary) {
+  trace::Span const span("attention");
   int64_t const rotated_heads = shape.heads + shape.kv_heads;
   at::Tensor const qkv = qkv_TS.detach();
   kernels::rotate(qkv, rotated_heads, shape.head_dim, batch.positions_T, rotary.cos_PR, rotary.sin_PR,
@@ -112,6 +114,7 @@ at::Tensor attention(at::Tensor const& qkv_TS, HeadShape const& shape, PackedBat
   return differentiable(qkv_TS, std::move(out_TD), [&]() -> Backward {
     return [saved, shape, rotary, rotated_heads, positions_T = batch.positions_T,
             segments = batch.segments](at::Tensor const& dy_TD) {
+      trace::Span const inner("attention");
       at::Tensor dqkv = attend_backward(dy_TD, saved, shape, segments);
       kernels::rotate(dqkv, rotated_heads, shape.head_dim, positions_T, rotary.cos_PR, rotary.sin_PR,
                       kernels::Rotation::backward);

@@ -1,4 +1,6 @@
+#include <refrain/base/trace.hpp>
 #include <refrain/model/decoder.hpp>
+#include <refrain/model/kernels.hpp>
 #include <refrain/model/products.hpp>
 
 #include <ATen/ATen.h>
@@ -34,8 +36,8 @@ Decoder::Decoder(ParameterStore& store) : store_(store), frequencies_R_(rotary_f
                        id("post_attention_layernorm"), id("mlp.gate_proj"), id("mlp.down_proj")});
   }
   embedding_ = store.id("model.embed_tokens.weight");
-  norm_ = store.id("model.norm.weight");
-  output_ = config.tie_word_embeddings ? embedding_ : store.id("lm_head.weight");
+  head_.norm = store.id("model.norm.weight");
+  head_.output = config.tie_word_embeddings ? embedding_ : store.id("lm_head.weight");
 }
 
 RotaryTable const& Decoder::rotary_for(PackedBatch const& batch) const {
@@ -46,46 +48,47 @@ RotaryTable const& Decoder::rotary_for(PackedBatch const& batch) const {
 }
 
 at::Tensor Decoder::embed(PackedBatch const& batch) const {
+  trace::Span const span("embedding");
   auto const [rows_T, here_T] = local_rows(batch.tokens_T, store_.specs()[embedding_]);
-  Backend& backend = store_.backend();
   at::Tensor const x_TD = store_.weight(embedding_).index_select(0, rows_T);
-  return backend.tensor().size() == 1 ? x_TD : leave_tensor_region(x_TD.mul_(here_T.unsqueeze(1)), backend);
+  bool const split = store_.backend().tensor().size() > 1;
+  return split ? leave_tensor_region(x_TD.mul_(here_T.unsqueeze(1)), store_) : x_TD;
 }
 
 void Decoder::embed_backward(PackedBatch const& batch, at::Tensor const& grad_TD) const {
+  trace::Span const span("embedding");
   auto const [rows_T, here_T] = local_rows(batch.tokens_T, store_.specs()[embedding_]);
   at::Tensor const main_grad = store_.main_grad(embedding_);
-  main_grad.index_add_(0, rows_T, (grad_TD * here_T.unsqueeze(1)).to(main_grad.scalar_type()));
+  at::Tensor const grad = gather_rows(grad_TD, store_) * here_T.unsqueeze(1);
+  main_grad.index_add_(0, rows_T, grad.to(main_grad.scalar_type()));
 }
 
-at::Tensor Decoder::block(int i, at::Tensor const& x_TD, PackedBatch const& batch) const {
-  Backend& backend = store_.backend();
+at::Tensor Decoder::block(int i, at::Tensor const& x_TD, PackedBatch const& batch, Remember mlp) const {
   BlockIds const& ids = blocks_[i];
   Again again;
-  at::Tensor h = enter_tensor_region(rms_norm(x_TD, store_, ids.norm1, &again), backend);
+  at::Tensor h = rms_norm(x_TD, store_, ids.norm1, &again);
+  h = enter_tensor_region(h, store_, &again);
   h = linear(h, store_, ids.qkv, 3, std::move(again));
   h = attention(h, heads_, batch, rotary_for(batch));
-  h = leave_tensor_region(linear(h, store_, ids.o), backend);
+  h = leave_tensor_region(linear(h, store_, ids.o), store_);
   at::Tensor const middle_TD = h.add_(x_TD);
-  h = enter_tensor_region(rms_norm(middle_TD, store_, ids.norm2, &again), backend);
-  h = linear(h, store_, ids.gate_up, 2, std::move(again));
-  h = swiglu(h, &again);
-  h = leave_tensor_region(linear(h, store_, ids.down, 1, std::move(again)), backend);
+  h = rms_norm(middle_TD, store_, ids.norm2, &again);
+  h = enter_tensor_region(h, store_, &again);
+  h = swiglu_linear(h, store_, ids.gate_up, std::move(again), mlp, &again);
+  h = leave_tensor_region(linear(h, store_, ids.down, 1, std::move(again)), store_);
   return h.add_(middle_TD);
 }
 
-at::Tensor Decoder::last_norm(at::Tensor const& x_TD, PackedBatch const& batch) const {
-  return enter_tensor_region(rms_norm(select_rows(x_TD, batch.head_rows_N), store_, norm_), store_.backend());
-}
-
 HeadOut Decoder::head(at::Tensor const& x_TD, PackedBatch const& batch, int64_t chunk_rows) const {
-  return token_logps(last_norm(x_TD, batch), store_, output_, batch.targets_N, chunk_rows);
+  return token_logps(x_TD, store_, head_, batch, chunk_rows);
 }
 
 at::Tensor Decoder::logits(at::Tensor const& x_TD, PackedBatch const& batch) const {
   auto& ranks = store_.backend().tensor();
   at::NoGradGuard const no_grad;
-  at::Tensor const part_NV = times_transposed(last_norm(x_TD, batch).to(at::kFloat), store_.weight(output_));
+  at::Tensor const rows_ND = gather_rows(x_TD.detach(), store_).index_select(0, batch.head_rows_N);
+  at::Tensor const normed_ND = kernels::rms_norm(rows_ND, store_.weight(head_.norm), store_.config().rms_norm_eps).y_TD;
+  at::Tensor const part_NV = times_transposed(normed_ND.to(at::kFloat), store_.weight(head_.output));
   if (ranks.size() == 1) return part_NV;
   int64_t const rows = part_NV.size(0), padded = part_NV.size(1);
   at::Tensor const parts_RNV = at::empty({ranks.size(), rows, padded}, part_NV.options());

@@ -1,6 +1,8 @@
+#include <refrain/base/trace.hpp>
 #include <refrain/model/autograd.hpp>
 #include <refrain/model/head.hpp>
 #include <refrain/model/kernels.hpp>
+#include <refrain/model/ops.hpp>
 #include <refrain/model/products.hpp>
 
 #include <ATen/ATen.h>
@@ -25,21 +27,35 @@ void over_chunks(int64_t rows, int64_t chunk_rows, Body const& body) {
   for (int64_t begin = 0; begin < rows; begin += chunk_rows) body(begin, std::min(chunk_rows, rows - begin));
 }
 
-// One buffer for the logits of all chunks.
+// What is made of one chunk of scored rows, forward and again in backward, with one buffer for the logits of all
+// chunks.
 class ChunkLogits {
 public:
-  ChunkLogits(at::Tensor const& hidden_ND, at::Tensor const& weight_VD, int64_t chunk_rows)
-      : hidden_(hidden_ND),
-        weight_(weight_VD),
-        buffer_(at::empty({std::min(chunk_rows, hidden_ND.size(0)), weight_VD.size(0)}, weight_VD.options())) {}
+  ChunkLogits(at::Tensor const& x_TD, ParameterStore& store, HeadIds const& ids, PackedBatch const& batch,
+              int64_t chunk_rows)
+      : x_TD_(x_TD),
+        rows_N_(batch.head_rows_N),
+        norm_weight_(store.weight(ids.norm)),
+        eps_(store.config().rms_norm_eps),
+        weight_VD_(Vocabulary(store.specs()[ids.output]).rows(store.weight(ids.output)).to(at::kFloat)),
+        buffer_(at::empty({std::min(chunk_rows, rows_N_.size(0)), weight_VD_.size(0)}, weight_VD_.options())) {}
 
-  at::Tensor operator()(int64_t begin, int64_t rows) {
-    at::Tensor logits_CV = buffer_.narrow(0, 0, rows);
-    return at::mm_out(logits_CV, hidden_.narrow(0, begin, rows), weight_.t());
+  struct Chunk {
+    at::Tensor rows_C, x_CD, scale_C, normed_CD, logits_CV;  // normed and logits in fp32
+  };
+  Chunk operator()(int64_t begin, int64_t count) {
+    at::Tensor const rows_C = rows_N_.narrow(0, begin, count), x_CD = x_TD_.index_select(0, rows_C);
+    kernels::NormOut const norm = kernels::rms_norm(x_CD, norm_weight_, eps_);
+    Chunk chunk{rows_C, x_CD, norm.scale_T, norm.y_TD.to(at::kFloat), buffer_.narrow(0, 0, count)};
+    at::mm_out(chunk.logits_CV, chunk.normed_CD, weight_VD_.t());
+    return chunk;
   }
+  at::Tensor const& weight_VD() const { return weight_VD_; }
 
 private:
-  at::Tensor hidden_, weight_, buffer_;
+  at::Tensor x_TD_, rows_N_, norm_weight_;
+  double eps_;
+  at::Tensor weight_VD_, buffer_;
 };
 
 void reduce(comm::Collectives& ranks, at::Tensor const& values, comm::ReduceOp op) {
@@ -78,37 +94,42 @@ int64_t default_chunk_rows(ParameterStore const& store) {
   return std::max<int64_t>(16, logits * tensor_degree / store.config().vocab_size);
 }
 
-HeadOut token_logps(at::Tensor const& hidden_ND, ParameterStore& store, ParamId weight, at::Tensor const& targets_N,
+HeadOut token_logps(at::Tensor const& x_TD, ParameterStore& store, HeadIds const& ids, PackedBatch const& batch,
                     int64_t chunk_rows) {
-  Vocabulary const vocabulary(store.specs()[weight]);
-  int64_t const rows = hidden_ND.size(0);
-  at::Tensor const hidden = hidden_ND.detach(), local_targets_N = targets_N - vocabulary.start;
-  auto const empty = [&] { return at::empty({rows}, hidden.options().dtype(at::kFloat)); };
+  trace::Span const span("head");
+  Vocabulary const vocabulary(store.specs()[ids.output]);
+  int64_t const rows = batch.head_rows_N.size(0);
+  at::Tensor const x = x_TD.detach(), local_targets_N = batch.targets_N - vocabulary.start;
+  auto const empty = [&] { return at::empty({rows}, x.options().dtype(at::kFloat)); };
   kernels::RowStats const part{empty(), empty(), empty(), empty(), empty(), empty()};
   {
-    ChunkLogits logits(hidden.to(at::kFloat), vocabulary.rows(store.weight(weight)).to(at::kFloat), chunk_rows);
+    ChunkLogits chunks(gather_rows(x, store), store, ids, batch, chunk_rows);
     over_chunks(rows, chunk_rows, [&](int64_t begin, int64_t count) {
-      kernels::row_stats(logits(begin, count), local_targets_N.narrow(0, begin, count), begin, part);
+      kernels::row_stats(chunks(begin, count).logits_CV, local_targets_N.narrow(0, begin, count), begin, part);
     });
   }
   Joined joined = join(part, vocabulary, store.backend().tensor());
-  joined.out.logp_N = differentiable(hidden_ND, joined.out.logp_N, [&]() -> Backward {
-    return [hidden, local_targets_N, log_sum_exp_N = joined.log_sum_exp_N, &store, weight, vocabulary, rows,
+  joined.out.logp_N = differentiable(x_TD, joined.out.logp_N, [&]() -> Backward {
+    return [x, local_targets_N, log_sum_exp_N = joined.log_sum_exp_N, &store, ids, batch, vocabulary, rows,
             chunk_rows](at::Tensor const& dlogp) {
-      at::Tensor const dlogp_N = dlogp.contiguous(), hidden_fp32 = hidden.to(at::kFloat);
-      at::Tensor const weight_VD = vocabulary.rows(store.weight(weight)).to(at::kFloat);
-      at::Tensor const grad_VD = vocabulary.rows(store.main_grad(weight));
-      at::Tensor const dhidden_ND = at::empty_like(hidden_fp32);
-      ChunkLogits logits(hidden_fp32, weight_VD, chunk_rows);
+      trace::Span const inner("head");
+      at::Tensor const dlogp_N = dlogp.contiguous();
+      at::Tensor const grad_VD = vocabulary.rows(store.main_grad(ids.output));
+      at::Tensor const x_all = gather_rows(x, store), dx_TD = at::zeros_like(x_all);
+      ChunkLogits chunks(x_all, store, ids, batch, chunk_rows);
       over_chunks(rows, chunk_rows, [&](int64_t begin, int64_t count) {
-        at::Tensor const chunk_CV = logits(begin, count);
-        kernels::logits_to_gradient(chunk_CV, local_targets_N.narrow(0, begin, count),
+        auto const [rows_C, x_CD, scale_C, normed_CD, logits_CV] = chunks(begin, count);
+        kernels::logits_to_gradient(logits_CV, local_targets_N.narrow(0, begin, count),
                                     log_sum_exp_N.narrow(0, begin, count), dlogp_N.narrow(0, begin, count));
-        at::Tensor dhidden_CD = dhidden_ND.narrow(0, begin, count);
-        at::mm_out(dhidden_CD, chunk_CV, weight_VD);
-        add_outer_product(grad_VD, chunk_CV, hidden_fp32.narrow(0, begin, count));
+        add_outer_product(grad_VD, logits_CV, normed_CD);
+        // This rank's part of the vocabulary gives a part of the sum.
+        at::Tensor const dnormed_CD = at::mm(logits_CV, chunks.weight_VD()).to(x.scalar_type());
+        reduce(store.backend().tensor(), dnormed_CD, comm::ReduceOp::sum);
+        dx_TD.index_add_(
+            0, rows_C,
+            kernels::rms_norm_backward(dnormed_CD, x_CD, store.weight(ids.norm), scale_C, store.main_grad(ids.norm)));
       });
-      return dhidden_ND.to(hidden.scalar_type());
+      return share_of_rows(dx_TD, store);
     };
   });
   return joined.out;

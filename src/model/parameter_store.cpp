@@ -1,135 +1,178 @@
-#include <refrain/base/error.hpp>
 #include <refrain/model/parameter_store.hpp>
 
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <numeric>
-#include <string_view>
 
 namespace refrain::model {
 namespace {
 
-// A matrix product's result may depend on its operands' alignment, its speed does: elements of 64 bytes in bf16.
-constexpr int64_t alignment = 32;
-
-// Whether `name` continues the fused matrix that the parameter before it belongs to.
-bool continues_fused_matrix(std::string_view name) {
-  return name.ends_with(".k_proj.weight") || name.ends_with(".v_proj.weight") || name.ends_with(".up_proj.weight");
+LayoutPlace place_of(Backend& backend, SequenceParallel sequence) {
+  return {.tensor_rank = backend.tensor().rank(),
+          .tensor_size = backend.tensor().size(),
+          .data_rank = backend.data().rank(),
+          .data_size = backend.data().size(),
+          .sequence = sequence};
 }
 
-// What rank `rank` of `degree` holds. Only a vocabulary need not divide: the last ranks then hold fewer rows, or none.
-ParamSpec local_part(checkpoint::ParameterInfo const& info, int rank, int degree) {
-  ParamSpec spec{.info = info, .local_shape = info.shape, .global = {Shape(info.shape.size(), 0), info.shape}};
-  if (info.split != checkpoint::Split::none) {
-    std::size_t const axis = info.split == checkpoint::Split::rows ? 0 : 1;
-    int64_t const whole = info.shape[axis], part = (whole + degree - 1) / degree;
-    spec.local_shape[axis] = part;
-    spec.global.start[axis] = std::min(whole, rank * part);
-    spec.global.count[axis] = std::clamp<int64_t>(whole - rank * part, 0, part);
-  }
-  return spec;
-}
+at::Tensor part(at::Tensor const& flat, FlatRange range) { return flat.narrow(0, range.begin, range.size()); }
 
 }  // namespace
 
-void check_tensor_degree(checkpoint::ModelConfig const& config, int degree) {
-  int64_t const common =
-      std::gcd(std::gcd(config.num_attention_heads, config.num_key_value_heads), config.intermediate_size);
-  if (common % degree == 0) return;
-  std::string working;
-  for (int64_t divisor = 1; divisor <= common; ++divisor)
-    if (common % divisor == 0) working += (working.empty() ? "" : ", ") + std::to_string(divisor);
-  throw Error("tensor-parallel degree " + std::to_string(degree) + " does not divide the model's " +
-                  std::to_string(config.num_attention_heads) + " heads, " + std::to_string(config.num_key_value_heads) +
-                  " key-value heads and intermediate size " + std::to_string(config.intermediate_size),
-              "degrees that work: " + working);
+UnitLease::~UnitLease() {
+  if (store_ != nullptr) store_->release(unit_);
 }
 
-ParameterStore::ParameterStore(checkpoint::ModelConfig const& config, Backend& backend, DType weight_dtype,
-                               DType grad_dtype)
-    : config_(config), backend_(&backend) {
-  check_tensor_degree(config, backend.tensor().size());
-  lay_out();
-  allocate(scalar_type(weight_dtype), scalar_type(grad_dtype));
+ParameterStore::ParameterStore(checkpoint::ModelConfig const& config, Backend& backend, StoreOptions const& options)
+    : config_(config), backend_(&backend), options_(options), layout_(config, place_of(backend, options.sequence)) {
+  allocate();
 }
 
-void ParameterStore::lay_out() {
-  for (checkpoint::ParameterInfo const& info : checkpoint::parameter_list(config_)) {
-    unit_elements_.resize(std::max<std::size_t>(unit_elements_.size(), info.unit + 1), 0);
-    int64_t& elements = unit_elements_[info.unit];
-    if (!continues_fused_matrix(info.name)) elements = (elements + alignment - 1) / alignment * alignment;
-    ParamSpec spec = local_part(info, backend_->tensor().rank(), backend_->tensor().size());
-    spec.offset = elements;
-    elements += spec.local_count();
-    ids_.emplace(info.name, static_cast<ParamId>(specs_.size()));
-    specs_.push_back(std::move(spec));
+void ParameterStore::allocate() {
+  auto const weights = at::TensorOptions(backend_->device()).dtype(scalar_type(options_.weights));
+  auto const grads = weights.dtype(scalar_type(options_.grads));
+  for (int unit = 0; unit < units(); ++unit) {
+    int64_t const shard = layout_.shard(unit).size(), whole = layout_.elements(unit);
+    flat_weights_.push_back(at::zeros({shares(Zero::parameters) ? shard : whole}, weights));
+    flat_grads_.push_back(at::zeros({shares(Zero::gradients) ? shard : whole}, grads));
   }
+  if (shares(Zero::parameters)) gathered_.resize(static_cast<std::size_t>(units()));
+  if (layout_.place().data_size == 1) return;
+  pending_.push_back({.grads = at::zeros({layout_.elements(0)}, grads), .ticket = {}});
+  for (int i = 0; i < options_.grad_buffers; ++i)
+    pending_.push_back({.grads = at::zeros({layout_.largest_elements(1)}, grads), .ticket = {}});
 }
 
-void ParameterStore::allocate(at::ScalarType weight_type, at::ScalarType grad_type) {
-  auto const weights = at::TensorOptions(backend_->device()).dtype(weight_type);
-  auto const grads = weights.dtype(grad_type);
-  for (int64_t elements : unit_elements_) {
-    flat_weights_.push_back(at::zeros({elements}, weights));
-    flat_grads_.push_back(at::zeros({elements}, grads));
+UnitLease ParameterStore::acquire(int unit) {
+  if (shares(Zero::parameters)) {
+    prefetch(unit);
+    Gathered& gathered = gathered_[unit];
+    if (!gathered.arrived) backend_->data().wait(gathered.ticket, comm::Lane::gather);
+    gathered.arrived = true;
+    ++gathered.leases;
   }
-  if (backend_->data().size() == 1) {
-    pending_grads_ = flat_grads_;
-    return;
-  }
-  at::Tensor const shared = at::zeros({*std::max_element(unit_elements_.begin() + 1, unit_elements_.end())}, grads);
-  pending_grads_.push_back(at::zeros({unit_elements_[0]}, grads));
-  for (int unit = 1; unit < units(); ++unit) pending_grads_.push_back(shared.narrow(0, 0, unit_elements_[unit]));
+  return UnitLease(*this, unit);
 }
 
-ParamId ParameterStore::id(std::string const& name) const {
-  auto const found = ids_.find(name);
-  if (found == ids_.end())
-    throw Error("the model has no such parameter", "use a name of its weight files", {.object = name});
-  return found->second;
+void ParameterStore::prefetch(int unit) {
+  if (!shares(Zero::parameters) || gathered_[unit].weights.defined()) return;
+  Gathered& gathered = gathered_[unit];
+  gathered.weights = gather_buffer(unit);
+  gathered.ticket =
+      backend_->data().all_gather(buffer_of(gathered.weights), buffer_of(flat_weights_[unit]), comm::Lane::gather);
+}
+
+at::Tensor ParameterStore::gather_buffer(int unit) {
+  // Blocks, which are of one size, take turns with few buffers; the two tables come and go.
+  if (!free_block_buffers_.empty() && free_block_buffers_.back().numel() == layout_.elements(unit)) {
+    at::Tensor buffer = free_block_buffers_.back();
+    free_block_buffers_.pop_back();
+    return buffer;
+  }
+  return at::empty({layout_.elements(unit)}, flat_weights_[unit].options());
+}
+
+void ParameterStore::release(int unit) {
+  if (!shares(Zero::parameters) || --gathered_[unit].leases > 0) return;
+  bool const is_block = unit > 0 && unit + 1 < units();
+  if (is_block) free_block_buffers_.push_back(gathered_[unit].weights);
+  gathered_[unit] = {};
 }
 
 at::Tensor ParameterStore::fused_view(at::Tensor const& flat, ParamId first, int count) const {
-  ParamSpec const& spec = specs_[first];
+  ParamSpec const& spec = specs()[first];
   if (count == 1) return flat.narrow(0, spec.offset, spec.local_count()).view(spec.local_shape);
   int64_t elements = 0;
   for (int i = 0; i < count; ++i) {
-    TORCH_INTERNAL_ASSERT(specs_[first + i].offset == spec.offset + elements);
-    elements += specs_[first + i].local_count();
+    TORCH_INTERNAL_ASSERT(specs()[first + i].offset == spec.offset + elements);
+    elements += specs()[first + i].local_count();
   }
   return flat.narrow(0, spec.offset, elements).view({-1, spec.local_shape[1]});
 }
 
 at::Tensor ParameterStore::fused_weight(ParamId first, int count) const {
-  return fused_view(flat_weights_[specs_[first].info.unit], first, count);
+  int const unit = specs()[first].info.unit;
+  if (!shares(Zero::parameters)) return fused_view(flat_weights_[unit], first, count);
+  TORCH_INTERNAL_ASSERT(gathered_[unit].arrived, "unit ", unit, " is not acquired");
+  return fused_view(gathered_[unit].weights, first, count);
 }
 
 at::Tensor ParameterStore::fused_grad(ParamId first, int count) const {
-  return fused_view(pending_grads_[specs_[first].info.unit], first, count);
+  int const unit = specs()[first].info.unit;
+  return fused_view(pending_.empty() ? flat_grads_[unit] : pending_of(unit).grads, first, count);
+}
+
+FlatRange ParameterStore::owned(int unit) const {
+  return shares(Zero::optimizer) ? layout_.shard(unit) : layout_.whole(unit);
+}
+
+at::Tensor ParameterStore::owned_weights(int unit) const {
+  return shares(Zero::parameters) ? flat_weights_[unit] : part(flat_weights_[unit], owned(unit));
+}
+
+at::Tensor ParameterStore::owned_grads(int unit) const {
+  return shares(Zero::gradients) ? flat_grads_[unit] : part(flat_grads_[unit], owned(unit));
+}
+
+void ParameterStore::publish() {
+  if (!shares(Zero::optimizer) || shares(Zero::parameters)) return;
+  auto& data = backend_->data();
+  for (int unit = 0; unit < units(); ++unit)
+    data.wait(data.all_gather(buffer_of(flat_weights_[unit]), buffer_of(owned_weights(unit)), comm::Lane::gather),
+              comm::Lane::gather);
 }
 
 void ParameterStore::zero_grads() {
-  for (int unit = 0; unit < units(); ++unit) {
-    flat_grads_[unit].zero_();
-    pending_grads_[unit].zero_();
-  }
+  for (at::Tensor const& grads : flat_grads_) grads.zero_();
+}
+
+ParameterStore::Pending& ParameterStore::pending_of(int unit) {
+  return unit == 0 ? pending_[0] : pending_[1 + static_cast<std::size_t>(unit) % (pending_.size() - 1)];
 }
 
 void ParameterStore::reduce(int unit) {
-  for (ParamId id = 0; id < static_cast<ParamId>(specs_.size()); ++id) {
-    if (specs_[id].info.unit == unit && specs_[id].grad_partial_over_tensor) {
-      auto& tensor = backend_->tensor();
-      tensor.wait(tensor.all_reduce(buffer_of(main_grad(id)), comm::ReduceOp::sum, comm::Lane::reduce),
-                  comm::Lane::reduce);
-    }
-  }
+  if (pending_.empty()) return;
   auto& data = backend_->data();
-  if (data.size() == 1) return;
-  at::Tensor const pending = pending_grads_[unit];
-  data.wait(data.all_reduce(buffer_of(pending), comm::ReduceOp::sum, comm::Lane::reduce), comm::Lane::reduce);
-  flat_grads_[unit].add_(pending);
-  pending.zero_();
+  Pending& pending = pending_of(unit);
+  comm::Buffer const whole = buffer_of(pending.grads.narrow(0, 0, layout_.elements(unit)));
+  pending.ticket = shares(Zero::gradients) ? data.reduce_scatter(buffer_of(part(pending.grads, layout_.shard(unit))),
+                                                                 whole, comm::Lane::reduce)
+                                           : data.all_reduce(whole, comm::ReduceOp::sum, comm::Lane::reduce);
+  pending.unit = unit;
+  // The next unit's backward writes to another buffer than this one, if there is another.
+  for (Pending& other : pending_)
+    if (&other != &pending || options_.grad_buffers == 1) finish(other);
+}
+
+void ParameterStore::finish(Pending& pending) {
+  if (pending.unit < 0) return;
+  backend_->data().wait(pending.ticket, comm::Lane::reduce);
+  int const unit = pending.unit;
+  flat_grads_[unit].add_(part(pending.grads, shares(Zero::gradients) ? layout_.shard(unit) : layout_.whole(unit)));
+  pending.grads.narrow(0, 0, layout_.elements(unit)).zero_();
+  pending.unit = -1;
+}
+
+void ParameterStore::finish_reductions() {
+  for (Pending& pending : pending_) finish(pending);
+}
+
+void ParameterStore::finish_grads() {
+  // All such parts in one message.
+  std::vector<at::Tensor> parts;
+  for (int unit = 0; unit < units(); ++unit)
+    layout_.for_each_piece(unit, owned(unit), [&](ParameterLayout::Piece const& piece) {
+      if (piece.spec.grad_partial_over_tensor) parts.push_back(owned_grads(unit).narrow(0, piece.at, piece.count));
+    });
+  if (parts.empty()) return;
+  at::Tensor const joined = at::cat(parts);
+  auto& tensor = backend_->tensor();
+  tensor.wait(tensor.all_reduce(buffer_of(joined), comm::ReduceOp::sum, comm::Lane::compute), comm::Lane::compute);
+  int64_t begin = 0;
+  for (at::Tensor const& target : parts) {
+    target.copy_(joined.narrow(0, begin, target.numel()));
+    begin += target.numel();
+  }
 }
 
 }  // namespace refrain::model

@@ -1,20 +1,67 @@
 #include "adamw_loop.hpp"
 
+#include <bit>
 #include <cmath>
 
 namespace refrain::train {
+namespace {
 
-void adamw_loop(float* __restrict p, float* __restrict m, float* __restrict v, float const* __restrict g, int64_t count,
-                AdamCoefficients const& c) {
-  AdamCoefficients const k = c;  // a copy, which what is written cannot change
-  for (int64_t i = 0; i < count; ++i) {
-    float const grad = g[i] * k.grad_scale;
+inline float value_of(float const* values, int64_t i) { return values[i]; }
+inline float value_of(uint16_t const* values, int64_t i) {
+  return std::bit_cast<float>(static_cast<uint32_t>(values[i]) << 16);
+}
+
+// To the nearest bf16, ties to even; finite values only.
+inline uint16_t rounded(float value) {
+  auto const bits = std::bit_cast<uint32_t>(value);
+  return static_cast<uint16_t>((bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16);
+}
+
+template <class Grad, bool writes_bf16>
+void pass(AdamVectors const& vectors, int64_t begin, int64_t end, AdamCoefficients const& coefficients) {
+  AdamCoefficients const k = coefficients;  // a copy, which what is written cannot change
+  float* __restrict const p = vectors.p, * __restrict const m = vectors.m, * __restrict const v = vectors.v;
+  Grad const* __restrict const g = static_cast<Grad const*>(vectors.g);
+  uint16_t* __restrict const w = vectors.w;
+  for (int64_t i = begin; i < end; ++i) {
+    float const grad = value_of(g, i) * k.grad_scale;
     float const mean = m[i] + k.beta1_rest * (grad - m[i]);
     float const square = k.beta2 * v[i] + k.beta2_rest * grad * grad;
     m[i] = mean;
     v[i] = square;
-    p[i] = p[i] * k.decay - k.step_size * mean / (std::sqrt(square) / k.correction2 + k.eps);
+    float const weight = p[i] * k.decay - k.step_size * mean / (std::sqrt(square) / k.correction2 + k.eps);
+    p[i] = weight;
+    if constexpr (writes_bf16) w[i] = rounded(weight);
   }
+}
+
+template <class Value>
+double squares(Value const* values, int64_t begin, int64_t end) {
+  // Several sums, so that additions need not wait for each other.
+  constexpr int64_t lanes = 8;
+  double sums[lanes] = {};
+  int64_t i = begin;
+  for (; i + lanes <= end; i += lanes)
+    for (int64_t lane = 0; lane < lanes; ++lane) {
+      double const value = value_of(values, i + lane);
+      sums[lane] += value * value;
+    }
+  for (; i < end; ++i) sums[0] += static_cast<double>(value_of(values, i)) * value_of(values, i);
+  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}
+
+}  // namespace
+
+void adamw_loop(AdamVectors const& vectors, int64_t begin, int64_t end, AdamCoefficients const& coefficients) {
+  if (vectors.bf16_grads)
+    (vectors.w != nullptr ? pass<uint16_t, true> : pass<uint16_t, false>)(vectors, begin, end, coefficients);
+  else
+    (vectors.w != nullptr ? pass<float, true> : pass<float, false>)(vectors, begin, end, coefficients);
+}
+
+double sum_of_squares_loop(void const* values, bool bf16, int64_t begin, int64_t end) {
+  return bf16 ? squares(static_cast<uint16_t const*>(values), begin, end)
+              : squares(static_cast<float const*>(values), begin, end);
 }
 
 }  // namespace refrain::train

@@ -9,9 +9,19 @@ struct AdamCoefficients {
   float grad_scale, decay, beta1_rest, beta2, beta2_rest, step_size, correction2, eps;
 };
 
-/// One pass over `count` elements: reads p, m, v, g and writes p, m, v. No two of them overlap. Element by element, so
-/// its results do not depend on how a vector is cut; its source alone is compiled to vector instructions.
-void adamw_loop(float* __restrict p, float* __restrict m, float* __restrict v, float const* __restrict g, int64_t count,
-                AdamCoefficients const& c);
+/// The vectors of one pass, none of which overlap. A bf16 value is the upper half of a float's bits.
+struct AdamVectors {
+  float* __restrict p, * __restrict m, * __restrict v;  ///< master weights and moments, read and written
+  void const* g;                                        ///< gradients: fp32, or bf16
+  bool bf16_grads;
+  uint16_t* w;  ///< receives the new weights in bf16; null where the master weights are the weights
+};
+
+/// One pass over the elements [begin, end). Element by element, so its results do not depend on how a vector is cut;
+/// its source alone is compiled to vector instructions.
+void adamw_loop(AdamVectors const& vectors, int64_t begin, int64_t end, AdamCoefficients const& coefficients);
+
+/// Sum of squares in fp64 over the elements [begin, end) of fp32 or bf16 values.
+double sum_of_squares_loop(void const* values, bool bf16, int64_t begin, int64_t end);
 
 }  // namespace refrain::train

@@ -29,15 +29,17 @@ int64_t parameter_count(model::ParameterStore const& store) {
 int64_t rank_memory(model::ParameterStore const& store, int64_t tokens, int64_t logits_chunk_rows) {
   auto const& config = store.config();
   int64_t const tensor = store.backend().tensor().size();
-  int64_t elements = 0, largest = 0;
-  for (int unit = 0; unit < store.units(); ++unit) {
-    elements += store.flat_weights(unit).numel();
-    if (unit > 0) largest = std::max(largest, store.flat_weights(unit).numel());
-  }
-  int64_t const width = static_cast<int64_t>(store.flat_weights(0).element_size());
-  int64_t bytes =
-      elements * (width + static_cast<int64_t>(store.flat_grads(0).element_size()) + 8 + (width == 4 ? 0 : 4));
-  if (store.backend().data().size() > 1) bytes += (store.flat_weights(0).numel() + largest) * 4;
+  model::ParameterLayout const& layout = store.layout();
+  auto const weight_width = static_cast<int64_t>(size_of(store.options().weights));
+  auto const grad_width = static_cast<int64_t>(size_of(store.options().grads));
+  int64_t const elements = layout.total_elements(), data = layout.place().data_size;
+  auto const shared = [&](model::Zero part) { return store.options().zero >= part ? elements / data : elements; };
+  int64_t bytes = shared(model::Zero::parameters) * weight_width + shared(model::Zero::gradients) * grad_width +
+                  shared(model::Zero::optimizer) * (weight_width == 4 ? 8 : 12);
+  int64_t const largest = layout.largest_elements(1);
+  if (data > 1) bytes += (layout.elements(0) + store.options().grad_buffers * largest) * grad_width;
+  if (data > 1 && store.options().zero == model::Zero::parameters) bytes += 2 * largest * weight_width;
+  int64_t const width = weight_width;
 
   // A token's saved values in a block: its input and the sum in the middle, q|k|v, the attention's output, gate|up.
   int64_t const heads = (2 * config.num_attention_heads + 2 * config.num_key_value_heads) * config.head_dim;

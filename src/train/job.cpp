@@ -121,7 +121,14 @@ void Run::load_inputs() {
 
 void Run::make_model() {
   backend_ = model::cpu_backend(layout_);
-  store_.emplace(config_, *backend_, weights_, DType::fp32);
+  bool const shares_rows = options_.sequence_parallel != Switch::off && layout_.tensor().size() > 1;
+  store_.emplace(config_, *backend_,
+                 model::StoreOptions{
+                     .weights = weights_,
+                     .grads = options_.grad_dtype == GradPrecision::weights ? weights_ : DType::fp32,
+                     .zero = static_cast<model::Zero>(options_.zero),
+                     .sequence = shares_rows ? model::SequenceParallel::on : model::SequenceParallel::off,
+                 });
   optimizer_.emplace(*store_);
   chunk_rows_ = options_.logits_chunk_rows.value_or(model::default_chunk_rows(*store_));
   comm::agree(world_, [&] {
@@ -188,7 +195,7 @@ Exit Run::train() {
   auto const from = resume_from();
   TrainingState state;
   if (from) comm::agree(world_, [&] { state = read_training_state(*from, identity_); });
-  StepEngine engine(*store_, chunk_rows_);
+  StepEngine engine(*store_, chunk_rows_, options_.recompute);
   trainer_ = std::make_unique<Trainer>(RunParts{.options = options_,
                                                 .layout = layout_,
                                                 .store = *store_,
@@ -211,16 +218,19 @@ Exit Run::train() {
   bool initial_loaded = false;
   auto const load_initial = [&] {
     comm::agree(world_, [&] { optimizer_->load_master(*checkpoint::open_model(options_.init)); });
+    optimizer_->publish();
     initial_loaded = true;
   };
   announce(from);
   record_start(state.step);
   watchdog_->progress("loading the model");
   if (!trainer_->prepare_reference(reference_key(identity_), load_initial)) return Exit::stopped_early;
-  if (from)
+  if (from) {
     comm::agree(world_, [&] { load_optimizer(*from, *optimizer_); });
-  else if (!initial_loaded)
+    optimizer_->publish();
+  } else if (!initial_loaded) {
     load_initial();
+  }
   began_ = true;
   return trainer_->run();
 }

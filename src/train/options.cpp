@@ -26,6 +26,16 @@ OptionTable Options::table(Options& o) {
       .add("tensor-parallel", o.tensor_parallel, "ranks that share the weights of one model", at_least_one)
       .add("data-parallel", o.data_parallel, "models side by side that see different pairs; 0: ranks / tensor-parallel",
            {.least = 0})
+      .add("zero", o.zero,
+           "what data-parallel ranks share instead of each holding it all: 1 optimizer state, 2 gradients too, 3 "
+           "parameters too",
+           {.least = 0, .most = 3})
+      .add("sequence-parallel", o.sequence_parallel,
+           "tensor-parallel ranks share the rows between their products; auto: where there are several")
+      .add("recompute", o.recompute,
+           "what backward computes again instead of keeping it: nothing, the MLP's first product, or whole blocks")
+      .add("grad-dtype", o.grad_dtype,
+           "number type that gradients are added up in; weights: that of --dtype, for steps of one micro-batch a rank")
       .add("dtype", o.dtype, "number type of weights and products; bf16 keeps fp32 master weights; auto: fp32 on a CPU")
       .add("device", o.device, "where the tensors live");
 

@@ -1,9 +1,12 @@
+#include <refrain/base/trace.hpp>
 #include <refrain/train/step_engine.hpp>
 
 #include <refrain/model/autograd.hpp>
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+
+#include <optional>
 
 namespace refrain::train {
 namespace {
@@ -35,69 +38,91 @@ at::Tensor leaf(at::Tensor const& x) { return x.detach().requires_grad_(true); }
 
 }  // namespace
 
-StepEngine::StepEngine(model::ParameterStore& store, int64_t logits_chunk_rows)
-    : store_(store), decoder_(store), chunk_rows_(logits_chunk_rows) {}
+StepEngine::StepEngine(model::ParameterStore& store, int64_t logits_chunk_rows, Recompute recompute)
+    : store_(store), decoder_(store), chunk_rows_(logits_chunk_rows), recompute_(recompute) {}
 
-AnswerSums StepEngine::forward(model::PackedBatch const& batch) {
-  if (batch.answers == 0) return {};
-  at::NoGradGuard const no_grad;
+template <class Block, class Head>
+void StepEngine::through_units(model::PackedBatch const& batch, Block const& block, Head const& head) {
+  bool const idle = batch.answers == 0;
   at::Tensor x_TD;
   {
-    [[maybe_unused]] auto const lease = store_.acquire(0);
-    x_TD = decoder_.embed(batch);
+    auto const lease = store_.acquire(0);
+    store_.prefetch(1);
+    if (!idle) x_TD = decoder_.embed(batch);
   }
   for (int i = 0; i < decoder_.blocks(); ++i) {
-    [[maybe_unused]] auto const lease = store_.acquire(1 + i);
-    x_TD = decoder_.block(i, x_TD, batch);
+    auto const lease = store_.acquire(1 + i);
+    store_.prefetch(2 + i);
+    trace::Span const span("forward", "block", i);
+    if (!idle) x_TD = block(i, x_TD);
   }
-  [[maybe_unused]] auto const lease = store_.acquire(1 + decoder_.blocks());
-  return sums_of(decoder_.head(x_TD, batch, chunk_rows_), batch);
+  auto const lease = store_.acquire(head_unit());
+  std::optional<model::UnitLease> tied;
+  if (store_.config().tie_word_embeddings) tied.emplace(store_.acquire(0));
+  head(x_TD);
+}
+
+AnswerSums StepEngine::forward(model::PackedBatch const& batch) {
+  at::NoGradGuard const no_grad;
+  AnswerSums sums;
+  through_units(
+      batch, [&](int i, at::Tensor const& x_TD) { return decoder_.block(i, x_TD, batch); },
+      [&](at::Tensor const& x_TD) {
+        if (batch.answers > 0) sums = sums_of(decoder_.head(x_TD, batch, chunk_rows_), batch);
+      });
+  return sums;
 }
 
 AnswerSums StepEngine::train(model::PackedBatch const& batch,
                              std::function<std::vector<double>(AnswerSums const&)> const& gradients) {
-  int const blocks = decoder_.blocks();
-  if (batch.answers == 0) {
-    for (int unit = store_.units() - 1; unit >= 0; --unit) store_.reduce(unit);
-    return {};
-  }
-  at::AutoGradMode const with_grad(true);
-  // Every block's graph stays until its backward: nothing is recomputed.
+  bool const idle = batch.answers == 0;
+  auto const mlp = recompute_ == Recompute::selective ? model::Remember::remake : model::Remember::keep;
+  // A block's graph stays until its backward, or only its input does.
   std::vector<at::Tensor> inputs, outputs;
-  {
-    [[maybe_unused]] auto const lease = store_.acquire(0);
-    outputs.push_back(decoder_.embed(batch));
-  }
-  for (int i = 0; i < blocks; ++i) {
-    [[maybe_unused]] auto const lease = store_.acquire(1 + i);
-    inputs.push_back(leaf(outputs.back()));
-    outputs.push_back(decoder_.block(i, inputs.back(), batch));
-  }
-
   AnswerSums sums;
   at::Tensor grad_TD;
-  {
-    [[maybe_unused]] auto const lease = store_.acquire(1 + blocks);
-    at::Tensor const x_TD = leaf(outputs.back());
-    model::HeadOut const head = decoder_.head(x_TD, batch, chunk_rows_);
-    sums = sums_of(head, batch);
-    std::vector<double> const by_answer = gradients(sums);
-    at::Tensor const grad_N = at::tensor(by_answer, at::kDouble).to(at::kFloat).index_select(0, batch.answer_N);
-    grad_TD = model::backpropagate(head.logp_N, x_TD, grad_N.to(head.logp_N.device()));
-  }
-  store_.reduce(1 + blocks);
-  for (int i = blocks - 1; i >= 0; --i) {
+  at::AutoGradMode const with_grad(true);
+  through_units(
+      batch,
+      [&](int i, at::Tensor const& x_TD) {
+        inputs.push_back(leaf(x_TD));
+        at::AutoGradMode const mode(recompute_ != Recompute::block);
+        outputs.push_back(decoder_.block(i, inputs.back(), batch, mlp));
+        return outputs.back();
+      },
+      [&](at::Tensor const& last_TD) {
+        if (decoder_.blocks() > 0) store_.prefetch(decoder_.blocks());
+        trace::Span const span("forward and backward", "head");
+        if (idle) return;
+        at::Tensor const x_TD = leaf(last_TD);
+        model::HeadOut const head = decoder_.head(x_TD, batch, chunk_rows_);
+        sums = sums_of(head, batch);
+        std::vector<double> const by_answer = gradients(sums);
+        at::Tensor const grad_N = at::tensor(by_answer, at::kDouble).to(at::kFloat).index_select(0, batch.answer_N);
+        grad_TD = model::backpropagate(head.logp_N, x_TD, grad_N.to(head.logp_N.device()));
+      });
+  store_.reduce(head_unit());
+  for (int i = decoder_.blocks() - 1; i >= 0; --i) {
     {
-      [[maybe_unused]] auto const lease = store_.acquire(1 + i);
-      auto const block = static_cast<std::size_t>(i);
-      grad_TD = model::backpropagate(outputs[block + 1], inputs[block], grad_TD);
-      outputs.resize(block + 1);
-      inputs.resize(block);
+      auto const lease = store_.acquire(1 + i);
+      if (i > 0) store_.prefetch(i);
+      trace::Span const span("backward", "block", i);
+      if (!idle) {
+        at::Tensor x_TD = std::move(inputs.back()), y_TD = std::move(outputs.back());
+        inputs.pop_back();
+        outputs.pop_back();
+        if (recompute_ == Recompute::block) {
+          trace::Span const again("forward again", "block", i);
+          y_TD = decoder_.block(i, x_TD, batch);
+        }
+        grad_TD = model::backpropagate(y_TD, x_TD, grad_TD);
+      }
     }
     store_.reduce(1 + i);
   }
-  decoder_.embed_backward(batch, grad_TD);
+  if (!idle) decoder_.embed_backward(batch, grad_TD);
   store_.reduce(0);
+  store_.finish_reductions();
   return sums;
 }
 

@@ -138,6 +138,7 @@ void Trainer::one_step() {
                               parts_.layout.data().size());
   parts_.store.zero_grads();
   Sums const sums = pass_.train(parts_.train, plan, alive(formatted("step %ld: forward and backward", step + 1)));
+  parts_.store.finish_grads();
   check_finite("the loss", sums.loss);
   if (step == 0) check_first_loss(sums);
 
@@ -177,7 +178,7 @@ void Trainer::check_finite(char const* what, double value) const {
 void Trainer::check_first_loss(Sums const& sums) const {
   auto const& options = parts_.options;
   if (!options.needs_reference()) return;
-  bool const bf16 = parts_.store.flat_weights(0).scalar_type() == at::kBFloat16;
+  bool const bf16 = parts_.store.options().weights == DType::bf16;
   double const allowed = bf16 ? 0.02 : 1e-4;
   double const wanted = initial_loss(options, -sums.logp_chosen / std::max(1.0, sums.tokens_chosen));
   if (std::abs(sums.loss - wanted) <= allowed * std::max(1.0, wanted)) return;

@@ -12,18 +12,27 @@ constexpr char const* master_prefix = "/optimizer/master/";
 constexpr char const* exp_avg_prefix = "/optimizer/exp_avg/";
 constexpr char const* exp_avg_sq_prefix = "/optimizer/exp_avg_sq/";
 
-std::vector<at::Tensor> units_of(Optimizer const& optimizer, at::Tensor (Optimizer::*buffer)(int) const) {
-  std::vector<at::Tensor> units;
-  for (int unit = 0; unit < optimizer.store().units(); ++unit) units.push_back((optimizer.*buffer)(unit));
-  return units;
+using BufferOf = at::Tensor (Optimizer::*)(int) const;
+
+/// All that this rank owns of one kind of values.
+std::vector<model::FlatPart> owned_parts(Optimizer const& optimizer, BufferOf buffer) {
+  std::vector<model::FlatPart> parts;
+  for (int unit = 0; unit < optimizer.store().units(); ++unit)
+    parts.push_back({(optimizer.*buffer)(unit), optimizer.store().owned(unit)});
+  return parts;
 }
 
-/// This rank's share of one kind of values.
-void append(std::vector<checkpoint::SliceToWrite>& slices, Optimizer const& optimizer,
-            at::Tensor (Optimizer::*buffer)(int) const, std::string const& prefix, DType dtype,
-            CheckpointContext const& context) {
-  model::append_slices(slices, optimizer.store(), units_of(optimizer, buffer), prefix, dtype,
-                       context.layout.data().rank(), context.layout.data().size());
+/// This rank's share of writing them: its shard, also where every data rank owns everything.
+void append(std::vector<checkpoint::SliceToWrite>& slices, Optimizer const& optimizer, BufferOf buffer,
+            std::string const& prefix, DType dtype) {
+  model::ParameterLayout const& layout = optimizer.store().layout();
+  std::vector<model::FlatPart> parts = owned_parts(optimizer, buffer);
+  for (int unit = 0; unit < layout.units(); ++unit) {
+    model::FlatPart& part = parts[static_cast<std::size_t>(unit)];
+    model::FlatRange const shard = layout.shard(unit);
+    part = {part.values.narrow(0, shard.begin - part.range.begin, shard.size()), shard};
+  }
+  model::append_slices(slices, layout, parts, prefix, dtype);
 }
 
 }  // namespace
@@ -31,9 +40,9 @@ void append(std::vector<checkpoint::SliceToWrite>& slices, Optimizer const& opti
 void save_state(std::filesystem::path const& folder, TrainingState const& state, Optimizer const& optimizer,
                 CheckpointContext const& context, checkpoint::ReadBack read_back) {
   std::vector<checkpoint::SliceToWrite> slices;
-  append(slices, optimizer, &Optimizer::master, master_prefix, DType::fp32, context);
-  append(slices, optimizer, &Optimizer::exp_avg, exp_avg_prefix, DType::fp32, context);
-  append(slices, optimizer, &Optimizer::exp_avg_sq, exp_avg_sq_prefix, DType::fp32, context);
+  append(slices, optimizer, &Optimizer::master, master_prefix, DType::fp32);
+  append(slices, optimizer, &Optimizer::exp_avg, exp_avg_prefix, DType::fp32);
+  append(slices, optimizer, &Optimizer::exp_avg_sq, exp_avg_sq_prefix, DType::fp32);
   Json const training{{"step", state.step},
                       {"epoch", state.epoch},
                       {"num_tokens", state.num_tokens},
@@ -49,7 +58,7 @@ void save_state(std::filesystem::path const& folder, TrainingState const& state,
 void save_final(std::filesystem::path const& folder, Optimizer const& optimizer, CheckpointContext const& context,
                 DType dtype, checkpoint::ReadBack read_back) {
   std::vector<checkpoint::SliceToWrite> slices;
-  append(slices, optimizer, &Optimizer::master, weights_prefix, dtype, context);
+  append(slices, optimizer, &Optimizer::master, weights_prefix, dtype);
   checkpoint::write_checkpoint(
       context.layout.world(), folder, slices,
       {.small_files_from = context.small_files_from, .training_state = nullptr, .provenance = context.provenance},
@@ -76,13 +85,12 @@ TrainingState read_training_state(std::filesystem::path const& folder, Json cons
 
 void load_optimizer(std::filesystem::path const& folder, Optimizer& optimizer) {
   checkpoint::Checkpoint const source(folder);
-  auto const read = [&](at::Tensor (Optimizer::*buffer)(int) const, std::string const& prefix) {
-    model::read_slices(optimizer.store(), units_of(optimizer, buffer), source, prefix);
+  auto const read = [&](BufferOf buffer, std::string const& prefix) {
+    model::read_slices(optimizer.store().layout(), owned_parts(optimizer, buffer), source, prefix);
   };
   read(&Optimizer::master, master_prefix);
   read(&Optimizer::exp_avg, exp_avg_prefix);
   read(&Optimizer::exp_avg_sq, exp_avg_sq_prefix);
-  optimizer.publish();
 }
 
 }  // namespace refrain::train

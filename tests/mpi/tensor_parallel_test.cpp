@@ -35,8 +35,8 @@ struct Parallel {
   std::unique_ptr<Backend> backend = cpu_backend(layout);
   ParameterStore store;
 
-  Parallel(OneRank const& whole, int tensor)
-      : layout(comm::Communicator::world(), tensor), store(whole.store.config(), *backend, DType::fp32, DType::fp32) {
+  Parallel(OneRank const& whole, int tensor, SequenceParallel sequence = SequenceParallel::off)
+      : layout(comm::Communicator::world(), tensor), store(whole.store.config(), *backend, {.sequence = sequence}) {
     for (ParamId id = 0; id < static_cast<ParamId>(store.specs().size()); ++id) {
       ParamSpec const& spec = store.specs()[id];
       without_padding(store.weight(id), spec).copy_(part_of(whole.store.weight(id), spec.global));
@@ -62,6 +62,8 @@ HeadOut forward_backward(ParameterStore& store, PackedBatch const& batch) {
   }
   decoder.embed_backward(batch, grad_TD);
   store.reduce(0);
+  store.finish_reductions();
+  store.finish_grads();
   return out;
 }
 
@@ -84,11 +86,12 @@ void compare_gradients(ParameterStore const& parts, ParameterStore const& whole)
 
 TEST_CASE("tensor ranks together equal one rank") {
   bool const tied = GENERATE(false, true);
+  SequenceParallel const sequence = GENERATE(SequenceParallel::off, SequenceParallel::on);
   checkpoint::ModelConfig config = config_for_four();
   config.tie_word_embeddings = tied;
   OneRank whole(config);
-  Parallel parts(whole, comm::Communicator::world().size());
-  PackedBatch const batch = packed({9, 4, 13}, config.vocab_size);
+  Parallel parts(whole, comm::Communicator::world().size(), sequence);
+  PackedBatch const batch = packed({9, 4, 11}, config.vocab_size);
   HeadOut const expected = forward_backward(whole.store, batch), found = forward_backward(parts.store, batch);
   CHECK(deviation(found.logp_N.detach(), expected.logp_N.detach()) < 1e-5);
   CHECK(deviation(found.mean_logit_N, expected.mean_logit_N) < 1e-5);

@@ -28,6 +28,11 @@ void for_each_piece(Shape const& count, Shape const& grain, std::size_t element_
 /// for_each_piece).
 Slice consecutive_box(Shape const& shape, int64_t first, int64_t elements);
 
+/// The boxes of `shape` that `elements` consecutive elements from `first` on consist of, in order: of a matrix at most
+/// three (the end of a row, whole rows, the beginning of one). `at` elements come before the box, counted from `first`.
+void for_each_consecutive_box(Shape const& shape, int64_t first, int64_t elements,
+                              std::function<void(Slice const& box, int64_t at)> const& visit);
+
 /// Copies `what` (in the tensor's coordinates, inside both boxes) from the row-major bytes of one box to those of
 /// another.
 void copy_box(std::span<std::byte const> from, Slice const& from_box, std::span<std::byte> to, Slice const& to_box,

@@ -2,7 +2,9 @@
 
 #include <refrain/base/dtype.hpp>
 #include <refrain/comm/communicator.hpp>
+#include <refrain/comm/traffic.hpp>
 
+#include <array>
 #include <cstddef>
 #include <memory>
 
@@ -36,14 +38,26 @@ public:
   virtual int size() const noexcept = 0;
 
   /// Every rank receives the sum (or maximum) over all ranks, element by element.
-  virtual Ticket all_reduce(Buffer inout, ReduceOp op, Lane lane) = 0;
-  /// Rank r receives the sum of everyone's r-th part; for sharded gradients, which nothing has yet.
+  Ticket all_reduce(Buffer inout, ReduceOp op, Lane lane);
+  /// Rank r receives the sum of everyone's r-th part. `out` may be this rank's own part of `in`.
   /// @pre out.count * size() == in.count
-  virtual Ticket reduce_scatter(Buffer out, Buffer in, Lane lane) = 0;
-  /// Every rank receives everyone's `in`, in rank order. @pre out.count == in.count * size()
-  virtual Ticket all_gather(Buffer out, Buffer in, Lane lane) = 0;
+  Ticket reduce_scatter(Buffer out, Buffer in, Lane lane);
+  /// Every rank receives everyone's `in`, in rank order. `in` may be this rank's own part of `out`.
+  /// @pre out.count == in.count * size()
+  Ticket all_gather(Buffer out, Buffer in, Lane lane);
   /// Returns when the transfer is done and its buffers may be used again.
   virtual void wait(Ticket ticket, Lane lane) = 0;
+
+  /// What this rank has sent on a lane so far.
+  Traffic const& traffic(Lane lane) const { return traffic_[static_cast<std::size_t>(lane)]; }
+
+private:
+  virtual Ticket start_all_reduce(Buffer inout, ReduceOp op, Lane lane) = 0;
+  virtual Ticket start_reduce_scatter(Buffer out, Buffer in, Lane lane) = 0;
+  virtual Ticket start_all_gather(Buffer out, Buffer in, Lane lane) = 0;
+  void note(Transfer transfer, Buffer const& whole, Lane lane);
+
+  std::array<Traffic, 3> traffic_{};
 };
 
 /// Collectives over host memory through MPI: each reduction is an all-to-all, summed in rank order. Work is done when

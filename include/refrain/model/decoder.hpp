@@ -22,16 +22,18 @@ public:
   explicit Decoder(ParameterStore& store);
 
   int blocks() const noexcept { return static_cast<int>(blocks_.size()); }
-  /// Embedding rows, [T, D]. Not differentiable by autograd: pass the gradient to embed_backward.
+  /// Embedding rows, [T, D], or this rank's share of them with sequence parallelism, as of all hidden states between
+  /// blocks: there and below, [T, D] stands for both. Not differentiable by autograd: pass the gradient to
+  /// embed_backward.
   /// @collective over tensor
   at::Tensor embed(PackedBatch const& batch) const;
-  /// Adds to the embedding's gradient, given that of its rows, [T, D].
+  /// Adds to the embedding's gradient, given that of its rows, [T, D]. @collective over tensor
   void embed_backward(PackedBatch const& batch, at::Tensor const& grad_TD) const;
   /// Block `i`, [T, D] -> [T, D]; differentiable in x. Its backward may run once: it overwrites what it kept.
   /// @collective over tensor, in backward too
-  at::Tensor block(int i, at::Tensor const& x_TD, PackedBatch const& batch) const;
-  /// Only the rows head_rows_N, through the last norm and the output matrix, in chunks of `chunk_rows` rows,
-  /// vocabulary-parallel, recomputed in backward: no logits of more than one chunk exist. Differentiable in x.
+  /// @param mlp whether the MLP's first product, the widest value of a block, is kept for backward
+  at::Tensor block(int i, at::Tensor const& x_TD, PackedBatch const& batch, Remember mlp = Remember::keep) const;
+  /// Only the rows head_rows_N, through the last norm and the output matrix. Differentiable in x (token_logps).
   /// @collective over tensor, in backward too
   HeadOut head(at::Tensor const& x_TD, PackedBatch const& batch, int64_t chunk_rows) const;
   /// All logits [N, V] of head_rows_N in fp32 on every rank, for tests and for generation. @collective over tensor
@@ -44,12 +46,12 @@ private:
   };
 
   RotaryTable const& rotary_for(PackedBatch const& batch) const;
-  at::Tensor last_norm(at::Tensor const& x_TD, PackedBatch const& batch) const;
 
   ParameterStore& store_;
   HeadShape heads_;  // on this rank
   std::vector<BlockIds> blocks_;
-  ParamId embedding_, norm_, output_;
+  ParamId embedding_;
+  HeadIds head_;
   at::Tensor frequencies_R_;
   mutable RotaryTable rotary_;  // grows with the positions that come
 };

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <refrain/model/packed_batch.hpp>
 #include <refrain/model/parameter_store.hpp>
 
 #include <ATen/core/Tensor.h>
@@ -18,12 +19,17 @@ struct HeadOut {
 /// read the output matrix more often.
 int64_t default_chunk_rows(ParameterStore const& store);
 
-/// Log-probabilities of targets_N under softmax(hidden_ND W^T), W being the rows of the vocabulary that this rank
-/// holds. In chunks of `chunk_rows` rows; backward makes each chunk's logits again, so that two chunks never exist at
-/// once.
-/// @pre the caller enters the tensor region: the gradient of hidden_ND is this rank's part of the sum
-/// @collective over tensor, in forward only
-HeadOut token_logps(at::Tensor const& hidden_ND, ParameterStore& store, ParamId weight, at::Tensor const& targets_N,
+/// The last norm, and the matrix that makes logits (the embedding's where they are tied).
+struct HeadIds {
+  ParamId norm, output;
+};
+
+/// Log-probabilities of the batch's targets_N under softmax(norm(x[head_rows_N]) W^T), W being the rows of the
+/// vocabulary that this rank holds. Rows are selected, normed and multiplied a chunk of `chunk_rows` at a time, and
+/// again in backward, so that nothing of more than one chunk exists but vectors of length N and the gradient of x.
+/// Differentiable in x: [T, D], or this rank's share of its rows.
+/// @collective over tensor, in backward too
+HeadOut token_logps(at::Tensor const& x_TD, ParameterStore& store, HeadIds const& ids, PackedBatch const& batch,
                     int64_t chunk_rows);
 
 }  // namespace refrain::model

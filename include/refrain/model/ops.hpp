@@ -22,8 +22,13 @@ at::Tensor linear(at::Tensor const& x_TI, ParameterStore& store, ParamId first, 
 /// x / sqrt(mean(x^2) + eps) * weight. `again`, if given, receives what makes the result anew.
 at::Tensor rms_norm(at::Tensor const& x_TD, ParameterStore& store, ParamId weight, Again* again = nullptr);
 
-/// silu(gate) * up of [gate | up]. Its backward overwrites `gate_up_TI`. `again` as above.
-at::Tensor swiglu(at::Tensor const& gate_up_TI, Again* again = nullptr);
+/// Whether a value that backward needs is kept or made again there.
+enum class Remember { keep, remake };
+
+/// silu(gate) * up, where [gate | up] = x W^T and W is two parameters from `first` on. Keeps [gate | up], or makes it
+/// again in backward from x, which `again_x` gives. `again` receives what makes the result anew.
+at::Tensor swiglu_linear(at::Tensor const& x_TI, ParameterStore& store, ParamId first, Again again_x, Remember remember,
+                         Again* again);
 
 /// How the columns of one row of q|k|v divide into this rank's heads.
 struct HeadShape {
@@ -35,13 +40,19 @@ struct HeadShape {
 at::Tensor attention(at::Tensor const& qkv_TS, HeadShape const& shape, PackedBatch const& batch,
                      RotaryTable const& rotary);
 
-/// The rows `rows_N` of x, which may repeat.
-at::Tensor select_rows(at::Tensor const& x_TD, at::Tensor const& rows_N);
-
-/// The only tensor-parallel collectives of a block. Entering: nothing in forward, the sum over tensor ranks of the
-/// gradient in backward. @collective in backward
-at::Tensor enter_tensor_region(at::Tensor const& x_TD, Backend& backend);
-/// Leaving: the sum over tensor ranks in forward, overwriting `x_TD`; nothing in backward. @collective
-at::Tensor leave_tensor_region(at::Tensor const& x_TD, Backend& backend);
+/// The only tensor-parallel collectives of a block. Between regions every tensor rank has all rows, or with sequence
+/// parallelism its equal share of them: the tokens [rank T / size, (rank + 1) T / size).
+///
+/// Entering, [T, D] or [T / size, D] -> [T, D]: the rows of all ranks are gathered, where they are shared; in backward
+/// the gradient is summed over the ranks and, where rows are shared, scattered. `again`, if given, makes x again and is
+/// made to give the result. @collective, in backward too
+at::Tensor enter_tensor_region(at::Tensor const& x, ParameterStore& store, Again* again = nullptr);
+/// Leaving, the other way round: the sum over the tensor ranks, scattered where rows are shared; in backward the
+/// gradient is gathered. May overwrite `x_TD`. @collective, in backward too
+at::Tensor leave_tensor_region(at::Tensor const& x_TD, ParameterStore& store);
+/// All rows of what the tensor ranks share (or x itself where they do not). Not differentiable. @collective
+at::Tensor gather_rows(at::Tensor const& x, ParameterStore& store);
+/// This rank's share of the rows, where they are shared. Not differentiable.
+at::Tensor share_of_rows(at::Tensor const& x_TD, ParameterStore& store);
 
 }  // namespace refrain::model

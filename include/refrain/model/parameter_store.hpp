@@ -1,97 +1,139 @@
 #pragma once
 
-#include <refrain/checkpoint/model_config.hpp>
-#include <refrain/checkpoint/tensor_source.hpp>
 #include <refrain/model/backend.hpp>
+#include <refrain/model/parameter_layout.hpp>
 
 #include <ATen/core/Tensor.h>
 
-#include <string>
-#include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace refrain::model {
 
-/// A parameter's place in `ParameterStore::specs`, which are in the order of the forward pass.
-using ParamId = int;
+/// What the data ranks share instead of each holding all of it (ZeRO, arXiv 1910.02054): nothing, the optimizer's
+/// state, the gradients too, the parameters too.
+enum class Zero { none = 0, optimizer = 1, gradients = 2, parameters = 3 };
 
-/// One parameter as this tensor rank holds it.
-struct ParamSpec {
-  checkpoint::ParameterInfo info;  ///< Hugging Face's name, global shape, split, unit
-  Shape local_shape;               ///< padded: the vocabulary is rounded up to a multiple of the tensor degree
-  checkpoint::Slice global;        ///< the part of the global tensor here, padding left out (count may be 0); on axis 0
-                                   ///< it fills the first count[0] rows of local_shape, the rest is padding and stays 0
-  int64_t offset = 0;              ///< of its first element in its unit's flat buffer
-  /// Its gradient is a partial sum that must be reduced over the tensor ranks. For norms whose rows the tensor ranks
-  /// share (sequence parallelism); no parameter is such a one yet.
-  bool grad_partial_over_tensor = false;
-
-  int64_t local_count() const { return element_count(local_shape); }    ///< elements in the flat buffer, padding too
-  int64_t global_count() const { return element_count(global.count); }  ///< the leading ones that are not padding
+struct StoreOptions {
+  DType weights = DType::fp32, grads = DType::fp32;  ///< fp32 or bf16
+  Zero zero = Zero::none;
+  SequenceParallel sequence = SequenceParallel::off;
+  /// Buffers that units take turns with in backward: with 2, one unit's gradients are reduced while the next one's are
+  /// computed.
+  int grad_buffers = 1;
 };
 
-/// @throws Error if heads, KV heads or intermediate size do not divide by `degree`, naming those that work
-void check_tensor_degree(checkpoint::ModelConfig const& config, int degree);
+class ParameterStore;
 
-/// Keeps a unit's weights in memory while it lives. All units are always there so far: it holds nothing.
-class UnitLease {
+/// Keeps a unit's weights in memory while it lives.
+class [[nodiscard]] UnitLease {
 public:
-  UnitLease() {}
+  UnitLease(ParameterStore& store, int unit) : store_(&store), unit_(unit) {}
+  UnitLease(UnitLease&& other) noexcept : store_(std::exchange(other.store_, nullptr)), unit_(other.unit_) {}
+  UnitLease& operator=(UnitLease&&) = delete;
+  ~UnitLease();
+
+private:
+  ParameterStore* store_;
+  int unit_;
 };
 
-/// All parameters of this rank, one flat buffer a unit (embedding | block i | last norm and head), so that sharding,
-/// gathering, reducing and the optimizer work on few long vectors. Weights that one product uses (q|k|v, gate|up) lie
-/// side by side, so that the fused matrix is a view too. Gaps between parameters (alignment) and padded rows are 0, in
-/// the gradients too.
+/// All parameters of this rank, laid out as ParameterLayout says, with what of them the data ranks share.
 ///
-/// Backward adds to `main_grad`. With one data rank that is the step's gradient itself. With several it is the
-/// micro-batch's, in a buffer that units share (the embedding has its own): `reduce` sums it over the data ranks, adds
-/// the sum to `flat_grads`, and clears it. So between two calls of `reduce` only one unit's backward may run, besides
-/// the embedding's (whose weight is the head's too where they are tied: reduce it once, last).
+/// Weights: whole buffers, or under Zero::parameters this rank's shard of each, from which `acquire` gathers a unit for
+/// as long as the lease lives.
+///
+/// Gradients: backward adds to `main_grad`. With one data rank that is the step's gradient itself. With several it is
+/// the micro-batch's, in a buffer that units take turns with (the embedding has its own): `reduce` sums it over the
+/// data ranks, adds the sum to `flat_grads` (this rank's shard of it from Zero::gradients on), and clears it. So
+/// between two calls of `reduce` only one unit's backward may run, besides the embedding's (whose weight is the head's
+/// too where they are tied: reduce it once, last). Sums are taken in rank order, element by element: all stages end
+/// with the same bits.
 class ParameterStore {
 public:
-  /// `weight_dtype` and `grad_dtype`: fp32 or bf16.
   /// @throws Error if the tensor degree does not divide the model (check_tensor_degree)
-  ParameterStore(checkpoint::ModelConfig const& config, Backend& backend, DType weight_dtype, DType grad_dtype);
+  ParameterStore(checkpoint::ModelConfig const& config, Backend& backend, StoreOptions const& options = {});
 
   checkpoint::ModelConfig const& config() const noexcept { return config_; }
   Backend& backend() const noexcept { return *backend_; }
-  int units() const noexcept { return static_cast<int>(flat_weights_.size()); }  ///< blocks + 2
-  std::vector<ParamSpec> const& specs() const noexcept { return specs_; }
-  ParamId id(std::string const& name) const;  ///< @throws Error if the model has no such parameter
+  StoreOptions const& options() const noexcept { return options_; }
+  ParameterLayout const& layout() const noexcept { return layout_; }
+  int units() const noexcept { return layout_.units(); }
+  std::vector<ParamSpec> const& specs() const noexcept { return layout_.specs(); }
+  ParamId id(std::string const& name) const { return layout_.id(name); }
 
-  /// The weights of a unit are in memory while the lease lives.
-  UnitLease acquire([[maybe_unused]] int unit) { return UnitLease(); }
-  at::Tensor weight(ParamId id) const { return fused_weight(id, 1); }   ///< a view of shape local_shape
-  at::Tensor main_grad(ParamId id) const { return fused_grad(id, 1); }  ///< a view of the same shape
+  /// The weights of a unit are in memory while the lease lives. @collective over data under Zero::parameters
+  UnitLease acquire(int unit);
+  /// Begins to gather a unit that is acquired soon. @collective as above
+  void prefetch(int unit);
+  /// Views of shape local_shape. @pre the unit is acquired, where weights are sharded
+  at::Tensor weight(ParamId id) const { return fused_weight(id, 1); }
+  at::Tensor main_grad(ParamId id) const { return fused_grad(id, 1); }
   /// Views over consecutive parameters of one unit that share their columns: [sum of rows, columns].
   at::Tensor fused_weight(ParamId first, int count) const;
   at::Tensor fused_grad(ParamId first, int count) const;
 
-  /// A unit's buffer, [elements], of type weight_dtype.
+  /// The part of a unit's buffer that this rank's optimizer works on: all of it, or its shard.
+  FlatRange owned(int unit) const;
+  /// That part of the weights, of type options().weights. Write to it, then `publish`.
+  at::Tensor owned_weights(int unit) const;
+  /// That part of the step's gradient, of type options().grads.
+  at::Tensor owned_grads(int unit) const;
+  /// Brings the owned parts of all data ranks to everyone, where everyone holds them all. @collective over data
+  void publish();
+
+  /// A unit's weights, [elements]; [shard] under Zero::parameters.
   at::Tensor flat_weights(int unit) const { return flat_weights_[unit]; }
-  std::vector<at::Tensor> const& flat_weights() const noexcept { return flat_weights_; }  ///< of all units
-  /// The step's gradient so far, laid out alike, of type grad_dtype: of all data ranks once the unit is reduced.
+  /// The step's gradient so far, laid out alike: of all data ranks once the unit is reduced. [shard] from
+  /// Zero::gradients on.
   at::Tensor flat_grads(int unit) const { return flat_grads_[unit]; }
 
   /// Before a step's first micro-batch.
   void zero_grads();
-  /// Sums a unit's gradients over the data ranks (and what is partial over the tensor ranks), in rank order. Called
-  /// once a micro-batch, when the unit's backward is done. @collective
+  /// Sums a unit's gradients over the data ranks. Called once a micro-batch, when the unit's backward is done.
+  /// @collective over data
   void reduce(int unit);
+  /// Behind a micro-batch's last unit: no reduction is under way any more.
+  void finish_reductions();
+  /// Behind a step's last micro-batch: sums the owned part of what is partial over the tensor ranks. @collective over
+  /// tensor
+  void finish_grads();
 
 private:
-  void lay_out();
-  void allocate(at::ScalarType weight_type, at::ScalarType grad_type);
+  friend class UnitLease;
+
+  /// A buffer that gradients of a micro-batch are added to, and the reduction that reads it.
+  struct Pending {
+    at::Tensor grads;
+    int unit = -1;  // whose reduction is under way
+    comm::Ticket ticket;
+  };
+
+  bool shares(Zero part) const { return options_.zero >= part && layout_.place().data_size > 1; }
+  void allocate();
   at::Tensor fused_view(at::Tensor const& flat, ParamId first, int count) const;
+  void release(int unit);
+  at::Tensor gather_buffer(int unit);
+  Pending& pending_of(int unit);
+  Pending const& pending_of(int unit) const { return const_cast<ParameterStore*>(this)->pending_of(unit); }
+  void finish(Pending& pending);
 
   checkpoint::ModelConfig config_;
   Backend* backend_;
-  std::vector<ParamSpec> specs_;
-  std::unordered_map<std::string, ParamId> ids_;
-  std::vector<int64_t> unit_elements_;
+  StoreOptions options_;
+  ParameterLayout layout_;
   std::vector<at::Tensor> flat_weights_, flat_grads_;
-  std::vector<at::Tensor> pending_grads_;  // what backward adds to; flat_grads_ themselves with one data rank
+  std::vector<Pending> pending_;  // the embedding's, then those that the other units take turns with
+
+  /// A unit whose weights are gathered, or on their way.
+  struct Gathered {
+    at::Tensor weights;
+    comm::Ticket ticket;
+    bool arrived = false;
+    int leases = 0;
+  };
+  std::vector<Gathered> gathered_;
+  std::vector<at::Tensor> free_block_buffers_;
 };
 
 }  // namespace refrain::model

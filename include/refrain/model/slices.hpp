@@ -9,25 +9,28 @@
 #include <string>
 #include <vector>
 
-/// Parameters between memory and files. The flat buffers are laid out as the store's, one a unit.
+/// Parameters between memory and files.
 namespace refrain::model {
 
-/// Fills flat fp32 buffers with this rank's slices of the objects `prefix` + parameter name of a resumable checkpoint;
-/// rows that pad the vocabulary become 0. @throws Error naming the object, for NaN and Inf too
-void read_slices(ParameterStore const& store, std::vector<at::Tensor> const& flat_fp32,
+/// Values of a stretch of a unit's flat buffer: `values` is [range.size()], fp32 or bf16.
+struct FlatPart {
+  at::Tensor values;
+  FlatRange range;
+};
+
+/// Fills fp32 parts, one a unit, with this rank's slices of the objects `prefix` + parameter name of a resumable
+/// checkpoint; rows that pad the vocabulary become 0. @throws Error naming the object, for NaN and Inf too
+void read_slices(ParameterLayout const& layout, std::vector<FlatPart> const& parts,
                  checkpoint::Checkpoint const& source, std::string const& prefix);
 
-/// The same of a model's weights, converted to the type of the buffers (fp32 or bf16). @throws Error naming the tensor,
-/// for a wrong shape and for NaN and Inf too
-void read_weights(ParameterStore const& store, std::vector<at::Tensor> const& flat,
+/// The same of a model's weights, converted to the type of the parts. @throws Error naming the tensor, for a wrong
+/// shape and for NaN and Inf too
+void read_weights(ParameterLayout const& layout, std::vector<FlatPart> const& parts,
                   checkpoint::TensorSource const& source);
 
-/// This rank's share of writing flat fp32 buffers as `prefix` + parameter name, converted to `dtype`. Ranks that hold
-/// the same values share the work: a parameter is written by one of the data ranks, one that is not split by one tensor
-/// rank.
-/// @param data_rank, data_size place among the ranks that hold the same slices
-void append_slices(std::vector<checkpoint::SliceToWrite>& slices, ParameterStore const& store,
-                   std::vector<at::Tensor> const& flat_fp32, std::string const& prefix, DType dtype, int data_rank,
-                   int data_size);
+/// This rank's share of writing fp32 parts, one a unit, as `prefix` + parameter name, converted to `dtype`. The parts
+/// of the data ranks must not overlap; a parameter that is not split is written by one tensor rank.
+void append_slices(std::vector<checkpoint::SliceToWrite>& slices, ParameterLayout const& layout,
+                   std::vector<FlatPart> const& parts, std::string const& prefix, DType dtype);
 
 }  // namespace refrain::model

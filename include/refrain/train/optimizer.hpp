@@ -2,6 +2,7 @@
 
 #include <refrain/checkpoint/tensor_source.hpp>
 #include <refrain/model/parameter_store.hpp>
+#include <refrain/model/slices.hpp>
 
 #include <ATen/core/Tensor.h>
 
@@ -17,27 +18,28 @@ struct AdamStep {
   double grad_scale = 1;  ///< what clipping multiplies gradients by
 };
 
-/// AdamW over the flat buffers of a ParameterStore: one pass over long vectors. The master weights are fp32; where the
-/// weights are fp32 too, they are the same memory.
+/// AdamW over the parts of a ParameterStore's buffers that this rank owns: one pass over long vectors. The master
+/// weights are fp32; where the weights are fp32 too, they are the same memory.
 class Optimizer {
 public:
   explicit Optimizer(model::ParameterStore& store);
 
-  /// Master weights from the model, unrounded, and the store's weights from them; moments are 0.
-  /// @throws Error, also for NaN or Inf, naming the tensor
+  /// Master weights from the model, unrounded, and the store's weights from them; moments are 0. Touches this rank's
+  /// part alone: `publish` it then. @throws Error, also for NaN or Inf, naming the tensor
   void load_master(checkpoint::TensorSource const& source);
 
   /// The norm over all parameters of the model, from fp64 partial sums; a parameter that several tensor ranks hold
-  /// counts once. @collective over the tensor ranks
+  /// counts once. Each data rank sums its shard, whatever it owns. @collective over all ranks
   double grad_norm() const;
 
   /// torch.optim.AdamW's update (decoupled decay, on matrices only), then the store's weights from the master's.
+  /// @collective over the data ranks
   void step(AdamStep const& settings);
 
-  /// Weights of the store from the master weights, rounded to their type.
+  /// Weights of the store from the master weights, rounded to their type, on all data ranks. @collective over them
   void publish();
 
-  /// Flat fp32 buffers of a unit, laid out as the store's.
+  /// fp32, the part of a unit's buffer that this rank owns.
   at::Tensor master(int unit) const { return master_[static_cast<std::size_t>(unit)]; }
   at::Tensor exp_avg(int unit) const { return exp_avg_[static_cast<std::size_t>(unit)]; }
   at::Tensor exp_avg_sq(int unit) const { return exp_avg_sq_[static_cast<std::size_t>(unit)]; }

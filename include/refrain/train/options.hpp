@@ -3,6 +3,7 @@
 #include <refrain/base/options.hpp>
 #include <refrain/checkpoint/writer.hpp>
 #include <refrain/comm/launch.hpp>
+#include <refrain/train/recompute.hpp>
 
 #include <array>
 #include <cstdint>
@@ -16,12 +17,17 @@ enum class Loss { sigmoid, ipo, hinge, robust, sft };
 enum class Schedule { linear, cosine, constant };
 enum class Precision { automatic, bf16, fp32 };
 enum class DeviceChoice { automatic, cpu, cuda };
+enum class GradPrecision { fp32, weights };
+enum class Switch { automatic, on, off };
 
 /// Options of refrain-train. Constant once validated, and written into everything that the run leaves behind.
 struct Options {
   std::filesystem::path pairs, init, run_dir;
 
-  int tensor_parallel = 1, data_parallel = 0;
+  int tensor_parallel = 1, data_parallel = 0, zero = 0;
+  Switch sequence_parallel = Switch::automatic;  ///< on where tensor_parallel > 1
+  Recompute recompute = Recompute::none;
+  GradPrecision grad_dtype = GradPrecision::fp32;
   Precision dtype = Precision::automatic;
   DeviceChoice device = DeviceChoice::automatic;
 
@@ -86,6 +92,22 @@ struct EnumChoices<train::DeviceChoice> {
   using enum train::DeviceChoice;
   static constexpr std::array<Choice<train::DeviceChoice>, 3> choices{
       {{automatic, "auto"}, {cpu, "cpu"}, {cuda, "cuda"}}};
+};
+template <>
+struct EnumChoices<train::Recompute> {
+  using enum train::Recompute;
+  static constexpr std::array<Choice<train::Recompute>, 3> choices{
+      {{none, "none"}, {selective, "selective"}, {block, "block"}}};
+};
+template <>
+struct EnumChoices<train::Switch> {
+  using enum train::Switch;
+  static constexpr std::array<Choice<train::Switch>, 3> choices{{{automatic, "auto"}, {on, "on"}, {off, "off"}}};
+};
+template <>
+struct EnumChoices<train::GradPrecision> {
+  using enum train::GradPrecision;
+  static constexpr std::array<Choice<train::GradPrecision>, 2> choices{{{fp32, "fp32"}, {weights, "weights"}}};
 };
 template <>
 struct EnumChoices<checkpoint::VerifyWrites> {

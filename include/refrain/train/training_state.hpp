@@ -35,8 +35,8 @@ void save_final(std::filesystem::path const& folder, Optimizer const& optimizer,
 /// @throws Error if it is not resumable, UsageError if it belongs to a run with another identity
 TrainingState read_training_state(std::filesystem::path const& folder, Json const& identity);
 
-/// Master weights and moments of a resumable checkpoint that any layout wrote, into `optimizer` and its store.
-/// @throws Error naming file and object
+/// Master weights and moments of a resumable checkpoint that any layout wrote, into the part of them that this rank's
+/// `optimizer` owns: `publish` it then. @throws Error naming file and object
 void load_optimizer(std::filesystem::path const& folder, Optimizer& optimizer);
 
 }  // namespace refrain::train

@@ -34,7 +34,7 @@ struct OneRank {
 
   explicit OneRank(checkpoint::ModelConfig const& config = small_config(), DType weights = DType::fp32,
                    DType grads = DType::fp32)
-      : store(config, *backend, weights, grads) {
+      : store(config, *backend, {.weights = weights, .grads = grads}) {
     at::manual_seed(1);
     for (ParamId id = 0; id < static_cast<ParamId>(store.specs().size()); ++id) {
       at::Tensor const weight = store.weight(id);

@@ -61,6 +61,8 @@ model::HeadOut run(model::ParameterStore& store, model::Decoder const& decoder, 
     for (int i = decoder.blocks() - 1; i >= 0; --i) grad_TD = model::backpropagate(outputs[i + 1], inputs[i], grad_TD);
     decoder.embed_backward(batch, grad_TD);
     for (int unit = 0; unit < store.units(); ++unit) store.reduce(unit);
+    store.finish_reductions();
+    store.finish_grads();
   }
   *hidden = last.detach();
   return out;
@@ -86,9 +88,13 @@ void compare(fs::path const& model_folder, Json const& request, fs::path const& 
   comm::ParallelLayout const layout(world, world.size());
   auto const backend = model::cpu_backend(layout);
   auto const source = checkpoint::open_model(model_folder);
+  bool const shares_rows = request.value("sequence_parallel", false);
   model::ParameterStore store(checkpoint::ModelConfig::load(source->folder()), *backend,
-                              dtype_from_string(request.value("dtype", "fp32")), DType::fp32);
-  model::read_weights(store, store.flat_weights(), *source);
+                              {.weights = dtype_from_string(request.value("dtype", "fp32")),
+                               .sequence = shares_rows ? model::SequenceParallel::on : model::SequenceParallel::off});
+  std::vector<model::FlatPart> parts;
+  for (int unit = 0; unit < store.units(); ++unit) parts.push_back({store.owned_weights(unit), store.owned(unit)});
+  model::read_weights(store.layout(), parts, *source);
   model::Decoder const decoder(store);
   model::PackedBatch const batch = batch_of(request);
   int64_t const chunk_rows = request.value("chunk_rows", model::default_chunk_rows(store));

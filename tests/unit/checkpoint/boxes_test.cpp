@@ -22,6 +22,34 @@ std::vector<std::byte> numbered(int64_t count) {
 
 }  // namespace
 
+TEST_CASE("consecutive elements are a few boxes, in order") {
+  for (Shape const& shape :
+       {Shape{}, Shape{7}, Shape{5, 6}, Shape{1, 9}, Shape{9, 1}, Shape{3, 1, 4}, Shape{2, 3, 10}}) {
+    int64_t const all = element_count(shape);
+    for (int64_t first = 0; first < all; ++first)
+      for (int64_t elements = 0; first + elements <= all; ++elements) {
+        INFO(to_string(shape) << " from " << first << ", " << elements);
+        int64_t next = 0;
+        std::size_t boxes = 0;
+        for_each_consecutive_box(shape, first, elements, [&](Slice const& box, int64_t at) {
+          ++boxes;
+          CHECK(at == next);
+          next += element_count(box.count);
+          // A box whose first and last element are where they should be, and that is as long as it should be.
+          int64_t begin = 0, end = 0;
+          for (std::size_t axis = 0; axis < shape.size(); ++axis) {
+            begin = begin * shape[axis] + box.start[axis];
+            end = end * shape[axis] + box.start[axis] + box.count[axis] - 1;
+          }
+          CHECK(begin == first + at);
+          CHECK(end - begin + 1 == element_count(box.count));
+        });
+        CHECK(next == elements);
+        CHECK(boxes <= std::max<std::size_t>(1, 2 * shape.size() - 1));
+      }
+  }
+}
+
 TEST_CASE("pieces follow each other, keep to the grain and come back from their first element") {
   for (auto const& [shape, grain] : std::vector<std::pair<Shape, Shape>>{{{}, {}},
                                                                          {{7}, {1}},

@@ -63,8 +63,12 @@ TEST_CASE("an operation makes its input again instead of keeping it") {
   Again again;
   at::Tensor const y = rms_norm(x, model.store, model.store.id("model.norm.weight"), &again);
   CHECK(again().equal(y.detach()));
-  at::Tensor const z = swiglu(linear(y, model.store, model.store.id("model.layers.0.mlp.gate_proj.weight"), 2), &again);
-  CHECK(again().equal(z.detach()));
+  for (Remember const remember : {Remember::keep, Remember::remake}) {
+    Again of_y = again, of_z;
+    at::Tensor const z = swiglu_linear(y, model.store, model.store.id("model.layers.0.mlp.gate_proj.weight"),
+                                       std::move(of_y), remember, &of_z);
+    CHECK(of_z().equal(z.detach()));
+  }
 }
 
 TEST_CASE("rms_norm") {
@@ -101,16 +105,34 @@ TEST_CASE("rms_norm's gradients have the same bits at every number of threads") 
   CHECK(deviation(first_grad, (dy.to(at::kDouble) * normed).sum(0)) < 1e-6);
 }
 
-TEST_CASE("swiglu") {
-  compare_with_plain(
-      at::randn({70, 2 * 37}) * 4, [](at::Tensor const& x) { return swiglu(x); },
-      [](at::Tensor const& x) {
-        auto const halves = x.chunk(2, 1);
-        return at::silu(halves[0]) * halves[1];
-      });
-  // Far out, where exp overflows or vanishes.
+TEST_CASE("swiglu_linear, its product kept or made again") {
+  OneRank model;
+  ParamId const gate = model.store.id("model.layers.0.mlp.gate_proj.weight");
+  at::Tensor const w = leaf_of(model.store.fused_weight(gate, 2));
+  at::Tensor const x = at::randn({70, 16}) * 4, dy = at::randn({70, 20});
+  auto const plain = [&](at::Tensor const& x) {
+    auto const halves = x.matmul(w.t()).chunk(2, 1);
+    return at::silu(halves[0]) * halves[1];
+  };
+  plain(x.to(at::kDouble)).backward(dy.to(at::kDouble));
+  std::vector<at::Tensor> slopes;
+  for (Remember const remember : {Remember::keep, Remember::remake}) {
+    auto const ours = [&](at::Tensor const& input) {
+      Again again;
+      return swiglu_linear(input, model.store, gate, [input] { return input.detach(); }, remember, &again);
+    };
+    compare_with_plain(x, ours, plain);
+    model.store.zero_grads();
+    at::Tensor const leaf = x.clone().requires_grad_(true);
+    slopes.push_back(backpropagate(ours(leaf), leaf, dy));
+    CHECK(grad_deviation(model.store.fused_grad(gate, 2), w) < 2e-6);
+  }
+  CHECK(slopes[0].equal(slopes[1]));
+}
+
+TEST_CASE("swiglu far out, where exp overflows or vanishes") {
   at::Tensor const ends = at::tensor({-200.F, 200.F, -87.F, 0.F, 1.F, 1.F, 1.F, 1.F}).view({1, 8});
-  CHECK(deviation(swiglu(ends), at::silu(ends.narrow(1, 0, 4))) < 1e-6);
+  CHECK(deviation(kernels::swiglu(ends), at::silu(ends.narrow(1, 0, 4))) < 1e-6);
 }
 
 TEST_CASE("attention sees a segment up to itself, and all of its prefix") {
@@ -144,13 +166,6 @@ TEST_CASE("attention sees a segment up to itself, and all of its prefix") {
   };
   compare_with_plain(
       at::randn({16, 64}), [&](at::Tensor const& x) { return attention(x, shape, batch, rotary); }, plain, 5e-6);
-}
-
-TEST_CASE("select_rows adds up rows that are taken twice") {
-  at::Tensor const rows = at::tensor({3, 0, 3}, at::kLong);
-  compare_with_plain(
-      at::randn({5, 4}), [&](at::Tensor const& x) { return select_rows(x, rows); },
-      [&](at::Tensor const& x) { return x.index_select(0, rows); });
 }
 
 TEST_CASE("rotary frequencies follow the scaling's rule") {

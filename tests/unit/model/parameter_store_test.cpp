@@ -48,12 +48,18 @@ private:
   std::vector<at::Tensor> values_;
 };
 
+void load(ParameterStore const& store, checkpoint::TensorSource const& source) {
+  std::vector<FlatPart> parts;
+  for (int unit = 0; unit < store.units(); ++unit) parts.push_back({store.owned_weights(unit), store.owned(unit)});
+  read_weights(store.layout(), parts, source);
+}
+
 }  // namespace
 
 TEST_CASE("loaded weights are the file's, fused matrices lie in order") {
   OneRank model(small_config());
   MemorySource const source(small_config());
-  read_weights(model.store, model.store.flat_weights(), source);
+  load(model.store, source);
   for (ParamId id = 0; id < static_cast<ParamId>(model.store.specs().size()); ++id)
     CHECK(model.store.weight(id).equal(source.values(model.store.specs()[id].info.name)));
   std::string const attention = "model.layers.1.self_attn.";
@@ -77,7 +83,7 @@ TEST_CASE("NaN and infinite weights are refused by name") {
     OneRank model(small_config());
     MemorySource const source(small_config());
     source.values("model.layers.0.mlp.down_proj.weight")[3][4] = bad;
-    CHECK_THROWS_WITH(read_weights(model.store, model.store.flat_weights(), source),
+    CHECK_THROWS_WITH(load(model.store, source),
                       Catch::Contains("NaN") && Catch::Contains("model.layers.0.mlp.down_proj.weight"));
   }
 }
@@ -86,7 +92,7 @@ TEST_CASE("a tensor of another shape is refused by name") {
   checkpoint::ModelConfig other = small_config();
   other.intermediate_size = 24;
   OneRank model(small_config());
-  CHECK_THROWS_WITH(read_weights(model.store, model.store.flat_weights(), MemorySource(other)),
+  CHECK_THROWS_WITH(load(model.store, MemorySource(other)),
                     Catch::Contains("model.layers.0.mlp.gate_proj.weight") && Catch::Contains("[24, 16]"));
 }
 

@@ -1,0 +1,100 @@
+#include <refrain/model/parameter_layout.hpp>
+
+#include <refrain/base/error.hpp>
+
+#include <algorithm>
+#include <numeric>
+#include <string_view>
+
+namespace refrain::model {
+namespace {
+
+// A matrix product's result may depend on its operands' alignment, its speed does: elements of 64 bytes in bf16.
+constexpr int64_t alignment = 32;
+
+int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+
+// Whether `name` continues the fused matrix that the parameter before it belongs to.
+bool continues_fused_matrix(std::string_view name) {
+  return name.ends_with(".k_proj.weight") || name.ends_with(".v_proj.weight") || name.ends_with(".up_proj.weight");
+}
+
+// What the rank holds. Only a vocabulary need not divide: the last ranks then hold fewer rows, or none.
+ParamSpec local_part(checkpoint::ParameterInfo const& info, LayoutPlace const& place) {
+  ParamSpec spec{.info = info, .local_shape = info.shape, .global = {Shape(info.shape.size(), 0), info.shape}};
+  if (info.split != checkpoint::Split::none) {
+    std::size_t const axis = info.split == checkpoint::Split::rows ? 0 : 1;
+    int64_t const whole = info.shape[axis], part = (whole + place.tensor_size - 1) / place.tensor_size;
+    spec.local_shape[axis] = part;
+    spec.global.start[axis] = std::min(whole, place.tensor_rank * part);
+    spec.global.count[axis] = std::clamp<int64_t>(whole - place.tensor_rank * part, 0, part);
+  }
+  return spec;
+}
+
+}  // namespace
+
+void check_tensor_degree(checkpoint::ModelConfig const& config, int degree) {
+  int64_t const common =
+      std::gcd(std::gcd(config.num_attention_heads, config.num_key_value_heads), config.intermediate_size);
+  if (common % degree == 0) return;
+  std::string working;
+  for (int64_t divisor = 1; divisor <= common; ++divisor)
+    if (common % divisor == 0) working += (working.empty() ? "" : ", ") + std::to_string(divisor);
+  throw Error("tensor-parallel degree " + std::to_string(degree) + " does not divide the model's " +
+                  std::to_string(config.num_attention_heads) + " heads, " + std::to_string(config.num_key_value_heads) +
+                  " key-value heads and intermediate size " + std::to_string(config.intermediate_size),
+              "degrees that work: " + working);
+}
+
+ParameterLayout::ParameterLayout(checkpoint::ModelConfig const& config, LayoutPlace const& place) : place_(place) {
+  check_tensor_degree(config, place.tensor_size);
+  int const last_unit = static_cast<int>(config.num_hidden_layers) + 1;
+  bool const shares_rows = place.sequence == SequenceParallel::on && place.tensor_size > 1;
+  for (checkpoint::ParameterInfo const& info : checkpoint::parameter_list(config)) {
+    if (static_cast<std::size_t>(info.unit) >= elements_.size()) {
+      elements_.push_back(0);
+      first_spec_.push_back(static_cast<ParamId>(specs_.size()));
+    }
+    int64_t& elements = elements_[info.unit];
+    if (!continues_fused_matrix(info.name)) elements = round_up(elements, alignment);
+    ParamSpec spec = local_part(info, place);
+    spec.offset = elements;
+    // The last norm's rows are the scored positions, which every tensor rank has.
+    spec.grad_partial_over_tensor = shares_rows && info.split == checkpoint::Split::none && info.unit != last_unit;
+    elements += spec.local_count();
+    ids_.emplace(info.name, static_cast<ParamId>(specs_.size()));
+    specs_.push_back(std::move(spec));
+  }
+  first_spec_.push_back(static_cast<ParamId>(specs_.size()));
+  for (int64_t& elements : elements_) elements = round_up(elements, alignment * place.data_size);
+}
+
+ParamId ParameterLayout::id(std::string const& name) const {
+  auto const found = ids_.find(name);
+  if (found == ids_.end())
+    throw Error("the model has no such parameter", "use a name of its weight files", {.object = name});
+  return found->second;
+}
+
+int64_t ParameterLayout::total_elements() const { return std::accumulate(elements_.begin(), elements_.end(), 0L); }
+
+int64_t ParameterLayout::largest_elements(int first_unit) const {
+  return *std::max_element(elements_.begin() + first_unit, elements_.end());
+}
+
+FlatRange ParameterLayout::shard(int unit, int data_rank) const {
+  int64_t const size = elements_[unit] / place_.data_size;
+  return {data_rank * size, (data_rank + 1) * size};
+}
+
+void ParameterLayout::for_each_piece(int unit, FlatRange range, std::function<void(Piece const&)> const& visit) const {
+  for (ParamId id = first_spec_[unit]; id < first_spec_[unit + 1]; ++id) {
+    ParamSpec const& spec = specs_[id];
+    int64_t const begin = std::max(spec.offset, range.begin);
+    int64_t const end = std::min(spec.offset + spec.local_count(), range.end);
+    if (begin < end) visit({spec, begin - spec.offset, end - begin, begin - range.begin});
+  }
+}
+
+}  // namespace refrain::model
