@@ -1,3 +1,4 @@
+#include <refrain/base/trace.hpp>
 #include <refrain/model/parameter_store.hpp>
 
 #include <ATen/ATen.h>
@@ -56,6 +57,7 @@ UnitLease ParameterStore::acquire(int unit) {
 
 void ParameterStore::prefetch(int unit) {
   if (!shares(Zero::parameters) || gathered_[unit].weights.defined()) return;
+  trace::Span const span("gather parameters", "unit", unit);
   Gathered& gathered = gathered_[unit];
   gathered.weights = gather_buffer(unit);
   gathered.ticket =
@@ -123,6 +125,7 @@ void ParameterStore::publish() {
 }
 
 void ParameterStore::zero_grads() {
+  trace::Span const span("clear gradients");
   for (at::Tensor const& grads : flat_grads_) grads.zero_();
 }
 
@@ -132,6 +135,7 @@ ParameterStore::Pending& ParameterStore::pending_of(int unit) {
 
 void ParameterStore::reduce(int unit) {
   if (pending_.empty()) return;
+  trace::Span const span("reduce gradients", "unit", unit);
   auto& data = backend_->data();
   Pending& pending = pending_of(unit);
   comm::Buffer const whole = buffer_of(pending.grads.narrow(0, 0, layout_.elements(unit)));

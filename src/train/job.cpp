@@ -35,6 +35,7 @@ private:
   void refuse_a_folder_in_use(checkpoint::StepFolders const& folders) const;
   bool already_finished();
   void load_inputs();
+  void require_one_micro_batch() const;
   void make_model();
   void announce(std::optional<fs::path> const& from) const;
   std::optional<fs::path> resume_from() const;
@@ -117,6 +118,21 @@ void Run::load_inputs() {
               .answers = options_.needs_reference() ? Answers::both : Answers::chosen};
   double const passes = options_.epochs * static_cast<double>(steps_per_epoch(pairs_.pairs.size(), batches_));
   steps_ = options_.max_steps.value_or(static_cast<int64_t>(std::ceil(passes)));
+}
+
+void Run::require_one_micro_batch() const {
+  if (options_.grad_dtype == GradPrecision::fp32 || weights_ == DType::fp32) return;
+  std::size_t most = 0;
+  for (int64_t step = 0; step < std::min(steps_, steps_per_epoch(pairs_.pairs.size(), batches_)); ++step)
+    most = std::max(
+        most, plan_step(pairs_.lengths, static_cast<uint64_t>(options_.seed), step, batches_, layout_.data().size())
+                  .ranks[0]
+                  .size());
+  if (most > 1)
+    throw UsageError(formatted("--grad-dtype weights: a step has up to %zu micro-batches a rank, whose sum would lose "
+                               "bits in %s",
+                               most, to_string(weights_).c_str()),
+                     "raise --micro-batch-tokens or the number of data-parallel ranks, or leave --grad-dtype out");
 }
 
 void Run::make_model() {
@@ -252,6 +268,7 @@ Exit Run::go() {
   require_device(options_);
   if (options_.dtype == Precision::bf16) weights_ = DType::bf16;
   load_inputs();
+  require_one_micro_batch();
   open_folder();
   try {
     if (already_finished()) return Exit::success;

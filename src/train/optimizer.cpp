@@ -1,5 +1,6 @@
 #include "adamw_loop.hpp"
 
+#include <refrain/base/trace.hpp>
 #include <refrain/train/optimizer.hpp>
 
 #include <ATen/ATen.h>
@@ -56,6 +57,7 @@ void Optimizer::load_master(checkpoint::TensorSource const& source) {
 }
 
 double Optimizer::grad_norm() const {
+  trace::Span const span("gradient norm");
   auto& backend = store_.backend();
   bool const counts_replicated = backend.tensor().rank() == 0;
   ParameterLayout const& layout = store_.layout();
@@ -74,6 +76,7 @@ double Optimizer::grad_norm() const {
 }
 
 void Optimizer::step(AdamStep const& settings) {
+  trace::Span const span("optimizer");
   constexpr double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
   auto const number = static_cast<double>(settings.number);
   AdamCoefficients const common{

@@ -78,7 +78,11 @@ OptionTable Options::table(Options& o) {
            "reference pass) at least",
            positive)
       .add("timeout", o.timeout, "seconds after which a rank that gives no sign of life ends the job; 0: never",
-           not_negative);
+           not_negative)
+      .add("profile", o.profile,
+           "writes where the time of a few steps goes, as a trace for chrome://tracing or Perfetto, and logs a table",
+           "FILE")
+      .add("profile-steps", o.profile_steps, "steps in that trace, from the second of this start on", at_least_one);
   return table;
 }
 

@@ -53,7 +53,7 @@ void StepEngine::through_units(model::PackedBatch const& batch, Block const& blo
   for (int i = 0; i < decoder_.blocks(); ++i) {
     auto const lease = store_.acquire(1 + i);
     store_.prefetch(2 + i);
-    trace::Span const span("forward", "block", i);
+    trace::Span const span("blocks, sums and copies", "forward of block", i);
     if (!idle) x_TD = block(i, x_TD);
   }
   auto const lease = store_.acquire(head_unit());
@@ -92,7 +92,7 @@ AnswerSums StepEngine::train(model::PackedBatch const& batch,
       },
       [&](at::Tensor const& last_TD) {
         if (decoder_.blocks() > 0) store_.prefetch(decoder_.blocks());
-        trace::Span const span("forward and backward", "head");
+        trace::Span const span("head", "forward and backward of the head");
         if (idle) return;
         at::Tensor const x_TD = leaf(last_TD);
         model::HeadOut const head = decoder_.head(x_TD, batch, chunk_rows_);
@@ -106,13 +106,13 @@ AnswerSums StepEngine::train(model::PackedBatch const& batch,
     {
       auto const lease = store_.acquire(1 + i);
       if (i > 0) store_.prefetch(i);
-      trace::Span const span("backward", "block", i);
+      trace::Span const span("blocks, sums and copies", "backward of block", i);
       if (!idle) {
         at::Tensor x_TD = std::move(inputs.back()), y_TD = std::move(outputs.back());
         inputs.pop_back();
         outputs.pop_back();
         if (recompute_ == Recompute::block) {
-          trace::Span const again("forward again", "block", i);
+          trace::Span const again("blocks, sums and copies", "forward again of block", i);
           y_TD = decoder_.block(i, x_TD, batch);
         }
         grad_TD = model::backpropagate(y_TD, x_TD, grad_TD);

@@ -4,6 +4,7 @@
 #include <refrain/base/log.hpp>
 #include <refrain/base/sealed_json.hpp>
 #include <refrain/base/signals.hpp>
+#include <refrain/base/trace.hpp>
 #include <refrain/checkpoint/step_folders.hpp>
 #include <refrain/train/estimate.hpp>
 #include <refrain/train/schedule.hpp>
@@ -34,6 +35,7 @@ char const* name_of_reason(int64_t reason) {
 Trainer::Trainer(RunParts parts)
     : parts_(std::move(parts)),
       pass_(parts_.options, parts_.engine, parts_.layout),
+      profiler_(parts_.options.profile, parts_.options.profile_steps, parts_.layout.world()),
       state_(parts_.from),
       // Until one was written: 12 bytes a parameter at 1 GiB/s.
       checkpoint_seconds_(12.0 * static_cast<double>(parameter_count(parts_.store)) / (1 << 30)),
@@ -119,7 +121,9 @@ Exit Trainer::run() {
   Progress progress("train", parts_.steps, "steps", state_.step);
   while (state_.step < parts_.steps) {
     if (must_stop()) return Exit::stopped_early;
+    profiler_.begin_step();
     one_step();
+    profiler_.end_step();
     progress.advance(state_.step, formatted("%.3g pairs/s", rate_));
     bool const last = state_.step == parts_.steps;
     if (!last && parts_.eval != nullptr && parts_.options.eval_every && state_.step % *parts_.options.eval_every == 0)
@@ -132,6 +136,7 @@ Exit Trainer::run() {
 
 void Trainer::one_step() {
   auto const begin = Clock::now();
+  trace::Span const whole("planning and metrics", "step", state_.step + 1);
   auto const& options = parts_.options;
   int64_t const step = state_.step;
   auto const plan = plan_step(parts_.train.lengths, static_cast<uint64_t>(options.seed), step, parts_.batches,

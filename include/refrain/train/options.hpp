@@ -53,6 +53,8 @@ struct Options {
   checkpoint::VerifyWrites verify_writes = checkpoint::VerifyWrites::first;
   std::optional<double> max_seconds;
   double timeout = 1800;
+  std::filesystem::path profile;
+  int64_t profile_steps = 3;
 
   Json record;  ///< every option with its value, as parsed
 

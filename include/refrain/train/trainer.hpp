@@ -4,6 +4,7 @@
 #include <refrain/train/evaluation.hpp>
 #include <refrain/train/optimizer.hpp>
 #include <refrain/train/pair_set.hpp>
+#include <refrain/train/profiler.hpp>
 #include <refrain/train/run_folder.hpp>
 #include <refrain/train/training_state.hpp>
 
@@ -73,6 +74,7 @@ private:
 
   RunParts parts_;
   PairPass pass_;
+  Profiler profiler_;
   TrainingState state_;
   Clock::time_point last_checkpoint_ = Clock::now();
   double checkpoint_seconds_, rate_ = 0, last_step_seconds_ = 0, product_rate_;

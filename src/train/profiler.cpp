@@ -1,0 +1,45 @@
+#include <refrain/train/profiler.hpp>
+
+#include <refrain/base/log.hpp>
+#include <refrain/base/table.hpp>
+#include <refrain/base/trace.hpp>
+
+#include "formatted.hpp"
+
+namespace refrain::train {
+namespace {
+
+std::string table_of_parts(int64_t steps) {
+  double all = 0;
+  for (auto const& part : trace::part_times()) all += part.seconds;
+  std::vector<std::vector<std::string>> rows{{"part", "seconds a step", "share"}};
+  auto const add = [&](std::string const& name, double seconds) {
+    rows.push_back({name, formatted("%.4f", seconds / static_cast<double>(steps)),
+                    formatted("%.1f %%", 100 * seconds / std::max(all, 1e-9))});
+  };
+  for (auto const& part : trace::part_times()) add(part.part, part.seconds);
+  add("the whole step", all);
+  return format_table(rows);
+}
+
+}  // namespace
+
+Profiler::Profiler(std::filesystem::path file, int64_t steps, comm::Communicator world)
+    : file_(std::move(file)), steps_(steps), world_(std::move(world)) {}
+
+void Profiler::begin_step() {
+  if (!file_.empty() && seen_ == 1) trace::start();
+}
+
+void Profiler::end_step() {
+  if (file_.empty() || seen_++ < steps_ || !trace::is_on()) return;
+  trace::stop();
+  auto const events = world_.gather(trace::events_json(world_.rank()), 0);
+  comm::agree(world_, [&] {
+    if (world_.rank() == 0) trace::write_events(file_, events);
+  });
+  log_line(formatted("where the time of %ld steps went, on rank 0; all ranks are in %s\n", steps_, file_.c_str()) +
+           table_of_parts(steps_));
+}
+
+}  // namespace refrain::train
