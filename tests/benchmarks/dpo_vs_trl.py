@@ -1,5 +1,6 @@
 """DPO on a 56 M-parameter Llama: ours as a whole process (load, reference pass, training, final checkpoint) against
-TRL's precomputed reference pass and train() alone, at TRL's best micro-batch. Same model, pairs, order and steps."""
+TRL's precomputed reference pass and train() alone, at TRL's best micro-batch. Same model, pairs, order and steps. Also
+without the prompt shared by both answers, in bf16, and TRL with Liger's kernels where they run."""
 
 import argparse
 import json
@@ -35,7 +36,7 @@ def write_inputs(work, pairs):
           flush=True)
 
 
-def train_with_trl(work, micro_batch):
+def train_with_trl(work, micro_batch, dtype, liger):
     """In a process of its own; prints one JSON line."""
     import resource
 
@@ -53,12 +54,12 @@ def train_with_trl(work, micro_batch):
     rows = [json.loads(line) for line in (work / "pairs.jsonl").read_text().splitlines()]
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"<pad>": 0}, unk_token="<pad>")),
                                         pad_token="<pad>", eos_token="<pad>")
-    model = AutoModelForCausalLM.from_pretrained(work / "model", dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(work / "model", dtype=getattr(torch, dtype))
     with tempfile.TemporaryDirectory() as out:
         config = DPOConfig(output_dir=out, per_device_train_batch_size=micro_batch,
                            gradient_accumulation_steps=GLOBAL_BATCH // micro_batch, num_train_epochs=1, learning_rate=1e-6,
                            beta=0.1, max_length=1024, precompute_ref_log_probs=True, save_strategy="no", report_to="none",
-                           bf16=False, use_cpu=True, disable_tqdm=True, logging_steps=1, gradient_checkpointing=False,
+                           bf16=dtype == "bfloat16", use_liger_kernel=liger, use_cpu=True, disable_tqdm=True, logging_steps=1, gradient_checkpointing=False,
                            precompute_ref_batch_size=micro_batch)
         begin = time.perf_counter()
         trainer = OnReadyTokens(model=model, args=config, processing_class=tokenizer, train_dataset=Dataset.from_list(rows))
@@ -67,26 +68,29 @@ def train_with_trl(work, micro_batch):
     print(json.dumps({"seconds": seconds, "peak_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
 
 
-def run_trl(work, micro_batch, threads):
+def run_trl(work, micro_batch, threads, dtype="float32", liger=False):
+    """Its seconds and memory; with Liger's kernels, text that says why they do not run here."""
     with tempfile.TemporaryDirectory() as cache:  # a fresh cache, or the second run finds the reference pass of the first
         environment = os.environ | {"OMP_NUM_THREADS": str(threads), "HF_HOME": cache, "HF_HUB_OFFLINE": "1",
                                     "HF_DATASETS_CACHE": cache, "TOKENIZERS_PARALLELISM": "false"}
-        done = subprocess.run([sys.executable, __file__, "--trl", str(micro_batch), "--work", str(work)], env=environment,
-                              capture_output=True, text=True)
+        done = subprocess.run([sys.executable, __file__, "--trl", str(micro_batch), "--work", str(work), "--dtype", dtype,
+                               *(["--liger"] if liger else [])], env=environment, capture_output=True, text=True)
     if done.returncode != 0:
+        if liger:
+            return done.stderr.strip().splitlines()[-1]
         sys.exit(done.stderr)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def run_ours(work, threads, micro_batch_tokens, repeat):
-    run_dir = work / f"run-{repeat}"
+def run_ours(work, threads, micro_batch_tokens, *more):
+    run_dir = work / "run"
     shutil.rmtree(run_dir, ignore_errors=True)
     with tempfile.TemporaryFile("w+") as said:
         begin = time.perf_counter()
         process = subprocess.Popen(
             [BIN / "refrain-train", "--pairs", work / "pairs.h5", "--init", work / "model", "--run-dir", run_dir,
-             "--epochs", "1", "--global-batch-pairs", str(GLOBAL_BATCH), "--dtype", "fp32",
-             "--micro-batch-tokens", str(micro_batch_tokens)],
+             "--epochs", "1", "--global-batch-pairs", str(GLOBAL_BATCH),
+             "--micro-batch-tokens", str(micro_batch_tokens), *more],
             env=os.environ | {"OMP_NUM_THREADS": str(threads)}, stdout=said, stderr=said)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - begin
@@ -110,9 +114,11 @@ def main():
     parser.add_argument("--micro-batch-tokens", type=int, default=2048, help="of refrain-train")
     parser.add_argument("--micro-batches", type=int, nargs="+", default=[1, 2, 4, 8, 16], help="of TRL, to choose the fastest from")
     parser.add_argument("--trl", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--dtype", default="float32", help=argparse.SUPPRESS)
+    parser.add_argument("--liger", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.trl:
-        return train_with_trl(options.work, options.trl)
+        return train_with_trl(options.work, options.trl, options.dtype, options.liger)
 
     with tempfile.TemporaryDirectory() as scratch:
         work = options.work or pathlib.Path(scratch)
@@ -124,15 +130,31 @@ def main():
             print(f"TRL, micro-batch {micro:2}: {options.pairs / result['seconds']:6.2f} pairs/s, "
                   f"{result['peak_kib'] / 2**20:5.2f} GiB", flush=True)
         best = min(tried, key=lambda micro: tried[micro]["seconds"])
-        # In turn, so that a drift of the machine's speed meets both.
-        rounds = [(run_ours(work, options.threads, options.micro_batch_tokens, i), run_trl(work, best, options.threads)) for i in range(options.repeats)]
-        median = lambda which, key: statistics.median(pair[which][key] for pair in rounds)
-        ours = f"refrain-train (whole process, micro-batches of {options.micro_batch_tokens} tokens)"
-        for name, which in ((ours, 0), (f"TRL (micro-batch {best})", 1)):
-            print(f"{name:65} {options.pairs / median(which, 'seconds'):6.2f} pairs/s  {median(which, 'peak_kib') / 2**20:5.2f} GiB")
-        ratios = sorted(trl["seconds"] / ours["seconds"] for ours, trl in rounds)
-        print(f"speed ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}), "
-              f"memory ratio {median(0, 'peak_kib') / median(1, 'peak_kib'):.2f}")
+        ours = lambda *more: run_ours(work, options.threads, options.micro_batch_tokens, *more)
+        trl = lambda **more: run_trl(work, best, options.threads, **more)
+        kinds = {
+            f"refrain-train, fp32, micro-batches of {options.micro_batch_tokens} tokens": lambda: ours("--dtype", "fp32"),
+            f"TRL, fp32, micro-batch {best}": trl,
+            "refrain-train, fp32, prompts not shared": lambda: ours("--dtype", "fp32", "--share-prompt", "off"),
+            "refrain-train, bf16": lambda: ours("--dtype", "bf16"),
+            "TRL, bf16": lambda: trl(dtype="bfloat16"),
+        }
+        # In turn, so that a drift of the machine's speed meets all.
+        rounds = [{name: run() for name, run in kinds.items()} for _ in range(options.repeats)]
+        median = lambda name, key: statistics.median(one[name][key] for one in rounds)
+        for name in kinds:
+            print(f"{name:55} {options.pairs / median(name, 'seconds'):6.2f} pairs/s  {median(name, 'peak_kib') / 2**20:5.2f} GiB")
+        mine, theirs, apart, mine_bf16, theirs_bf16 = kinds
+        for what, a, b in (("fp32", mine, theirs), ("fp32, prompts not shared", apart, theirs), ("bf16", mine_bf16, theirs_bf16)):
+            ratios = sorted(one[b]["seconds"] / one[a]["seconds"] for one in rounds)
+            print(f"{what}: speed ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}), "
+                  f"memory ratio {median(a, 'peak_kib') / median(b, 'peak_kib'):.2f}")
+        amx = "amx_bf16" in pathlib.Path("/proc/cpuinfo").read_text()
+        print(f"this CPU has {'' if amx else 'no '}amx_bf16")
+        liger = trl(liger=True)
+        print(f"TRL with Liger's kernels: {liger}" if isinstance(liger, str) else
+              f"TRL with Liger's kernels: {options.pairs / liger['seconds']:.2f} pairs/s, {liger['peak_kib'] / 2**20:.2f} GiB; "
+              f"speed ratio {liger['seconds'] / median(mine, 'seconds'):.2f}")
 
 
 main()
