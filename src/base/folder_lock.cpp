@@ -145,6 +145,15 @@ FolderLock FolderLock::acquire(fs::path const& path) {
   return FolderLock(std::make_unique<State>(path, std::move(me)));
 }
 
+std::optional<FolderLock> FolderLock::try_acquire(fs::path const& path, std::string& holder) {
+  Holder me = Holder::myself();
+  if (auto const other = attempt(path, me, Clock::time_point::max())) {
+    holder = other->description();
+    return std::nullopt;
+  }
+  return FolderLock(std::make_unique<State>(path, std::move(me)));
+}
+
 FolderLock FolderLock::wait(fs::path const& path, double seconds) {
   auto const until = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
   Holder me = Holder::myself();

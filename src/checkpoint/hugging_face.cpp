@@ -24,6 +24,12 @@ HuggingFaceSource::HuggingFaceSource(std::filesystem::path folder) {
     throw Error("the folder's files hold no tensors", "download the model again", {.file = folder_});
 }
 
+std::vector<std::filesystem::path> HuggingFaceSource::files() const {
+  std::vector<std::filesystem::path> paths;
+  for (auto const& file : files_) paths.push_back(file->path());
+  return paths;
+}
+
 void HuggingFaceSource::add(std::unique_ptr<SafetensorsFile> file) {
   for (auto const& entry : file->entries()) {
     if (!places_.try_emplace(entry.info.name, files_.size(), entry.begin).second)

@@ -9,6 +9,7 @@
 #include <refrain/checkpoint/step_folders.hpp>
 #include <refrain/h5/reader.hpp>
 
+#include <algorithm>
 #include <iostream>
 
 namespace refrain::convert {
@@ -127,6 +128,23 @@ void inspect_run(std::ostream& out, fs::path const& run) {
   if (fs::exists(folders.final_folder())) out << "  " << folders.final_folder().string() << "\n";
 }
 
+void inspect_reference_caches(std::ostream& out, std::vector<fs::path> const& caches) {
+  for (auto const& cache : caches) {
+    Rows rows{{"segment", "entries"}};
+    int64_t entries = 0;
+    for (auto const& entry : fs::directory_iterator(cache)) {
+      if (entry.path().extension() != ".h5") continue;
+      h5::Reader const file(entry.path(), "reference-cache.v1");
+      auto const count = file.info("/entry/key_high").shape.at(0);
+      rows.push_back({entry.path().filename().string(), format_count(count)});
+      entries += count;
+    }
+    std::sort(rows.begin() + 1, rows.end());
+    out << cache.string() << ": reference cache, " << format_count(entries) << " pairs\n\n" << format_table(rows);
+    print_section(out, "settings.json", read_sealed_json(cache / "settings.json"));
+  }
+}
+
 }  // namespace
 
 Exit inspect_path(Options const& options, comm::Communicator const& world) {
@@ -137,6 +155,7 @@ Exit inspect_path(Options const& options, comm::Communicator const& world) {
     if (!fs::is_directory(path)) return inspect_hdf5(std::cout, path);
     if (fs::exists(path / "manifest.json")) return inspect_checkpoint(std::cout, path);
     if (fs::exists(path / "run.json")) return inspect_run(std::cout, path);
+    if (auto const caches = reference_caches(path); !caches.empty()) return inspect_reference_caches(std::cout, caches);
     inspect_hugging_face(std::cout, path);
   });
   return Exit::success;

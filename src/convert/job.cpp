@@ -40,9 +40,9 @@ OptionTable Options::table(Options& options) {
       .add("out", options.out, "checkpoint folder to make", "CKPT")
       .required();
   table.command(options.command, "verify", "checks schemas and digests; exit code 0 or 1")
-      .positional("PATH", options.paths, "checkpoints, run folders, HDF5 files", 1);
+      .positional("PATH", options.paths, "checkpoints, run folders, reference caches, HDF5 files", 1);
   table.command(options.command, "inspect", "prints what a file or folder holds")
-      .positional("PATH", options.paths, "a model's folder, a run folder or an HDF5 file", 1, 1);
+      .positional("PATH", options.paths, "a model's folder, a run folder, a reference cache or an HDF5 file", 1, 1);
   return table;
 }
 

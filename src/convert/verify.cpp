@@ -9,6 +9,7 @@
 #include <refrain/checkpoint/step_folders.hpp>
 #include <refrain/h5/reader.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <functional>
 
@@ -21,7 +22,7 @@ namespace fs = std::filesystem;
 /// Checks to be made, each alone, shared out over the ranks.
 class Checks {
 public:
-  /// What stands at `path`: a checkpoint, a run folder, an HDF5 file or one of the JSON files.
+  /// What stands at `path`: a checkpoint, a run folder, a reference cache, an HDF5 file or one of the JSON files.
   void add_path(fs::path const& path) {
     if (!fs::exists(path)) return fail(path, "does not exist", "check the path");
     if (fs::is_directory(path)) return add_folder(path);
@@ -64,6 +65,10 @@ private:
     bool const run = fs::exists(folder / "run.json") || fs::exists(folder / "status.json") ||
                      fs::is_directory(folder / "checkpoints");
     if (run) return add_run(folder);
+    if (auto const caches = reference_caches(folder); !caches.empty()) {
+      for (auto const& cache : caches) add_reference_cache(cache);
+      return;
+    }
     bool const checkpoint = fs::exists(folder / "manifest.json") || fs::exists(folder / "weights-00001-of-00001.h5");
     if (checkpoint) return add_checkpoint(folder);
     fail(folder, "neither a checkpoint (no manifest.json) nor a run folder (no run.json)",
@@ -113,6 +118,12 @@ private:
     });
   }
 
+  void add_reference_cache(fs::path const& cache) {
+    add_sealed(cache / "settings.json");
+    for (auto const& entry : fs::directory_iterator(cache))
+      if (entry.path().extension() == ".h5") add_hdf5(entry.path());
+  }
+
   void add_run(fs::path const& run) {
     for (auto const* name : {"run.json", "status.json"})
       if (fs::exists(run / name))
@@ -134,7 +145,24 @@ private:
   std::vector<std::function<void()>> tasks_;
 };
 
+bool is_reference_cache(fs::path const& folder) {
+  for (auto const& entry : fs::directory_iterator(folder)) {
+    auto const name = entry.path().filename().string();
+    if (name == "settings.json" || (name.starts_with("segment-") && name.ends_with(".h5"))) return true;
+  }
+  return false;
+}
+
 }  // namespace
+
+std::vector<fs::path> reference_caches(fs::path const& folder) {
+  if (is_reference_cache(folder)) return {folder};
+  std::vector<fs::path> caches;
+  for (auto const& entry : fs::directory_iterator(folder))
+    if (entry.is_directory() && is_reference_cache(entry.path())) caches.push_back(entry.path());
+  std::sort(caches.begin(), caches.end());
+  return caches;
+}
 
 Exit verify_paths(Options const& options, comm::Communicator const& world) {
   bool sound = true;

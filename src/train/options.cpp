@@ -44,7 +44,10 @@ OptionTable Options::table(Options& o) {
       .add("beta", o.beta, "strength of the pull towards the reference model", positive)
       .add("label-smoothing", o.label_smoothing, "share of pairs that are believed to be flipped (loss robust)",
            {.least = 0, .most = 0.499})
-      .add("sft-weight", o.sft_weight, "adds this much of the chosen answers' token loss", not_negative);
+      .add("sft-weight", o.sft_weight, "adds this much of the chosen answers' token loss", not_negative)
+      .add("reference-cache", o.reference_cache,
+           "folder in which runs share the reference model's log-probabilities: what one computed, others find there",
+           "DIR");
 
   table.group("Optimization")
       .add("learning-rate", o.learning_rate, "highest learning rate of AdamW", positive)
@@ -86,6 +89,19 @@ OptionTable Options::table(Options& o) {
   return table;
 }
 
+namespace {
+
+void check_reference_cache(std::filesystem::path const& folder) {
+  if (!std::filesystem::exists(folder)) return;  // it will be made
+  require_folder(folder, "--reference-cache");
+  for (char const* name : {"manifest.json", "config.json", "run.json"})
+    if (std::filesystem::exists(folder / name))
+      throw UsageError("--reference-cache is the folder of a model or a run", "name a folder of its own",
+                       {.file = folder / name});
+}
+
+}  // namespace
+
 void Options::validate() const {
   if (label_smoothing != 0 && loss != Loss::robust)
     throw UsageError("--label-smoothing belongs to --loss robust alone", "leave it out, or choose --loss robust");
@@ -98,6 +114,7 @@ void Options::validate() const {
   for (char const* name : {"manifest.json", "config.json"})
     if (std::filesystem::exists(run_dir / name))
       throw UsageError("--run-dir is a model's folder", "name a folder of the run's own", {.file = run_dir / name});
+  if (!reference_cache.empty()) check_reference_cache(reference_cache);
   require_readable_file(pairs, "--pairs");
   require_folder(init, "--init");
   if (!eval_pairs.empty()) require_readable_file(eval_pairs, "--eval-pairs");

@@ -23,13 +23,6 @@ double seconds_since(std::chrono::steady_clock::time_point begin) {
 
 constexpr int64_t time_is_over = 1 << 8;  // beside signal numbers, as a reason to stop
 
-char const* name_of_reason(int64_t reason) {
-  return reason == time_is_over ? "--max-seconds"
-         : reason == SIGUSR1    ? "SIGUSR1"
-         : reason == SIGTERM    ? "SIGTERM"
-                                : "SIGINT";
-}
-
 }  // namespace
 
 Trainer::Trainer(RunParts parts)
@@ -50,67 +43,6 @@ void Trainer::on_rank_0(std::function<void(RunFolder&)> const& work) const {
 std::function<void()> Trainer::alive(std::string doing) const {
   parts_.watchdog.progress(doing);
   return [this, doing = std::move(doing)] { parts_.watchdog.progress(doing); };
-}
-
-void Trainer::recall_reference(Json const& key) {
-  auto const fits = [](ReferenceLogps const& logps, PairSet const& set) {
-    return logps.chosen.size() == set.reference.chosen.size();
-  };
-  comm::agree(parts_.layout.world(), [&] {
-    auto known = read_reference(parts_.options.run_dir / "reference.h5", key);
-    if (!known || !fits(known->train, parts_.train) || (parts_.eval != nullptr && !fits(known->eval, *parts_.eval)))
-      return;
-    parts_.train.reference = std::move(known->train);
-    if (parts_.eval != nullptr) parts_.eval->reference = std::move(known->eval);
-  });
-}
-
-void Trainer::keep_reference(Json const& key) {
-  on_rank_0([&](RunFolder& folder) {
-    Reference reference{.train = parts_.train.reference, .eval = {}};
-    if (parts_.eval != nullptr) reference.eval = parts_.eval->reference;
-    write_reference(folder.path() / "reference.h5", reference, key, parts_.checkpoints.provenance);
-    folder.write_status("running", progressed());
-  });
-  last_checkpoint_ = Clock::now();
-}
-
-bool Trainer::prepare_reference(Json const& key, std::function<void()> const& load_initial) {
-  if (!parts_.options.needs_reference()) return true;
-  recall_reference(key);
-  bool changed = false;
-  auto const fill = [&](PairSet& set, StepPlan const& plan, std::string const& doing) {
-    if (parts_.layout.world().min(pass_.knows_reference(set, plan) ? 1 : 0) == 1) return;
-    if (!changed) load_initial();
-    changed = true;
-    auto const begin = Clock::now();
-    pass_.fill_reference(set, plan, alive(doing));
-    last_step_seconds_ = seconds_since(begin);
-  };
-  int const data_size = parts_.layout.data().size();
-  // The steps' own batches, so that the first step meets the very numbers that it is compared with.
-  int64_t const batches = std::min(parts_.steps, steps_per_epoch(parts_.train.pairs.size(), parts_.batches));
-  int64_t reason = 0;
-  Progress progress("reference", batches, "batches");
-  while (reference_batches_ < batches && reason == 0) {
-    auto const plan = plan_step(parts_.train.lengths, static_cast<uint64_t>(parts_.options.seed), reference_batches_,
-                                parts_.batches, data_size);
-    fill(parts_.train, plan,
-         formatted("reference log-probabilities, batch %ld of %ld", reference_batches_ + 1, batches));
-    progress.advance(++reference_batches_);
-    if (changed && minutes_are_over()) keep_reference(key);
-    reason = stop_reason(changed);
-  }
-  if (reason == 0 && parts_.eval != nullptr)
-    fill(*parts_.eval, plan_all(*parts_.eval, parts_.batches, data_size),
-         "reference log-probabilities of the held-out pairs");
-  if (changed) keep_reference(key);
-  if (reason == 0) return true;
-  on_rank_0([&](RunFolder& folder) { folder.write_status("stopped", progressed()); });
-  log_line(
-      formatted("stopped in the reference pass, after batch %ld of %ld, by %s; the same command goes on from there",
-                reference_batches_, batches, name_of_reason(reason)));
-  return false;
 }
 
 Exit Trainer::run() {
@@ -187,10 +119,13 @@ void Trainer::check_first_loss(Sums const& sums) const {
   double const allowed = bf16 ? 0.02 : 1e-4;
   double const wanted = initial_loss(options, -sums.logp_chosen / std::max(1.0, sums.tokens_chosen));
   if (std::abs(sums.loss - wanted) <= allowed * std::max(1.0, wanted)) return;
-  fail_together(Error(formatted("the first step's loss is %.6f, and %.6f where policy and reference are the same model",
-                                sums.loss, wanted),
-                      "remove reference.h5, which belongs to another model, or take the model that it was made with",
-                      {.file = options.run_dir / "reference.h5"}));
+  fail_together(
+      Error(formatted("the first step's loss is %.6f, and %.6f where policy and reference are the same model",
+                      sums.loss, wanted),
+            options.reference_cache.empty()
+                ? "remove reference.h5, which belongs to another model, or take the model that it was made with"
+                : "remove reference.h5 and the cache that it was filled from, or take another --reference-cache",
+            {.file = options.run_dir / "reference.h5"}));
 }
 
 Json Trainer::step_row(Sums const& sums, double learning_rate, double grad_norm, double seconds) {
@@ -230,6 +165,13 @@ int64_t Trainer::stop_reason(bool got_further) const {
       seconds_since(parts_.started) + 2 * checkpoint_seconds_ + last_step_seconds_ >= *options.max_seconds;
   // The highest that any rank has: all ranks decide alike.
   return parts_.layout.world().max(late ? time_is_over : static_cast<int64_t>(stop_signal()));
+}
+
+char const* Trainer::name_of_reason(int64_t reason) {
+  return reason == time_is_over ? "--max-seconds"
+         : reason == SIGUSR1    ? "SIGUSR1"
+         : reason == SIGTERM    ? "SIGTERM"
+                                : "SIGINT";
 }
 
 bool Trainer::must_stop() {

@@ -45,7 +45,7 @@ def view(path):
     try:
         if path.suffix == ".h5":
             return hdf5_view(path)
-        if path.name in ("manifest.json", "run.json", "status.json", "eval.json"):
+        if path.name in ("manifest.json", "run.json", "status.json", "eval.json", "settings.json"):
             value = json.loads(path.read_text())
             return json.dumps({key: value[key] for key in value if key != "sha256"})
         if path.suffix == ".jsonl":
@@ -97,7 +97,8 @@ def run_folder(tmp_path_factory):
     run("shard", "--pairs", *pairs, "--tokenizer", model, "--configuration", "all", "--max-length", 128,
         "--out", folder / "pairs.h5")
     options = ["--pairs", folder / "pairs.h5", "--init", model, "--global-batch-pairs", 4, "--max-steps", 3]
-    run("train", *options, "--run-dir", folder / "done", "--eval-pairs", folder / "pairs.h5")
+    run("train", *options, "--run-dir", folder / "done", "--eval-pairs", folder / "pairs.h5",
+        "--reference-cache", folder / "cache")
     train_to(1, *options, "--run-dir", folder / "stopped")
     return folder
 
@@ -119,6 +120,13 @@ def test_run(run_folder):
     for seed, path in enumerate(files_of(run_folder / "done")):
         check_damage(run_folder / "done", path, 100 + seed)
     check_damage(run_folder / "pairs.h5", run_folder / "pairs.h5", 99)
+
+
+def test_reference_cache(run_folder):
+    files = files_of(run_folder / "cache")
+    assert {path.suffix for path in files} == {".h5", ".json"}
+    for seed, path in enumerate(files):
+        check_damage(run_folder / "cache", path, 300 + seed)
 
 
 def test_resumable_checkpoint(tmp_path, run_folder):

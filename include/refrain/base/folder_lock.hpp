@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace refrain {
@@ -15,6 +16,8 @@ public:
   /// heartbeat shows (seconds) or has been missed for long (half a minute), since clocks of hosts differ.
   /// @throws Error naming the holder (host, process, Slurm job, since when) if somebody else holds it
   static FolderLock acquire(std::filesystem::path const& path);
+  /// The same, where somebody else's lock is no failure: none then, and `holder` describes who has it.
+  static std::optional<FolderLock> try_acquire(std::filesystem::path const& path, std::string& holder);
   /// Waits while somebody else holds it. @throws Error after `seconds`
   static FolderLock wait(std::filesystem::path const& path, double seconds);
   FolderLock(FolderLock&&) noexcept;

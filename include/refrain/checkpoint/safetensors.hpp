@@ -47,6 +47,8 @@ public:
 
   std::vector<TensorInfo> const& tensors() const override { return tensors_; }
   void read(std::string const& name, Slice const& slice, std::span<std::byte> out) const override;
+  /// The safetensors files that hold the tensors.
+  std::vector<std::filesystem::path> files() const;
 
 private:
   void open_indexed(std::filesystem::path const& index);

@@ -43,6 +43,8 @@ struct Options {
   int64_t seed = 42;
   bool shuffle = true;
 
+  std::filesystem::path reference_cache;  ///< empty: not used
+
   std::filesystem::path eval_pairs;
   std::optional<int64_t> eval_every;
 

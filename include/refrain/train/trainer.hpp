@@ -6,6 +6,7 @@
 #include <refrain/train/pair_set.hpp>
 #include <refrain/train/profiler.hpp>
 #include <refrain/train/run_folder.hpp>
+#include <refrain/train/shared_reference.hpp>
 #include <refrain/train/training_state.hpp>
 
 #include <chrono>
@@ -38,8 +39,9 @@ class Trainer {
 public:
   explicit Trainer(RunParts parts);
 
-  /// Reference log-probabilities of all pairs that the run meets: those that reference.h5 has, and the rest from the
-  /// initial model. What there is is written every --checkpoint-minutes and when it is stopped on the way.
+  /// Reference log-probabilities of all pairs that the run meets: those that reference.h5 has, those that other runs
+  /// computed (--reference-cache), and the rest from the initial model. What there is is written every
+  /// --checkpoint-minutes and when it is stopped on the way. (reference_pass.cpp)
   /// @param load_initial puts the initial weights into the optimizer
   /// @returns false if it was stopped
   bool prepare_reference(Json const& key, std::function<void()> const& load_initial);
@@ -53,9 +55,24 @@ public:
 private:
   using Clock = std::chrono::steady_clock;
 
+  /// Pairs whose reference log-probabilities are computed together, and what that is called meanwhile.
+  struct ReferencePart {
+    PairSet& set;
+    StepPlan plan;
+    std::vector<int64_t> pairs;  ///< all of the plan's
+    std::string doing;
+  };
+
+  static int64_t unknown_in(std::vector<ReferencePart> const& parts);
+  /// Those of each step of one pass, then the held-out pairs.
+  std::vector<ReferencePart> reference_parts() const;
   /// Reads reference.h5 where it fits.
   void recall_reference(Json const& key);
   void keep_reference(Json const& key);
+  /// Takes from the cache what it has, and its lock where that is not all. @returns why it stopped waiting, or 0
+  int64_t use_shared_reference(Json const& key, std::vector<ReferencePart> const& parts);
+  int64_t wait_for_shared_reference(std::vector<ReferencePart> const& parts);
+  void recall_shared_reference(std::vector<ReferencePart> const& parts);
   void one_step();
   [[noreturn]] void fail_together(Error const& error) const;
   void check_finite(char const* what, double value) const;
@@ -64,6 +81,7 @@ private:
   Json evaluate_now(std::string const& key);
   int64_t stop_reason(bool got_further) const;
   bool must_stop();
+  static char const* name_of_reason(int64_t reason);
   bool minutes_are_over() const;
   bool checkpoint_due() const;
   void write_checkpoint();
@@ -75,6 +93,7 @@ private:
   RunParts parts_;
   PairPass pass_;
   Profiler profiler_;
+  std::unique_ptr<SharedReference> shared_;  // while the reference pass uses a cache
   TrainingState state_;
   Clock::time_point last_checkpoint_ = Clock::now();
   double checkpoint_seconds_, rate_ = 0, last_step_seconds_ = 0, product_rate_;
