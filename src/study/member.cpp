@@ -75,8 +75,10 @@ Words train_line(Plan const& plan, fs::path const& pairs) {
              format_number(plan.member.learning_rate),
              "--seed",
              std::to_string(plan.member.seed)};
-  auto const more =
-      merge_options(plan.configuration.train_options, plan.settings.train_args, reserved, "REFRAIN_TRAIN_ARGS");
+  // All members and configurations compare with the same model: what one of them computed the others find.
+  Words defaults = plan.configuration.train_options;
+  defaults.insert(defaults.end(), {"--reference-cache", (plan.settings.runs / "reference-cache").string()});
+  auto const more = merge_options(defaults, plan.settings.train_args, reserved, "REFRAIN_TRAIN_ARGS");
   line.insert(line.end(), more.begin(), more.end());
   return line;
 }

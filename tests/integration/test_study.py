@@ -107,7 +107,8 @@ def test_a_member_is_sharded_trained_and_not_trained_again(project):
     words = json.loads(lines[1].removeprefix("train "))
     assert words == ["--pairs", f"{project}/runs/dpo_8b_balanced/pairs.h5", "--init", f"{project}/model",
                      "--run-dir", str(run_dir(project)), "--tensor-parallel", "2", "--beta", "0.1",
-                     "--learning-rate", "1e-6", "--seed", "42", "--loss", "sigmoid", "--epochs", "1",
+                     "--learning-rate", "1e-6", "--seed", "42", "--loss", "sigmoid",
+                     "--reference-cache", f"{project}/runs/reference-cache", "--epochs", "1",
                      "--checkpoint-minutes", "5"]
     assert f"env '{project}/bin/refrain-train' --pairs" in err  # the exact line
 
