@@ -41,7 +41,8 @@ void Provenance::add_input(std::filesystem::path const& path) {
   auto const add = [&](std::filesystem::path const& file) { json_["inputs"][file.string()] = sha256_file(file); };
   if (!std::filesystem::is_directory(path)) return add(path);
   if (std::filesystem::exists(path / "manifest.json")) return add(path / "manifest.json");
-  for (char const* name : {"config.json", "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json"})
+  for (char const* name : {"config.json", "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json",
+                           "adapter_config.json", "adapter_model.safetensors"})
     if (std::filesystem::exists(path / name)) add(path / name);
 }
 

@@ -2,6 +2,7 @@
 
 #include <refrain/base/digest.hpp>
 #include <refrain/base/error.hpp>
+#include <refrain/checkpoint/adapter.hpp>
 #include <refrain/checkpoint/boxes.hpp>
 #include <refrain/checkpoint/model_config.hpp>
 #include <refrain/h5/reader.hpp>
@@ -29,7 +30,8 @@ Checkpoint::Checkpoint(std::filesystem::path folder) {
   }
   // Weights are there, or they are the master values rounded.
   bool const rounded = manifest_.resumable();
-  auto const dtype = rounded ? ModelConfig::load(folder_).dtype : DType::fp32;
+  // An adapter is small, and its model may be elsewhere: its values stay as they are.
+  auto const dtype = rounded && !is_adapter(folder_) ? ModelConfig::load(folder_).dtype : DType::fp32;
   auto const& prefix = rounded ? master : weights;
   for (auto const& object : manifest_.order)
     if (object.starts_with(prefix)) {

@@ -30,12 +30,24 @@ std::vector<std::filesystem::path> HuggingFaceSource::files() const {
   return paths;
 }
 
-void HuggingFaceSource::add(std::unique_ptr<SafetensorsFile> file) {
+HuggingFaceSource::HuggingFaceSource(std::filesystem::path folder, std::string const& file, std::string const& prefix) {
+  folder_ = std::move(folder);
+  if (!std::filesystem::exists(folder_ / file))
+    throw Error("the folder has no " + file, "restore it from where the folder came", {.file = folder_});
+  add(std::make_unique<SafetensorsFile>(folder_ / file), prefix);
+}
+
+void HuggingFaceSource::add(std::unique_ptr<SafetensorsFile> file, std::string const& prefix) {
   for (auto const& entry : file->entries()) {
-    if (!places_.try_emplace(entry.info.name, files_.size(), entry.begin).second)
+    TensorInfo info = entry.info;
+    if (!info.name.starts_with(prefix))
+      throw Error("the tensor's name does not begin with " + prefix, "give a file that PEFT wrote",
+                  {.file = file->path(), .object = info.name});
+    info.name = info.name.substr(prefix.size());
+    if (!places_.try_emplace(info.name, files_.size(), entry.begin).second)
       throw Error("the tensor stands in two files", "download the model again",
                   {.file = file->path(), .object = entry.info.name});
-    tensors_.push_back(entry.info);
+    tensors_.push_back(std::move(info));
   }
   files_.push_back(std::move(file));
 }

@@ -4,6 +4,7 @@
 #include <refrain/base/files.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/base/provenance.hpp>
+#include <refrain/checkpoint/adapter.hpp>
 #include <refrain/checkpoint/boxes.hpp>
 #include <refrain/checkpoint/model_config.hpp>
 #include <refrain/checkpoint/small_files.hpp>
@@ -57,13 +58,17 @@ Exit import_model(Options const& options, comm::Communicator const& world) {
   if (options.dtype != TargetType::keep) target = options.dtype == TargetType::bf16 ? DType::bf16 : DType::fp32;
   comm::agree(world, [&] {
     checkpoint::require_new_folder(options.out);
-    source = checkpoint::open_model(options.model);
-    ordered = tensors_in_order(*source);
+    bool const adapter = checkpoint::is_adapter(options.model);
+    if (adapter)
+      source = std::move(checkpoint::open_adapter(options.model).tensors);
+    else
+      source = checkpoint::open_model(options.model);
+    ordered = adapter ? source->tensors() : tensors_in_order(*source);
     Provenance provenance("refrain-convert import", options.record);
     provenance.add_input(options.model);
     meta.small_files_from = options.model;
     meta.provenance = provenance.json();
-    if (target && checkpoint::ModelConfig::load(options.model).dtype != *target)
+    if (target && !adapter && checkpoint::ModelConfig::load(options.model).dtype != *target)
       meta.small_files["config.json"] = config_with_dtype(options.model / "config.json", *target);
   });
 

@@ -4,6 +4,7 @@
 #include <refrain/base/files.hpp>
 #include <refrain/base/sealed_json.hpp>
 #include <refrain/base/table.hpp>
+#include <refrain/checkpoint/adapter.hpp>
 #include <refrain/checkpoint/checkpoint.hpp>
 #include <refrain/checkpoint/model_config.hpp>
 #include <refrain/checkpoint/step_folders.hpp>
@@ -58,6 +59,15 @@ void print_model(std::ostream& out, fs::path const& folder) {
       << config.vocab_size << (config.tie_word_embeddings ? ", tied embeddings" : "") << "\n";
 }
 
+void print_adapter(std::ostream& out, fs::path const& folder) {
+  if (!checkpoint::is_adapter(folder)) return;
+  auto const adapter = checkpoint::AdapterConfig::load(folder);
+  out << "  LoRA adapter of rank " << adapter.rank << ", alpha " << adapter.alpha << (adapter.rslora ? " (rsLoRA)" : "")
+      << ", on";
+  for (auto const& target : adapter.targets) out << " " << target;
+  out << "\n";
+}
+
 void print_tensors(std::ostream& out, Rows rows, int64_t bytes) {
   auto const count = rows.size() - 1;
   out << "\n"
@@ -71,6 +81,7 @@ void inspect_checkpoint(std::ostream& out, fs::path const& folder) {
   out << folder.string() << ": " << (manifest.resumable() ? "resumable checkpoint" : "checkpoint")
       << ", format version " << manifest.version << ", " << manifest.files.size() << " HDF5 files\n";
   print_model(out, folder);
+  print_adapter(out, folder);
   Rows rows{{"tensor", "dtype", "shape", "bytes", "slices"}};
   int64_t bytes = 0;
   for (auto const& object : manifest.order) {
@@ -88,9 +99,11 @@ void inspect_checkpoint(std::ostream& out, fs::path const& folder) {
 }
 
 void inspect_hugging_face(std::ostream& out, fs::path const& folder) {
-  auto const source = checkpoint::open_model(folder);
-  out << folder.string() << ": Hugging Face folder\n";
+  bool const adapter = checkpoint::is_adapter(folder);
+  auto const source = adapter ? std::move(checkpoint::open_adapter(folder).tensors) : checkpoint::open_model(folder);
+  out << folder.string() << (adapter ? ": adapter in PEFT's form\n" : ": Hugging Face folder\n");
   print_model(out, folder);
+  print_adapter(out, folder);
   Rows rows{{"tensor", "dtype", "shape", "bytes"}};
   int64_t bytes = 0;
   for (auto const& info : source->tensors()) {

@@ -32,8 +32,9 @@ Decoder::Decoder(ParameterStore& store) : store_(store), frequencies_R_(rotary_f
     auto const id = [&](std::string const& name) {
       return store.id("model.layers." + std::to_string(i) + "." + name + ".weight");
     };
-    blocks_.push_back({id("input_layernorm"), id("self_attn.q_proj"), id("self_attn.o_proj"),
-                       id("post_attention_layernorm"), id("mlp.gate_proj"), id("mlp.down_proj")});
+    blocks_.push_back({id("input_layernorm"), projection_of(store, id("self_attn.q_proj"), 3),
+                       projection_of(store, id("self_attn.o_proj"), 1), id("post_attention_layernorm"),
+                       projection_of(store, id("mlp.gate_proj"), 2), projection_of(store, id("mlp.down_proj"), 1)});
   }
   embedding_ = store.id("model.embed_tokens.weight");
   head_.norm = store.id("model.norm.weight");
@@ -56,6 +57,7 @@ at::Tensor Decoder::embed(PackedBatch const& batch) const {
 }
 
 void Decoder::embed_backward(PackedBatch const& batch, at::Tensor const& grad_TD) const {
+  if (!store_.trained(embedding_)) return;
   trace::Span const span("embedding");
   auto const [rows_T, here_T] = local_rows(batch.tokens_T, store_.specs()[embedding_]);
   at::Tensor const main_grad = store_.main_grad(embedding_);
@@ -68,14 +70,14 @@ at::Tensor Decoder::block(int i, at::Tensor const& x_TD, PackedBatch const& batc
   Again again;
   at::Tensor h = rms_norm(x_TD, store_, ids.norm1, &again);
   h = enter_tensor_region(h, store_, &again);
-  h = linear(h, store_, ids.qkv, 3, std::move(again));
+  h = linear(h, store_, ids.qkv, std::move(again));
   h = attention(h, heads_, batch, rotary_for(batch));
   h = leave_tensor_region(linear(h, store_, ids.o), store_);
   at::Tensor const middle_TD = h.add_(x_TD);
   h = rms_norm(middle_TD, store_, ids.norm2, &again);
   h = enter_tensor_region(h, store_, &again);
   h = swiglu_linear(h, store_, ids.gate_up, std::move(again), mlp, &again);
-  h = leave_tensor_region(linear(h, store_, ids.down, 1, std::move(again)), store_);
+  h = leave_tensor_region(linear(h, store_, ids.down, std::move(again)), store_);
   return h.add_(middle_TD);
 }
 

@@ -114,14 +114,15 @@ HeadOut token_logps(at::Tensor const& x_TD, ParameterStore& store, HeadIds const
             chunk_rows](at::Tensor const& dlogp) {
       trace::Span const inner("head");
       at::Tensor const dlogp_N = dlogp.contiguous();
-      at::Tensor const grad_VD = vocabulary.rows(store.main_grad(ids.output));
+      bool const trained = store.trained(ids.output);
+      at::Tensor const grad_VD = trained ? vocabulary.rows(store.main_grad(ids.output)) : at::Tensor();
       at::Tensor const x_all = gather_rows(x, store), dx_TD = at::zeros_like(x_all);
       ChunkLogits chunks(x_all, store, ids, batch, chunk_rows);
       over_chunks(rows, chunk_rows, [&](int64_t begin, int64_t count) {
         auto const [rows_C, x_CD, scale_C, normed_CD, logits_CV] = chunks(begin, count);
         kernels::logits_to_gradient(logits_CV, local_targets_N.narrow(0, begin, count),
                                     log_sum_exp_N.narrow(0, begin, count), dlogp_N.narrow(0, begin, count));
-        add_outer_product(grad_VD, logits_CV, normed_CD);
+        if (trained) add_outer_product(grad_VD, logits_CV, normed_CD);
         // This rank's part of the vocabulary gives a part of the sum.
         at::Tensor const dnormed_CD = at::mm(logits_CV, chunks.weight_VD()).to(x.scalar_type());
         reduce(store.backend().tensor(), dnormed_CD, comm::ReduceOp::sum);

@@ -78,7 +78,7 @@ at::Tensor rms_norm_backward(at::Tensor const& dy_TD, at::Tensor const& x_TD, at
     for (int64_t block = 0; block < partial_BD.size(0); ++block)
       loops::add_row(floats(partial_BD) + block * width + first, floats(sum_D) + first, last - first);
   });
-  weight_grad_D.add_(sum_D);
+  if (weight_grad_D.defined()) weight_grad_D.add_(sum_D);
   return dx.to(x_TD.scalar_type());
 }
 

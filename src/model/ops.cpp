@@ -48,14 +48,74 @@ private:
   Again make_;
 };
 
+// y; `low_TR` becomes the adapter's t = scale x A^T, where there is one.
+at::Tensor project(at::Tensor const& x_TI, ParameterStore& store, Projection const& projection, at::Tensor& low_TR) {
+  at::Tensor y_TO = times_transposed(x_TI, store.fused_weight(projection.first, projection.count));
+  if (!projection.lora) return y_TO;
+  Lora const& lora = *projection.lora;
+  low_TR = times_transposed(x_TI, store.fused_weight(lora.a, static_cast<int>(lora.parts.size()))).mul_(lora.scale);
+  int64_t column = 0;
+  for (Lora::Part const& part : lora.parts) {
+    add_times_transposed(y_TO.narrow(1, part.begin, part.width), low_TR.narrow(1, column, lora.rank),
+                         store.weight(part.b));
+    column += lora.rank;
+  }
+  return y_TO;
+}
+
+// The gradient of x, which was `x_TI`; adds those of what is trained to the store's. Where the tensor ranks divide the
+// columns of y, dy and with it the gradients of x and A are parts of a sum; where they divide those of x, t and with it
+// the gradient of B.
+at::Tensor project_backward(at::Tensor const& dy_TO, at::Tensor const& x_TI, at::Tensor const& low_TR,
+                            ParameterStore& store, Projection const& projection) {
+  if (store.trained(projection.first))
+    add_outer_product(store.fused_grad(projection.first, projection.count), dy_TO, x_TI);
+  at::Tensor dx_TI = times(dy_TO, store.fused_weight(projection.first, projection.count));
+  if (!projection.lora) return dx_TI;
+  Lora const& lora = *projection.lora;
+  auto const parts = static_cast<int>(lora.parts.size());
+  at::Tensor const dlow_TR = at::empty_like(low_TR);
+  int64_t column = 0;
+  for (Lora::Part const& part : lora.parts) {
+    at::Tensor const dy_part = dy_TO.narrow(1, part.begin, part.width);
+    add_outer_product(store.main_grad(part.b), dy_part, low_TR.narrow(1, column, lora.rank));
+    dlow_TR.narrow(1, column, lora.rank).copy_(times(dy_part, store.weight(part.b)));
+    column += lora.rank;
+  }
+  dlow_TR.mul_(lora.scale);
+  add_outer_product(store.fused_grad(lora.a, parts), dlow_TR, x_TI);
+  add_times(dx_TI, dlow_TR, store.fused_weight(lora.a, parts));
+  return dx_TI;
+}
+
 }  // namespace
 
-at::Tensor linear(at::Tensor const& x_TI, ParameterStore& store, ParamId first, int count, Again again) {
-  return differentiable(x_TI, times_transposed(x_TI.detach(), store.fused_weight(first, count)), [&]() -> Backward {
+Projection projection_of(ParameterStore const& store, ParamId first, int count) {
+  Projection result{.first = first, .count = count};
+  auto const& adapter = store.options().adapter;
+  if (!adapter) return result;
+  Lora lora{.a = 0, .rank = adapter->rank, .scale = adapter->scale(), .parts = {}};
+  int64_t begin = 0;
+  for (ParamId id = first; id < first + count; ++id) {
+    ParamSpec const& spec = store.specs()[id];
+    if (auto const a = store.layout().find(checkpoint::lora_a_name(spec.info.name))) {
+      if (lora.parts.empty()) lora.a = *a;
+      lora.parts.push_back({store.id(checkpoint::lora_b_name(spec.info.name)), begin, spec.local_shape[0]});
+    }
+    begin += spec.local_shape[0];
+  }
+  if (!lora.parts.empty()) result.lora = std::move(lora);
+  return result;
+}
+
+at::Tensor linear(at::Tensor const& x_TI, ParameterStore& store, Projection const& projection, Again again) {
+  at::Tensor low_TR;
+  return differentiable(x_TI, project(x_TI.detach(), store, projection, low_TR), [&]() -> Backward {
+    bool const needs_x = projection.lora || store.trained(projection.first);
+    if (!needs_x) again = [] { return at::Tensor(); };
     if (!again) again = [x = x_TI.detach()] { return x; };
-    return [&store, first, count, again](at::Tensor const& dy_TO) {
-      add_outer_product(store.fused_grad(first, count), dy_TO, again());
-      return times(dy_TO, store.fused_weight(first, count));
+    return [&store, projection, low_TR, again](at::Tensor const& dy_TO) {
+      return project_backward(dy_TO, again(), low_TR, store, projection);
     };
   });
 }
@@ -78,28 +138,31 @@ at::Tensor rms_norm(at::Tensor const& x_TD, ParameterStore& store, ParamId weigh
   });
 }
 
-at::Tensor swiglu_linear(at::Tensor const& x_TI, ParameterStore& store, ParamId first, Again again_x, Remember remember,
-                         Again* again) {
-  auto const make = [&store, first](at::Tensor const& x) { return times_transposed(x, store.fused_weight(first, 2)); };
+at::Tensor swiglu_linear(at::Tensor const& x_TI, ParameterStore& store, Projection const& gate_up, Again again_x,
+                         Remember remember, Again* again) {
+  at::Tensor low_TR;
   auto const activate = [](at::Tensor const& gate_up_TI) {
     trace::Span const span("activation");
     return kernels::swiglu(gate_up_TI);
   };
-  at::Tensor gate_up = make(x_TI.detach());
-  at::Tensor y = activate(gate_up);
+  at::Tensor product_TI = project(x_TI.detach(), store, gate_up, low_TR);
+  at::Tensor y = activate(product_TI);
   auto const x_kept = std::make_shared<Kept>(std::move(again_x));
-  auto const kept = remember == Remember::keep ? std::make_shared<Kept>(std::move(gate_up))
-                                               : std::make_shared<Kept>([make, x_kept] { return make(x_kept->get()); });
+  auto const kept = remember == Remember::keep ? std::make_shared<Kept>(std::move(product_TI))
+                                               : std::make_shared<Kept>([&store, gate_up, x_kept] {
+                                                   at::Tensor same_low_TR;
+                                                   return project(x_kept->get(), store, gate_up, same_low_TR);
+                                                 });
   *again = [kept, activate] { return activate(kept->get()); };
   return differentiable(x_TI, std::move(y), [&]() -> Backward {
-    return [&store, first, kept, x_kept](at::Tensor const& dy_TI) {
+    return [&store, gate_up, low_TR, kept, x_kept](at::Tensor const& dy_TI) {
       at::Tensor const slope = kept->take();
       {
         trace::Span const span("activation");
         kernels::swiglu_backward(dy_TI, slope);
       }
-      add_outer_product(store.fused_grad(first, 2), slope, x_kept->take());
-      return times(slope, store.fused_weight(first, 2));
+      bool const needs_x = gate_up.lora || store.trained(gate_up.first);
+      return project_backward(slope, needs_x ? x_kept->take() : at::Tensor(), low_TR, store, gate_up);
     };
   });
 }

@@ -25,7 +25,10 @@ UnitLease::~UnitLease() {
 }
 
 ParameterStore::ParameterStore(checkpoint::ModelConfig const& config, Backend& backend, StoreOptions const& options)
-    : config_(config), backend_(&backend), options_(options), layout_(config, place_of(backend, options.sequence)) {
+    : config_(config),
+      backend_(&backend),
+      options_(options),
+      layout_(config, place_of(backend, options.sequence), options.adapter) {
   allocate();
 }
 
@@ -35,28 +38,41 @@ void ParameterStore::allocate() {
   for (int unit = 0; unit < units(); ++unit) {
     int64_t const shard = layout_.shard(unit).size(), whole = layout_.elements(unit);
     flat_weights_.push_back(at::zeros({shares(Zero::parameters) ? shard : whole}, weights));
-    flat_grads_.push_back(at::zeros({shares(Zero::gradients) ? shard : whole}, grads));
+    flat_grads_.push_back(layout_.trained(unit) ? at::zeros({shares(Zero::gradients) ? shard : whole}, grads)
+                                                : at::Tensor());
   }
   if (shares(Zero::parameters)) gathered_.resize(static_cast<std::size_t>(units()));
   if (layout_.place().data_size == 1) return;
-  pending_.push_back({.grads = at::zeros({layout_.elements(0)}, grads), .ticket = {}});
+  pending_.push_back({.grads = at::zeros({layout_.trained(0) ? layout_.elements(0) : 0}, grads), .ticket = {}});
+  int64_t const largest = layout_.largest_elements(std::max(1, layout_.first_trained()));
   for (int i = 0; i < options_.grad_buffers; ++i)
-    pending_.push_back({.grads = at::zeros({layout_.largest_elements(1)}, grads), .ticket = {}});
+    pending_.push_back({.grads = at::zeros({largest}, grads), .ticket = {}});
 }
 
 UnitLease ParameterStore::acquire(int unit) {
   if (shares(Zero::parameters)) {
-    prefetch(unit);
-    Gathered& gathered = gathered_[unit];
-    if (!gathered.arrived) backend_->data().wait(gathered.ticket, comm::Lane::gather);
-    gathered.arrived = true;
-    ++gathered.leases;
+    acquire_alone(unit);
+    if (int const adapter = layout_.adapter_of(unit); adapter >= 0) acquire_alone(adapter);
   }
   return UnitLease(*this, unit);
 }
 
+void ParameterStore::acquire_alone(int unit) {
+  prefetch_alone(unit);
+  Gathered& gathered = gathered_[unit];
+  if (!gathered.arrived) backend_->data().wait(gathered.ticket, comm::Lane::gather);
+  gathered.arrived = true;
+  ++gathered.leases;
+}
+
 void ParameterStore::prefetch(int unit) {
-  if (!shares(Zero::parameters) || gathered_[unit].weights.defined()) return;
+  if (!shares(Zero::parameters)) return;
+  prefetch_alone(unit);
+  if (int const adapter = layout_.adapter_of(unit); adapter >= 0) prefetch_alone(adapter);
+}
+
+void ParameterStore::prefetch_alone(int unit) {
+  if (gathered_[unit].weights.defined()) return;
   trace::Span const span("gather parameters", "unit", unit);
   Gathered& gathered = gathered_[unit];
   gathered.weights = gather_buffer(unit);
@@ -65,19 +81,27 @@ void ParameterStore::prefetch(int unit) {
 }
 
 at::Tensor ParameterStore::gather_buffer(int unit) {
-  // Blocks, which are of one size, take turns with few buffers; the two tables come and go.
-  if (!free_block_buffers_.empty() && free_block_buffers_.back().numel() == layout_.elements(unit)) {
-    at::Tensor buffer = free_block_buffers_.back();
-    free_block_buffers_.pop_back();
+  // Blocks, which are of one size (and their adapters), take turns with few buffers; the two tables come and go.
+  auto const fitting = std::find_if(free_block_buffers_.begin(), free_block_buffers_.end(),
+                                    [&](at::Tensor const& free) { return free.numel() == layout_.elements(unit); });
+  if (fitting != free_block_buffers_.end()) {
+    at::Tensor buffer = *fitting;
+    free_block_buffers_.erase(fitting);
     return buffer;
   }
   return at::empty({layout_.elements(unit)}, flat_weights_[unit].options());
 }
 
 void ParameterStore::release(int unit) {
-  if (!shares(Zero::parameters) || --gathered_[unit].leases > 0) return;
-  bool const is_block = unit > 0 && unit + 1 < units();
-  if (is_block) free_block_buffers_.push_back(gathered_[unit].weights);
+  if (!shares(Zero::parameters)) return;
+  release_alone(unit);
+  if (int const adapter = layout_.adapter_of(unit); adapter >= 0) release_alone(adapter);
+}
+
+void ParameterStore::release_alone(int unit) {
+  if (--gathered_[unit].leases > 0) return;
+  bool const is_table = unit == 0 || unit == layout_.model_units() - 1;
+  if (!is_table) free_block_buffers_.push_back(gathered_[unit].weights);
   gathered_[unit] = {};
 }
 
@@ -101,6 +125,7 @@ at::Tensor ParameterStore::fused_weight(ParamId first, int count) const {
 
 at::Tensor ParameterStore::fused_grad(ParamId first, int count) const {
   int const unit = specs()[first].info.unit;
+  if (!layout_.trained(unit)) return {};
   return fused_view(pending_.empty() ? flat_grads_[unit] : pending_of(unit).grads, first, count);
 }
 
@@ -119,14 +144,14 @@ at::Tensor ParameterStore::owned_grads(int unit) const {
 void ParameterStore::publish() {
   if (!shares(Zero::optimizer) || shares(Zero::parameters)) return;
   auto& data = backend_->data();
-  for (int unit = 0; unit < units(); ++unit)
+  for (int unit = layout_.first_trained(); unit < units(); ++unit)
     data.wait(data.all_gather(buffer_of(flat_weights_[unit]), buffer_of(owned_weights(unit)), comm::Lane::gather),
               comm::Lane::gather);
 }
 
 void ParameterStore::zero_grads() {
   trace::Span const span("clear gradients");
-  for (at::Tensor const& grads : flat_grads_) grads.zero_();
+  for (int unit = layout_.first_trained(); unit < units(); ++unit) flat_grads_[unit].zero_();
 }
 
 ParameterStore::Pending& ParameterStore::pending_of(int unit) {
@@ -135,6 +160,13 @@ ParameterStore::Pending& ParameterStore::pending_of(int unit) {
 
 void ParameterStore::reduce(int unit) {
   if (pending_.empty()) return;
+  if (layout_.trained(unit))
+    reduce_alone(unit);
+  else if (int const adapter = layout_.adapter_of(unit); adapter >= 0)
+    reduce_alone(adapter);
+}
+
+void ParameterStore::reduce_alone(int unit) {
   trace::Span const span("reduce gradients", "unit", unit);
   auto& data = backend_->data();
   Pending& pending = pending_of(unit);
@@ -164,7 +196,7 @@ void ParameterStore::finish_reductions() {
 void ParameterStore::finish_grads() {
   // All such parts in one message.
   std::vector<at::Tensor> parts;
-  for (int unit = 0; unit < units(); ++unit)
+  for (int unit = layout_.first_trained(); unit < units(); ++unit)
     layout_.for_each_piece(unit, owned(unit), [&](ParameterLayout::Piece const& piece) {
       if (piece.spec.grad_partial_over_tensor) parts.push_back(owned_grads(unit).narrow(0, piece.at, piece.count));
     });

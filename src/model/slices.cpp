@@ -30,13 +30,13 @@ void for_each_global_box(ParameterLayout::Piece const& piece,
 template <class ShapeOf, class Read>
 void fill(ParameterLayout const& layout, std::vector<FlatPart> const& parts, std::filesystem::path const& folder,
           ShapeOf const& shape_of, Read const& read) {
-  for (auto const& spec : layout.specs())
-    if (Shape const shape = shape_of(spec.info); shape != spec.info.shape)
-      throw Error("shape is " + to_string(shape) + ", config.json makes it " + to_string(spec.info.shape),
-                  "take weights and config.json from the same model", {.file = folder, .object = spec.info.name});
-  for (int unit = 0; unit < layout.units(); ++unit) {
-    FlatPart const& part = parts[static_cast<std::size_t>(unit)];
-    layout.for_each_piece(unit, part.range, [&](ParameterLayout::Piece const& piece) {
+  for (FlatPart const& part : parts)
+    for (auto const& spec : layout.specs(part.unit))
+      if (Shape const shape = shape_of(spec.info); shape != spec.info.shape)
+        throw Error("shape is " + to_string(shape) + ", config.json makes it " + to_string(spec.info.shape),
+                    "take weights and config.json from the same model", {.file = folder, .object = spec.info.name});
+  for (FlatPart const& part : parts) {
+    layout.for_each_piece(part.unit, part.range, [&](ParameterLayout::Piece const& piece) {
       at::Tensor const values = part.values.narrow(0, piece.at, piece.count);
       int64_t const held = std::clamp<int64_t>(piece.spec.global_count() - piece.first, 0, piece.count);
       values.narrow(0, held, piece.count - held).zero_();
@@ -80,12 +80,18 @@ void read_weights(ParameterLayout const& layout, std::vector<FlatPart> const& pa
       });
 }
 
+void load_frozen(ParameterStore const& store, checkpoint::TensorSource const& model) {
+  std::vector<FlatPart> parts;
+  for (int unit = 0; unit < store.layout().first_trained(); ++unit)
+    parts.push_back({unit, store.held_weights(unit), store.held(unit)});
+  read_weights(store.layout(), parts, model);
+}
+
 void append_slices(std::vector<checkpoint::SliceToWrite>& slices, ParameterLayout const& layout,
                    std::vector<FlatPart> const& parts, std::string const& prefix, DType dtype) {
   bool const first_of_tensor = layout.place().tensor_rank == 0;
-  for (int unit = 0; unit < layout.units(); ++unit) {
-    FlatPart const& part = parts[static_cast<std::size_t>(unit)];
-    layout.for_each_piece(unit, part.range, [&](ParameterLayout::Piece const& piece) {
+  for (FlatPart const& part : parts) {
+    layout.for_each_piece(part.unit, part.range, [&](ParameterLayout::Piece const& piece) {
       if (piece.spec.info.split == checkpoint::Split::none && !first_of_tensor) return;
       if (piece.first >= piece.spec.global_count()) return;
       float const* const values = part.values.const_data_ptr<float>() + piece.at;

@@ -26,18 +26,29 @@ int64_t parameter_count(model::ParameterStore const& store) {
   return count;
 }
 
+int64_t trained_count(model::ParameterStore const& store) {
+  int64_t count = 0;
+  for (int unit = store.layout().first_trained(); unit < store.units(); ++unit)
+    for (auto const& spec : store.layout().specs(unit)) count += element_count(spec.info.shape);
+  return count;
+}
+
 int64_t rank_memory(model::ParameterStore const& store, int64_t tokens, int64_t logits_chunk_rows) {
   auto const& config = store.config();
   int64_t const tensor = store.backend().tensor().size();
   model::ParameterLayout const& layout = store.layout();
   auto const weight_width = static_cast<int64_t>(size_of(store.options().weights));
   auto const grad_width = static_cast<int64_t>(size_of(store.options().grads));
-  int64_t const elements = layout.total_elements(), data = layout.place().data_size;
-  auto const shared = [&](model::Zero part) { return store.options().zero >= part ? elements / data : elements; };
-  int64_t bytes = shared(model::Zero::parameters) * weight_width + shared(model::Zero::gradients) * grad_width +
-                  shared(model::Zero::optimizer) * (weight_width == 4 ? 8 : 12);
-  int64_t const largest = layout.largest_elements(1);
-  if (data > 1) bytes += (layout.elements(0) + store.options().grad_buffers * largest) * grad_width;
+  int64_t const elements = layout.total_elements(), trained = layout.trained_elements(),
+                data = layout.place().data_size;
+  auto const shared = [&](model::Zero part, int64_t all) { return store.options().zero >= part ? all / data : all; };
+  int64_t bytes = shared(model::Zero::parameters, elements) * weight_width +
+                  shared(model::Zero::gradients, trained) * grad_width +
+                  shared(model::Zero::optimizer, trained) * (weight_width == 4 ? 8 : 12);
+  int64_t const largest = layout.largest_elements(1),
+                most_trained = layout.largest_elements(std::max(1, layout.first_trained()));
+  if (data > 1)
+    bytes += ((layout.trained(0) ? layout.elements(0) : 0) + store.options().grad_buffers * most_trained) * grad_width;
   if (data > 1 && store.options().zero == model::Zero::parameters) bytes += 2 * largest * weight_width;
   int64_t const width = weight_width;
 
@@ -52,7 +63,7 @@ int64_t rank_memory(model::ParameterStore const& store, int64_t tokens, int64_t 
 }
 
 int64_t run_disk(model::ParameterStore const& store, int64_t keep, DType final_dtype) {
-  int64_t const parameters = parameter_count(store);
+  int64_t const parameters = trained_count(store);
   return (keep + 1) * parameters * 12 + parameters * static_cast<int64_t>(size_of(final_dtype));
 }
 
@@ -68,7 +79,10 @@ double step_flops(model::ParameterStore const& store, double tokens, double scor
   auto const& config = store.config();
   auto const matrix = static_cast<double>(config.vocab_size * config.hidden_size);
   double const tables = config.tie_word_embeddings ? matrix : 2 * matrix;
-  return 6 * ((static_cast<double>(parameter_count(store)) - tables) * tokens + matrix * scored);
+  auto const trained = static_cast<double>(trained_count(store)), all = static_cast<double>(parameter_count(store));
+  bool const frozen = store.layout().first_trained() > 0;
+  double const blocks = frozen ? 6 * trained + 4 * (all - trained - tables) : 6 * (all - tables);
+  return blocks * tokens + (frozen ? 4 : 6) * matrix * scored;
 }
 
 double product_rate() {

@@ -31,9 +31,16 @@ std::string model_digest(fs::path const& folder) {
   return sha256(text);
 }
 
+/// The same of an adapter; PEFT's two files are small enough to be read.
+std::string adapter_digest(fs::path const& folder) {
+  if (fs::exists(folder / "manifest.json")) return sha256_file(folder / "manifest.json");
+  return sha256(sha256_file(folder / checkpoint::adapter_config_name) +
+                sha256_file(folder / checkpoint::adapter_weights_name));
+}
+
 }  // namespace
 
-Json run_identity(Options const& options, DType weights) {
+Json run_identity(Options const& options, DType weights, std::optional<checkpoint::AdapterConfig> const& adapter) {
   Json identity{{"loss", choice_name(options.loss)},
                 {"learning-rate", options.learning_rate},
                 {"lr-schedule", choice_name(options.lr_schedule)},
@@ -50,6 +57,13 @@ Json run_identity(Options const& options, DType weights) {
                 {"init", model_digest(options.init)},
                 {"eval-pairs", options.eval_pairs.empty() ? Json(nullptr) : Json(sha256_file(options.eval_pairs))},
                 {"eval-every", options.eval_every ? Json(*options.eval_every) : Json(nullptr)}};
+  if (adapter)
+    identity["lora"] = {
+        {"rank", adapter->rank},
+        {"alpha", adapter->alpha},
+        {"targets", adapter->targets},
+        {"rslora", adapter->rslora},
+        {"init-adapter", options.init_adapter.empty() ? Json(nullptr) : Json(adapter_digest(options.init_adapter))}};
   if (options.needs_reference()) {
     identity["beta"] = options.beta;
     identity["label-smoothing"] = options.label_smoothing;
@@ -64,6 +78,8 @@ Json reference_key(Json const& identity) {
   for (char const* name :
        {"pairs", "init", "eval-pairs", "dtype", "epochs", "max-steps", "global-batch-pairs", "seed", "shuffle"})
     key[name] = identity.at(name);
+  // A fresh adapter adds nothing to its model; one that training goes on from does.
+  if (identity.contains("lora") && !identity.at("lora").at("init-adapter").is_null()) key["lora"] = identity.at("lora");
   return key;
 }
 

@@ -5,8 +5,10 @@
 #include <refrain/base/log.hpp>
 #include <refrain/base/provenance.hpp>
 #include <refrain/base/table.hpp>
+#include <refrain/checkpoint/adapter.hpp>
 #include <refrain/checkpoint/step_folders.hpp>
 #include <refrain/model/head.hpp>
+#include <refrain/model/slices.hpp>
 #include <refrain/train/estimate.hpp>
 #include <refrain/train/identity.hpp>
 #include <refrain/train/trainer.hpp>
@@ -16,6 +18,7 @@
 #include <ATen/Parallel.h>
 
 #include <cmath>
+#include <sstream>
 
 namespace refrain::train {
 namespace {
@@ -37,6 +40,10 @@ private:
   void load_inputs();
   void require_one_micro_batch() const;
   void make_model();
+  /// An adapter is written as it was trained, unrounded.
+  DType final_dtype() const { return adapter_ ? DType::fp32 : config_.dtype; }
+  std::map<std::string, std::string> adapter_files() const;
+  void load_start();
   void announce(std::optional<fs::path> const& from) const;
   std::optional<fs::path> resume_from() const;
   void record_start(int64_t first_step);
@@ -51,6 +58,7 @@ private:
   std::unique_ptr<comm::Watchdog> watchdog_;
   std::unique_ptr<model::Backend> backend_;
   checkpoint::ModelConfig config_{};
+  std::optional<checkpoint::AdapterConfig> adapter_;
   DType weights_ = DType::fp32;
   Json identity_, provenance_;
   std::optional<model::ParameterStore> store_;
@@ -65,6 +73,54 @@ private:
 void require_device(Options const& options) {
   if (options.device == DeviceChoice::cuda)
     throw UsageError("--device cuda: this build trains on CPUs alone", "leave --device out, or give --device cpu");
+}
+
+/// --lora-targets in a block's order, or none where it is not given; commas divide as blanks do.
+std::vector<std::string> targets_of(Options const& options) {
+  std::vector<std::string> names;
+  for (std::string const& given : options.lora_targets) {
+    std::istringstream words(given);
+    for (std::string name; std::getline(words, name, ',');)
+      if (!name.empty()) names.push_back(name);
+  }
+  if (options.lora_targets.empty()) return {};
+  try {
+    return checkpoint::parse_targets(names, {.object = "--lora-targets"});
+  } catch (Error const& error) {
+    throw UsageError(error.problem(), error.remedy(), error.place());
+  }
+}
+
+/// The adapter that the options describe, if any. @throws UsageError where they contradict the one to go on from, Error
+/// where that does not fit the model
+std::optional<checkpoint::AdapterConfig> adapter_to_train(Options const& options,
+                                                          checkpoint::ModelConfig const& model) {
+  if (!options.trains_adapter()) return std::nullopt;
+  std::vector<std::string> const targets = targets_of(options);
+  if (options.init_adapter.empty()) {
+    auto const rank = static_cast<double>(*options.lora_rank);
+    return checkpoint::AdapterConfig{.rank = *options.lora_rank,
+                                     .alpha = options.lora_alpha.value_or(2 * rank),
+                                     .targets = targets.empty() ? checkpoint::adapter_targets() : targets,
+                                     .rslora = options.lora_rslora == Switch::on};
+  }
+  checkpoint::Adapter const opened = checkpoint::open_adapter(options.init_adapter);
+  checkpoint::require_fit(opened, model);
+  checkpoint::AdapterConfig const& adapter = opened.config;
+  auto const refuse_unless = [&](bool same, char const* option, std::string const& there) {
+    if (!same)
+      throw UsageError(std::string(option) + " contradicts the adapter of --init-adapter, where it is " + there,
+                       "leave it out", {.file = options.init_adapter});
+  };
+  std::string names;
+  for (auto const& name : adapter.targets) names += (names.empty() ? "" : " ") + name;
+  refuse_unless(!options.lora_rank || *options.lora_rank == adapter.rank, "--lora-rank", std::to_string(adapter.rank));
+  refuse_unless(!options.lora_alpha || *options.lora_alpha == adapter.alpha, "--lora-alpha",
+                formatted("%g", adapter.alpha));
+  refuse_unless(targets.empty() || targets == adapter.targets, "--lora-targets", names);
+  refuse_unless(options.lora_rslora == Switch::automatic || (options.lora_rslora == Switch::on) == adapter.rslora,
+                "--lora-rslora", adapter.rslora ? "on" : "off");
+  return adapter;
 }
 
 void Run::open_folder() {
@@ -105,11 +161,15 @@ bool Run::already_finished() {
 
 void Run::load_inputs() {
   comm::agree(world_, [&] {
+    if (checkpoint::is_adapter(options_.init))
+      throw UsageError("--init is an adapter", "name its model with --init, and the adapter with --init-adapter",
+                       {.file = options_.init});
     config_ = checkpoint::ModelConfig::load(options_.init);
+    adapter_ = adapter_to_train(options_, config_);
     model::check_tensor_degree(config_, layout_.tensor().size());
     pairs_ = PairSet::load(options_.pairs, config_.vocab_size);
     if (!options_.eval_pairs.empty()) eval_ = PairSet::load(options_.eval_pairs, config_.vocab_size);
-    if (world_.rank() == 0) identity_ = run_identity(options_, weights_);
+    if (world_.rank() == 0) identity_ = run_identity(options_, weights_, adapter_);
   });
   identity_ = Json::parse(world_.broadcast(dump_text(identity_), 0));
   batches_ = {.global_batch_pairs = options_.global_batch_pairs,
@@ -144,13 +204,14 @@ void Run::make_model() {
                      .grads = options_.grad_dtype == GradPrecision::weights ? weights_ : DType::fp32,
                      .zero = static_cast<model::Zero>(options_.zero),
                      .sequence = shares_rows ? model::SequenceParallel::on : model::SequenceParallel::off,
+                     .adapter = adapter_,
                  });
   optimizer_.emplace(*store_);
   chunk_rows_ = options_.logits_chunk_rows.value_or(model::default_chunk_rows(*store_));
   comm::agree(world_, [&] {
     if (world_.rank() != 0) return;
     Provenance provenance("refrain-train", options_.record);
-    for (auto const& input : {options_.pairs, options_.init, options_.eval_pairs})
+    for (auto const& input : {options_.pairs, options_.init, options_.init_adapter, options_.eval_pairs})
       if (!input.empty()) provenance.add_input(input);
     provenance.set("layout", Json{{"tensor_parallel", layout_.tensor().size()},
                                   {"data_parallel", layout_.data().size()},
@@ -158,6 +219,21 @@ void Run::make_model() {
     provenance_ = provenance.json();
   });
   provenance_ = Json::parse(world_.broadcast(dump_text(provenance_), 0));
+}
+
+std::map<std::string, std::string> Run::adapter_files() const {
+  if (!adapter_) return {};
+  std::string const base = fs::absolute(options_.init).lexically_normal().string();
+  return {{checkpoint::adapter_config_name, dump_text(adapter_->to_json(base), 2) + "\n"}};
+}
+
+/// What training starts from, into the optimizer.
+void Run::load_start() {
+  if (!adapter_) return optimizer_->load_master(*checkpoint::open_model(options_.init));
+  if (options_.init_adapter.empty())
+    return optimizer_->load_master(
+        *checkpoint::initial_adapter(config_, *adapter_, static_cast<uint64_t>(options_.seed)));
+  optimizer_->load_master(*checkpoint::open_adapter(options_.init_adapter).tensors);
 }
 
 std::optional<fs::path> Run::resume_from() const {
@@ -180,14 +256,15 @@ void Run::announce(std::optional<fs::path> const& from) const {
   int64_t tokens = 0;
   for (int64_t pair = 0; pair < pairs_.pairs.size(); ++pair)
     tokens += pair_tokens(pairs_.lengths, pair, batches_.answers);
-  int64_t const disk = run_disk(*store_, options_.keep_checkpoints, config_.dtype);
+  int64_t const disk = run_disk(*store_, options_.keep_checkpoints, final_dtype());
   comm::agree(world_, [&] {
     if (world_.rank() == 0) require_free_space(options_.run_dir, disk);
   });
   int64_t const memory = rank_memory(*store_, std::min(options_.micro_batch_tokens, tokens), chunk_rows_);
   auto const bytes = [](int64_t count) { return format_bytes(static_cast<double>(count)); };
-  log_line(options_.init.filename().string() + ": " + format_count(parameter_count(*store_)) + " parameters in " +
-           to_string(weights_) + ", " +
+  log_line(options_.init.filename().string() + ": " + format_count(parameter_count(*store_)) + " parameters " +
+           (adapter_ ? "(" + format_count(trained_count(*store_)) + " of them the adapter's, which is trained) " : "") +
+           "in " + to_string(weights_) + ", " +
            formatted("%d ranks (tensor %d x data %d) of %d threads, ", world_.size(), layout_.tensor().size(),
                      layout_.data().size(), at::get_num_threads()) +
            format_count(pairs_.pairs.size()) + " pairs, " + format_count(steps_) + " steps of " +
@@ -226,20 +303,22 @@ Exit Run::train() {
                                                 .checkpoints = {.layout = layout_,
                                                                 .small_files_from = options_.init,
                                                                 .provenance = provenance_,
-                                                                .identity = identity_},
-                                                .final_dtype = config_.dtype,
+                                                                .identity = identity_,
+                                                                .small_files = adapter_files()},
+                                                .final_dtype = final_dtype(),
                                                 .from = state,
                                                 .started = started_});
 
   bool initial_loaded = false;
   auto const load_initial = [&] {
-    comm::agree(world_, [&] { optimizer_->load_master(*checkpoint::open_model(options_.init)); });
+    comm::agree(world_, [&] { load_start(); });
     optimizer_->publish();
     initial_loaded = true;
   };
   announce(from);
   record_start(state.step);
   watchdog_->progress("loading the model");
+  if (adapter_) comm::agree(world_, [&] { model::load_frozen(*store_, *checkpoint::open_model(options_.init)); });
   if (!trainer_->prepare_reference(reference_key(identity_), load_initial)) return Exit::stopped_early;
   if (from) {
     comm::agree(world_, [&] { load_optimizer(*from, *optimizer_); });

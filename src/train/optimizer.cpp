@@ -41,18 +41,24 @@ void sum_over(comm::Collectives& ranks, double& value) {
 }  // namespace
 
 Optimizer::Optimizer(model::ParameterStore& store) : store_(store) {
-  for (int unit = 0; unit < store.units(); ++unit) {
+  auto const units = static_cast<std::size_t>(store.units());
+  master_.resize(units);
+  exp_avg_.resize(units);
+  exp_avg_sq_.resize(units);
+  for (int unit = store.layout().first_trained(); unit < store.units(); ++unit) {
     at::Tensor const weights = store.owned_weights(unit);
     auto const zeros = [&] { return at::zeros(weights.sizes(), weights.options().dtype(at::kFloat)); };
-    master_.push_back(is_bf16(weights) ? zeros() : weights);
-    exp_avg_.push_back(zeros());
-    exp_avg_sq_.push_back(zeros());
+    auto const at = static_cast<std::size_t>(unit);
+    master_[at] = is_bf16(weights) ? zeros() : weights;
+    exp_avg_[at] = zeros();
+    exp_avg_sq_[at] = zeros();
   }
 }
 
 void Optimizer::load_master(checkpoint::TensorSource const& source) {
   std::vector<model::FlatPart> parts;
-  for (int unit = 0; unit < store_.units(); ++unit) parts.push_back({master(unit), store_.owned(unit)});
+  for (int unit = store_.layout().first_trained(); unit < store_.units(); ++unit)
+    parts.push_back({unit, master(unit), store_.owned(unit)});
   model::read_weights(store_.layout(), parts, source);
 }
 
@@ -62,7 +68,7 @@ double Optimizer::grad_norm() const {
   bool const counts_replicated = backend.tensor().rank() == 0;
   ParameterLayout const& layout = store_.layout();
   double sum = 0;
-  for (int unit = 0; unit < store_.units(); ++unit) {
+  for (int unit = store_.layout().first_trained(); unit < store_.units(); ++unit) {
     model::FlatRange const shard = layout.shard(unit), owned = store_.owned(unit);
     at::Tensor const grads = store_.owned_grads(unit).narrow(0, shard.begin - owned.begin, shard.size());
     layout.for_each_piece(unit, shard, [&](ParameterLayout::Piece const& piece) {
@@ -89,7 +95,7 @@ void Optimizer::step(AdamStep const& settings) {
       .correction2 = static_cast<float>(std::sqrt(1 - std::pow(beta2, number))),
       .eps = static_cast<float>(eps),
   };
-  for (int unit = 0; unit < store_.units(); ++unit) {
+  for (int unit = store_.layout().first_trained(); unit < store_.units(); ++unit) {
     at::Tensor const grads = store_.owned_grads(unit), weights = store_.owned_weights(unit);
     AdamVectors const vectors{
         .p = master(unit).mutable_data_ptr<float>(),
@@ -111,7 +117,7 @@ void Optimizer::step(AdamStep const& settings) {
 }
 
 void Optimizer::publish() {
-  for (int unit = 0; unit < store_.units(); ++unit)
+  for (int unit = store_.layout().first_trained(); unit < store_.units(); ++unit)
     if (at::Tensor const weights = store_.owned_weights(unit); is_bf16(weights)) weights.copy_(master(unit));
   store_.publish();
 }

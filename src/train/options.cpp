@@ -49,6 +49,19 @@ OptionTable Options::table(Options& o) {
            "folder in which runs share the reference model's log-probabilities: what one computed, others find there",
            "DIR");
 
+  table.group("LoRA")
+      .add("lora-rank", o.lora_rank, "trains an adapter of this rank instead of the model, which is frozen",
+           at_least_one)
+      .add("lora-alpha", o.lora_alpha, "the adapter's product is multiplied by alpha / rank; without it twice the rank",
+           positive)
+      .add("lora-targets", o.lora_targets,
+           "matrices that get an adapter: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj, or all-linear "
+           "for all of them, which is what they are without it",
+           "NAME...")
+      .add("lora-rslora", o.lora_rslora, "alpha / sqrt(rank) instead of alpha / rank (rsLoRA); auto: off")
+      .add("init-adapter", o.init_adapter,
+           "adapter to go on from, a checkpoint or a folder that PEFT wrote; its rank, alpha and targets hold", "DIR");
+
   table.group("Optimization")
       .add("learning-rate", o.learning_rate, "highest learning rate of AdamW", positive)
       .add("lr-schedule", o.lr_schedule, "course of the learning rate after the warm-up")
@@ -107,6 +120,12 @@ void Options::validate() const {
     throw UsageError("--label-smoothing belongs to --loss robust alone", "leave it out, or choose --loss robust");
   if (sft_weight != 0 && loss == Loss::sft)
     throw UsageError("--sft-weight adds the token loss to another loss, and --loss sft is that loss", "leave it out");
+  if (!trains_adapter() && (lora_alpha || !lora_targets.empty() || lora_rslora != Switch::automatic))
+    throw UsageError(std::string(lora_alpha              ? "--lora-alpha"
+                                 : !lora_targets.empty() ? "--lora-targets"
+                                                         : "--lora-rslora") +
+                         " belongs to an adapter, and none is trained",
+                     "give --lora-rank or --init-adapter, or leave it out");
   if (checkpoint_every && checkpoint_minutes)
     throw UsageError("--checkpoint-every and --checkpoint-minutes contradict each other", "give one of them");
   if (eval_every && eval_pairs.empty())
@@ -117,6 +136,7 @@ void Options::validate() const {
   if (!reference_cache.empty()) check_reference_cache(reference_cache);
   require_readable_file(pairs, "--pairs");
   require_folder(init, "--init");
+  if (!init_adapter.empty()) require_folder(init_adapter, "--init-adapter");
   if (!eval_pairs.empty()) require_readable_file(eval_pairs, "--eval-pairs");
   if (resume != "auto" && resume != "never") require_folder(resume, "--resume");
 }

@@ -33,7 +33,7 @@ std::string cpu_model() {
 Json cache_settings(Options const& options, Json const& key, comm::ParallelLayout const& layout) {
   int const tensor_size = layout.tensor().size();
   Json settings{{"weights", checkpoint::weights_digest(options.init, layout.world())},
-                {"adapter", nullptr},  // the digest of the adapter that a run starts from, where there is one
+                {"adapter", key.contains("lora") ? key.at("lora") : Json(nullptr)},  // that the run starts from
                 {"dtype", key.at("dtype")},
                 {"device", "cpu"},  // on a GPU: "cuda", and "cpu" below becomes its name
                 {"tensor_parallel", tensor_size},

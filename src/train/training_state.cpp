@@ -17,8 +17,9 @@ using BufferOf = at::Tensor (Optimizer::*)(int) const;
 /// All that this rank owns of one kind of values.
 std::vector<model::FlatPart> owned_parts(Optimizer const& optimizer, BufferOf buffer) {
   std::vector<model::FlatPart> parts;
-  for (int unit = 0; unit < optimizer.store().units(); ++unit)
-    parts.push_back({(optimizer.*buffer)(unit), optimizer.store().owned(unit)});
+  model::ParameterStore const& store = optimizer.store();
+  for (int unit = store.layout().first_trained(); unit < store.units(); ++unit)
+    parts.push_back({unit, (optimizer.*buffer)(unit), store.owned(unit)});
   return parts;
 }
 
@@ -27,10 +28,9 @@ void append(std::vector<checkpoint::SliceToWrite>& slices, Optimizer const& opti
             std::string const& prefix, DType dtype) {
   model::ParameterLayout const& layout = optimizer.store().layout();
   std::vector<model::FlatPart> parts = owned_parts(optimizer, buffer);
-  for (int unit = 0; unit < layout.units(); ++unit) {
-    model::FlatPart& part = parts[static_cast<std::size_t>(unit)];
-    model::FlatRange const shard = layout.shard(unit);
-    part = {part.values.narrow(0, shard.begin - part.range.begin, shard.size()), shard};
+  for (model::FlatPart& part : parts) {
+    model::FlatRange const shard = layout.shard(part.unit);
+    part = {part.unit, part.values.narrow(0, shard.begin - part.range.begin, shard.size()), shard};
   }
   model::append_slices(slices, layout, parts, prefix, dtype);
 }
@@ -49,20 +49,24 @@ void save_state(std::filesystem::path const& folder, TrainingState const& state,
                       {"tensor_parallel", context.layout.tensor().size()},
                       {"data_parallel", context.layout.data().size()},
                       {"identity", context.identity}};
-  checkpoint::write_checkpoint(
-      context.layout.world(), folder, slices,
-      {.small_files_from = context.small_files_from, .training_state = training, .provenance = context.provenance},
-      read_back);
+  checkpoint::write_checkpoint(context.layout.world(), folder, slices,
+                               {.small_files_from = context.small_files_from,
+                                .training_state = training,
+                                .provenance = context.provenance,
+                                .small_files = context.small_files},
+                               read_back);
 }
 
 void save_final(std::filesystem::path const& folder, Optimizer const& optimizer, CheckpointContext const& context,
                 DType dtype, checkpoint::ReadBack read_back) {
   std::vector<checkpoint::SliceToWrite> slices;
   append(slices, optimizer, &Optimizer::master, weights_prefix, dtype);
-  checkpoint::write_checkpoint(
-      context.layout.world(), folder, slices,
-      {.small_files_from = context.small_files_from, .training_state = nullptr, .provenance = context.provenance},
-      read_back);
+  checkpoint::write_checkpoint(context.layout.world(), folder, slices,
+                               {.small_files_from = context.small_files_from,
+                                .training_state = nullptr,
+                                .provenance = context.provenance,
+                                .small_files = context.small_files},
+                               read_back);
 }
 
 TrainingState read_training_state(std::filesystem::path const& folder, Json const& identity) {

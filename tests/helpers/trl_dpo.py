@@ -11,8 +11,9 @@ def weights(model):
     return {name: value.detach().to(torch.float64).numpy().copy() for name, value in model.named_parameters()}
 
 
-def train(model_folder, pairs_file, out, dtype=torch.float32, max_length=256, batch=8, steps=12, **settings):
-    """Trains by TRL with `batch` pairs a step in file order.
+def train(model_folder, pairs_file, out, dtype=torch.float32, max_length=256, batch=8, steps=12, adapter=None,
+          **settings):
+    """Trains by TRL with `batch` pairs a step in file order; `adapter` is a folder of PEFT's to train instead.
     Returns (rows of its log, first step's unclipped gradients, final weights), names as in the model's files."""
     from datasets import Dataset
     from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
@@ -24,6 +25,10 @@ def train(model_folder, pairs_file, out, dtype=torch.float32, max_length=256, ba
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     model = AutoModelForCausalLM.from_pretrained(model_folder, dtype=dtype)
     model.config.pad_token_id = tokenizer.pad_token_id
+    if adapter:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, adapter, is_trainable=True)
     gradients = {}
 
     class KeepFirstGradients(TrainerCallback):
@@ -31,7 +36,8 @@ def train(model_folder, pairs_file, out, dtype=torch.float32, max_length=256, ba
             if not gradients:
                 scale = max(1.0, (state_norm[0] + 1e-6) / args.max_grad_norm) if args.max_grad_norm > 0 else 1.0
                 gradients.update(
-                    {name: p.grad.detach().double().numpy() * scale for name, p in model.named_parameters()}
+                    {name: p.grad.detach().double().numpy() * scale for name, p in model.named_parameters()
+                     if p.grad is not None}
                 )
 
     state_norm = [0.0]

@@ -36,7 +36,8 @@ struct Parallel {
   ParameterStore store;
 
   Parallel(OneRank const& whole, int tensor, SequenceParallel sequence = SequenceParallel::off)
-      : layout(comm::Communicator::world(), tensor), store(whole.store.config(), *backend, {.sequence = sequence}) {
+      : layout(comm::Communicator::world(), tensor),
+        store(whole.store.config(), *backend, {.sequence = sequence, .adapter = whole.store.options().adapter}) {
     for (ParamId id = 0; id < static_cast<ParamId>(store.specs().size()); ++id) {
       ParamSpec const& spec = store.specs()[id];
       without_padding(store.weight(id), spec).copy_(part_of(whole.store.weight(id), spec.global));
@@ -55,7 +56,7 @@ HeadOut forward_backward(ParameterStore& store, PackedBatch const& batch) {
   HeadOut const out = decoder.head(last, batch, 6);
   at::Tensor grad_TD = backpropagate(out.logp_N, last, at::linspace(-1, 2, out.logp_N.numel()));
   // With several data ranks the units share a buffer: each is reduced before the next one's backward.
-  store.reduce(store.units() - 1);
+  store.reduce(store.layout().model_units() - 1);
   for (int i = decoder.blocks() - 1; i >= 0; --i) {
     grad_TD = backpropagate(outputs[i + 1], inputs[i], grad_TD);
     store.reduce(1 + i);
@@ -75,6 +76,7 @@ at::Tensor gradient_of(ParameterStore const& store, ParamSpec const& spec) {
 void compare_gradients(ParameterStore const& parts, ParameterStore const& whole) {
   for (std::size_t id = 0; id < parts.specs().size(); ++id) {
     ParamSpec const& spec = parts.specs()[id];
+    if (!parts.layout().trained(spec.info.unit)) continue;
     at::Tensor const expected = gradient_of(whole, whole.specs()[id]), found = gradient_of(parts, spec);
     INFO(spec.info.name);
     if (found.numel() > 0)
@@ -97,6 +99,19 @@ TEST_CASE("tensor ranks together equal one rank") {
   CHECK(deviation(found.mean_logit_N, expected.mean_logit_N) < 1e-5);
   CHECK(deviation(found.entropy_N, expected.entropy_N) < 1e-5);
   CHECK(found.top1_N.equal(expected.top1_N));
+  compare_gradients(parts.store, whole.store);
+}
+
+TEST_CASE("tensor ranks together equal one rank in an adapter's gradients") {
+  SequenceParallel const sequence = GENERATE(SequenceParallel::off, SequenceParallel::on);
+  auto const targets =
+      GENERATE(std::vector<std::string>{"q_proj", "v_proj", "down_proj"}, checkpoint::adapter_targets());
+  checkpoint::ModelConfig const config = config_for_four();
+  OneRank whole(config, DType::fp32, DType::fp32, checkpoint::AdapterConfig{.rank = 3, .alpha = 5, .targets = targets});
+  Parallel parts(whole, comm::Communicator::world().size(), sequence);
+  PackedBatch const batch = packed({9, 4, 11}, config.vocab_size);
+  HeadOut const expected = forward_backward(whole.store, batch), found = forward_backward(parts.store, batch);
+  CHECK(deviation(found.logp_N.detach(), expected.logp_N.detach()) < 1e-5);
   compare_gradients(parts.store, whole.store);
 }
 
@@ -124,7 +139,9 @@ TEST_CASE("data ranks add up their micro-batches") {
   comm::Communicator const world = comm::Communicator::world();
   checkpoint::ModelConfig config = config_for_four();
   config.tie_word_embeddings = tied;
-  OneRank whole(config);
+  std::optional<checkpoint::AdapterConfig> adapter;
+  if (GENERATE(false, true)) adapter = {.rank = 2, .alpha = 2, .targets = checkpoint::adapter_targets()};
+  OneRank whole(config, DType::fp32, DType::fp32, adapter);
   Parallel parts(whole, 1);
   for (int64_t micro_batch = 0; micro_batch < 2; ++micro_batch) {
     for (int rank = 0; rank < world.size(); ++rank) {

@@ -41,13 +41,15 @@ std::vector<at::Tensor> trained(comm::ParallelLayout const& layout, checkpoint::
   model::ParameterStore store(config, *backend, setting.store);
   Optimizer optimizer(store);
   for (int unit = 0; unit < store.units(); ++unit) {
+    bool const trained = store.layout().trained(unit);
+    model::FlatRange const range = trained ? store.owned(unit) : store.held(unit);
+    at::Tensor const values = trained ? optimizer.master(unit) : store.held_weights(unit);
     // A value depends on its place in the whole buffer alone.
-    model::FlatRange const owned = store.owned(unit);
-    at::Tensor const place = at::arange(owned.begin, owned.end, at::kFloat).mul_(0.37F).add_(static_cast<float>(unit));
-    store.layout().for_each_piece(unit, owned, [&](model::ParameterLayout::Piece const& piece) {
-      optimizer.master(unit).narrow(0, piece.at, piece.count).copy_(place.narrow(0, piece.at, piece.count).sin());
+    at::Tensor const place = at::arange(range.begin, range.end, at::kFloat).mul_(0.37F).add_(static_cast<float>(unit));
+    store.layout().for_each_piece(unit, range, [&](model::ParameterLayout::Piece const& piece) {
+      values.narrow(0, piece.at, piece.count).copy_(place.narrow(0, piece.at, piece.count).sin());
     });
-    optimizer.master(unit).mul_(0.3F);
+    values.mul_(0.3F);
   }
   optimizer.publish();
   StepEngine engine(store, 5, setting.recompute);
@@ -75,7 +77,7 @@ std::vector<at::Tensor> trained(comm::ParallelLayout const& layout, checkpoint::
   AnswerSums const last = engine.forward(rank == 0 ? model::testing::packed({8, 6}, 29) : model::PackedBatch{});
   norms.insert(norms.end(), last.logp.begin(), last.logp.end());
   std::vector<at::Tensor> left{at::tensor(norms, at::kDouble)};
-  for (int unit = 0; unit < store.units(); ++unit) {
+  for (int unit = store.layout().first_trained(); unit < store.units(); ++unit) {
     model::FlatRange const shard = store.layout().shard(unit), owned = store.owned(unit);
     for (at::Tensor const& values : {optimizer.master(unit), optimizer.exp_avg(unit), optimizer.exp_avg_sq(unit)})
       left.push_back(values.narrow(0, shard.begin - owned.begin, shard.size()).clone());
@@ -116,6 +118,26 @@ TEST_CASE("every ZeRO stage ends with plain data parallelism's bits") {
   }
 }
 
+TEST_CASE("every ZeRO stage ends with plain data parallelism's bits where an adapter is trained") {
+  comm::Communicator const world = comm::Communicator::world();
+  bool const tied = GENERATE(false, true);
+  DType const weights = GENERATE(DType::fp32, DType::bf16);
+  for (int const tensor : tensor_degrees(world.size())) {
+    comm::ParallelLayout const layout(world, tensor);
+    model::StoreOptions options{
+        .weights = weights,
+        .sequence = tensor > 1 ? SequenceParallel::on : SequenceParallel::off,
+        .adapter = checkpoint::AdapterConfig{.rank = 3, .alpha = 6, .targets = checkpoint::adapter_targets()}};
+    auto const expected = trained(layout, config(tied), {.store = options});
+    for (Zero const zero : {Zero::optimizer, Zero::gradients, Zero::parameters}) {
+      INFO("tensor " << tensor << " of " << world.size() << ", stage " << static_cast<int>(zero));
+      options.zero = zero;
+      for (Recompute const recompute : {Recompute::none, Recompute::block})
+        require_equal(trained(layout, config(tied), {.store = options, .recompute = recompute}), expected);
+    }
+  }
+}
+
 TEST_CASE("recomputing, and reducing behind the next unit's backward, change no bit") {
   comm::Communicator const world = comm::Communicator::world();
   for (int const tensor : tensor_degrees(world.size())) {
@@ -145,6 +167,15 @@ TEST_CASE("shards divide what a rank holds") {
       CHECK(store.flat_weights(unit).numel() == (stage >= 3 ? whole / ranks : whole));
       CHECK(store.flat_grads(unit).numel() == (stage >= 2 ? whole / ranks : whole));
       CHECK(store.owned(unit).size() == (stage >= 1 ? whole / ranks : whole));
+    }
+    model::ParameterStore const frozen(
+        config(false), *backend,
+        {.zero = static_cast<Zero>(stage),
+         .adapter = checkpoint::AdapterConfig{.rank = 2, .alpha = 2, .targets = {"q_proj"}}});
+    for (int unit = 0; unit < frozen.units(); ++unit) {
+      int64_t const whole = frozen.layout().elements(unit);
+      CHECK(frozen.flat_weights(unit).numel() == (stage >= 3 ? whole / ranks : whole));
+      CHECK(frozen.flat_grads(unit).defined() == (unit >= store.units()));
     }
   }
 }

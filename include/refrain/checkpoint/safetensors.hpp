@@ -44,6 +44,8 @@ class HuggingFaceSource : public TensorSource {
 public:
   /// @throws Error if the index and the files do not agree
   explicit HuggingFaceSource(std::filesystem::path folder);
+  /// One file of a folder, all of whose names begin with `prefix`, which is left out. @throws Error if one does not
+  HuggingFaceSource(std::filesystem::path folder, std::string const& file, std::string const& prefix);
 
   std::vector<TensorInfo> const& tensors() const override { return tensors_; }
   void read(std::string const& name, Slice const& slice, std::span<std::byte> out) const override;
@@ -52,7 +54,7 @@ public:
 
 private:
   void open_indexed(std::filesystem::path const& index);
-  void add(std::unique_ptr<SafetensorsFile> file);
+  void add(std::unique_ptr<SafetensorsFile> file, std::string const& prefix = {});
 
   std::vector<std::unique_ptr<SafetensorsFile>> files_;
   std::vector<TensorInfo> tensors_;

@@ -20,6 +20,8 @@ enum class TargetType { keep, bf16, fp32 };
 struct Options {
   std::string command;  ///< import, export, init, verify, inspect
   std::filesystem::path model, checkpoint, model_config, tokenizer, out;
+  bool merge = false;          ///< export an adapter as a whole model: `base` with the adapter's products added
+  std::filesystem::path base;  ///< of --merge
   TargetType dtype = TargetType::keep;
   int64_t seed = 42;
   std::vector<std::string> paths;

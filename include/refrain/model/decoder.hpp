@@ -27,7 +27,7 @@ public:
   /// embed_backward.
   /// @collective over tensor
   at::Tensor embed(PackedBatch const& batch) const;
-  /// Adds to the embedding's gradient, given that of its rows, [T, D]. @collective over tensor
+  /// Adds to the embedding's gradient, given that of its rows, [T, D], unless it is frozen. @collective over tensor
   void embed_backward(PackedBatch const& batch, at::Tensor const& grad_TD) const;
   /// Block `i`, [T, D] -> [T, D]; differentiable in x. Its backward may run once: it overwrites what it kept.
   /// @collective over tensor, in backward too
@@ -40,9 +40,11 @@ public:
   at::Tensor logits(at::Tensor const& x_TD, PackedBatch const& batch) const;
 
 private:
-  // The first of each run of parameters that one product uses.
   struct BlockIds {
-    ParamId norm1, qkv, o, norm2, gate_up, down;
+    ParamId norm1;
+    Projection qkv, o;
+    ParamId norm2;
+    Projection gate_up, down;
   };
 
   RotaryTable const& rotary_for(PackedBatch const& batch) const;

@@ -18,7 +18,7 @@ struct NormOut {
 NormOut rms_norm(at::Tensor const& x_TD, at::Tensor const& weight_D, double eps);
 /// The same rows again from the scales that `rms_norm` gave: equal bits.
 at::Tensor rms_norm_again(at::Tensor const& x_TD, at::Tensor const& weight_D, at::Tensor const& scale_T);
-/// Gradient of x; adds that of the weight to `weight_grad_D` (fp32 or bf16).
+/// Gradient of x; adds that of the weight to `weight_grad_D` (fp32 or bf16), where that is defined.
 at::Tensor rms_norm_backward(at::Tensor const& dy_TD, at::Tensor const& x_TD, at::Tensor const& weight_D,
                              at::Tensor const& scale_T, at::Tensor const& weight_grad_D);
 

@@ -5,7 +5,9 @@
 #include <refrain/model/rotary.hpp>
 
 #include <functional>
+#include <optional>
 #include <span>
+#include <vector>
 
 /// The operations of a decoder block, differentiable in their first argument. Weights are named by their ids: backward
 /// adds their gradients to the store. T tokens; the last letter is the width on this tensor rank.
@@ -14,10 +16,32 @@ namespace refrain::model {
 /// Makes an input of a product again in backward, so that it need not be kept.
 using Again = std::function<at::Tensor()>;
 
-/// x_TI -> x_TI W^T, where W is `count` parameters from `first` on, one below the other. Keeps x, or nothing where
-/// `again` gives it back. On the CPU products run in fp32, whatever the weights are stored in (measured without AMX:
-/// bf16 products at 1-25 % of the speed).
-at::Tensor linear(at::Tensor const& x_TI, ParameterStore& store, ParamId first, int count = 1, Again again = {});
+/// An adapter's part of a projection: with t = scale x A^T, where A is the A's of all parts, one below the other, the
+/// columns [begin, begin + width) of y get t_j B_j^T, where t_j are the columns of part j's A.
+struct Lora {
+  struct Part {
+    ParamId b;
+    int64_t begin, width;
+  };
+  ParamId a;  ///< the first of as many as there are parts
+  int64_t rank;
+  double scale;
+  std::vector<Part> parts;
+};
+
+/// y = x W^T, where W is `count` parameters from `first` on, one below the other, and an adapter's product on top.
+struct Projection {
+  ParamId first;
+  int count = 1;
+  std::optional<Lora> lora = std::nullopt;
+};
+/// The `count` parameters from `first` on, with what the store's adapter has for them.
+Projection projection_of(ParameterStore const& store, ParamId first, int count);
+
+/// x_TI -> y. Keeps x, or nothing where `again` gives it back or nobody needs it (frozen weights without an adapter),
+/// and the adapter's t. On the CPU products run in fp32, whatever the weights are stored in (measured without AMX: bf16
+/// products at 1-25 % of the speed).
+at::Tensor linear(at::Tensor const& x_TI, ParameterStore& store, Projection const& projection, Again again = {});
 
 /// x / sqrt(mean(x^2) + eps) * weight. `again`, if given, receives what makes the result anew.
 at::Tensor rms_norm(at::Tensor const& x_TD, ParameterStore& store, ParamId weight, Again* again = nullptr);
@@ -25,10 +49,10 @@ at::Tensor rms_norm(at::Tensor const& x_TD, ParameterStore& store, ParamId weigh
 /// Whether a value that backward needs is kept or made again there.
 enum class Remember { keep, remake };
 
-/// silu(gate) * up, where [gate | up] = x W^T and W is two parameters from `first` on. Keeps [gate | up], or makes it
-/// again in backward from x, which `again_x` gives. `again` receives what makes the result anew.
-at::Tensor swiglu_linear(at::Tensor const& x_TI, ParameterStore& store, ParamId first, Again again_x, Remember remember,
-                         Again* again);
+/// silu(gate) * up, where [gate | up] is the projection of x, of two parameters. Keeps [gate | up], or makes it again
+/// in backward from x, which `again_x` gives. `again` receives what makes the result anew.
+at::Tensor swiglu_linear(at::Tensor const& x_TI, ParameterStore& store, Projection const& gate_up, Again again_x,
+                         Remember remember, Again* again);
 
 /// How the columns of one row of q|k|v divide into this rank's heads.
 struct HeadShape {

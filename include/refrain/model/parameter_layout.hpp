@@ -1,9 +1,12 @@
 #pragma once
 
+#include <refrain/checkpoint/adapter.hpp>
 #include <refrain/checkpoint/model_config.hpp>
 #include <refrain/checkpoint/tensor_source.hpp>
 
 #include <functional>
+#include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -21,7 +24,7 @@ struct ParamSpec {
                                    ///< it fills the first count[0] rows of local_shape, the rest is padding and stays 0
   int64_t offset = 0;              ///< of its first element in its unit's flat buffer
   /// Its gradient is a partial sum that must be reduced over the tensor ranks: the norms of blocks, whose rows the
-  /// tensor ranks share under sequence parallelism.
+  /// tensor ranks share under sequence parallelism; an adapter's matrix that all tensor ranks hold.
   bool grad_partial_over_tensor = false;
 
   int64_t local_count() const { return element_count(local_shape); }    ///< elements in the flat buffer, padding too
@@ -51,19 +54,35 @@ struct LayoutPlace {
 /// (q|k|v, gate|up) lie side by side, so that the fused matrix is a view too. A buffer's length divides by the data
 /// ranks, each of which owns one equal part (its shard). Gaps between parameters (alignment, the end) and padded rows
 /// are 0.
+///
+/// With an adapter, what is trained lies apart from what is frozen: behind the model's units comes one for each block
+/// with its adapter's matrices, the A's of one product side by side.
 class ParameterLayout {
 public:
   /// @throws Error if the tensor degree does not divide the model (check_tensor_degree)
-  ParameterLayout(checkpoint::ModelConfig const& config, LayoutPlace const& place);
+  ParameterLayout(checkpoint::ModelConfig const& config, LayoutPlace const& place,
+                  std::optional<checkpoint::AdapterConfig> const& adapter = {});
 
   LayoutPlace const& place() const noexcept { return place_; }
   std::vector<ParamSpec> const& specs() const noexcept { return specs_; }
   ParamId id(std::string const& name) const;  ///< @throws Error if the model has no such parameter
+  std::optional<ParamId> find(std::string const& name) const;
 
-  int units() const noexcept { return static_cast<int>(elements_.size()); }  ///< blocks + 2
+  int units() const noexcept { return static_cast<int>(elements_.size()); }  ///< blocks + 2, and blocks of an adapter
+  int model_units() const noexcept { return model_units_; }                  ///< blocks + 2
+  /// Units from this one on are trained, those before it are frozen: 0 without an adapter.
+  int first_trained() const noexcept { return units() == model_units_ ? 0 : model_units_; }
+  bool trained(int unit) const noexcept { return unit >= first_trained(); }
+  /// The unit of the adapter of a block's unit, or -1 where there is none.
+  int adapter_of(int unit) const noexcept {
+    bool const is_block = unit > 0 && unit + 1 < model_units_;
+    return units() > model_units_ && is_block ? unit + model_units_ - 1 : -1;
+  }
   int64_t elements(int unit) const { return elements_[unit]; }
   int64_t total_elements() const;
-  int64_t largest_elements(int first_unit) const;  ///< of the units from `first_unit` on
+  int64_t trained_elements() const;
+  int64_t largest_elements(int first_unit) const;    ///< of the units from `first_unit` on
+  std::span<ParamSpec const> specs(int unit) const;  ///< of one unit
   FlatRange whole(int unit) const { return {0, elements_[unit]}; }
   FlatRange shard(int unit) const { return shard(unit, place_.data_rank); }
   FlatRange shard(int unit, int data_rank) const;
@@ -77,7 +96,10 @@ public:
   void for_each_piece(int unit, FlatRange range, std::function<void(Piece const&)> const& visit) const;
 
 private:
+  void add(checkpoint::ParameterInfo const& info, bool shares_rows);
+
   LayoutPlace place_;
+  int model_units_ = 0;
   std::vector<ParamSpec> specs_;
   std::unordered_map<std::string, ParamId> ids_;
   std::vector<int64_t> elements_;

@@ -5,6 +5,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -21,6 +22,8 @@ struct StoreOptions {
   /// Buffers that units take turns with in backward: with 2, one unit's gradients are reduced while the next one's are
   /// computed.
   int grad_buffers = 1;
+  /// Trains this adapter beside the model, which is frozen then.
+  std::optional<checkpoint::AdapterConfig> adapter = std::nullopt;
 };
 
 class ParameterStore;
@@ -49,6 +52,10 @@ private:
 /// between two calls of `reduce` only one unit's backward may run, besides the embedding's (whose weight is the head's
 /// too where they are tied: reduce it once, last). Sums are taken in rank order, element by element: all stages end
 /// with the same bits.
+///
+/// With an adapter, the model's units are frozen: they have weights alone, whole or sharded as above, and the functions
+/// below that speak of gradients and of the optimizer mean the adapter's units. A block's adapter is acquired,
+/// prefetched and reduced with its block.
 class ParameterStore {
 public:
   /// @throws Error if the tensor degree does not divide the model (check_tensor_degree)
@@ -68,10 +75,16 @@ public:
   void prefetch(int unit);
   /// Views of shape local_shape. @pre the unit is acquired, where weights are sharded
   at::Tensor weight(ParamId id) const { return fused_weight(id, 1); }
-  at::Tensor main_grad(ParamId id) const { return fused_grad(id, 1); }
+  at::Tensor main_grad(ParamId id) const { return fused_grad(id, 1); }  ///< undefined where it is frozen
   /// Views over consecutive parameters of one unit that share their columns: [sum of rows, columns].
   at::Tensor fused_weight(ParamId first, int count) const;
   at::Tensor fused_grad(ParamId first, int count) const;
+
+  bool trained(ParamId id) const { return layout_.trained(specs()[id].info.unit); }
+  /// The part of a unit's weights that this rank holds for good, and where it lies in its buffer: what to fill with the
+  /// frozen units' weights.
+  at::Tensor held_weights(int unit) const { return flat_weights_[unit]; }
+  FlatRange held(int unit) const { return shares(Zero::parameters) ? layout_.shard(unit) : layout_.whole(unit); }
 
   /// The part of a unit's buffer that this rank's optimizer works on: all of it, or its shard.
   FlatRange owned(int unit) const;
@@ -85,12 +98,13 @@ public:
   /// A unit's weights, [elements]; [shard] under Zero::parameters.
   at::Tensor flat_weights(int unit) const { return flat_weights_[unit]; }
   /// The step's gradient so far, laid out alike: of all data ranks once the unit is reduced. [shard] from
-  /// Zero::gradients on.
+  /// Zero::gradients on. Undefined where the unit is frozen.
   at::Tensor flat_grads(int unit) const { return flat_grads_[unit]; }
 
   /// Before a step's first micro-batch.
   void zero_grads();
-  /// Sums a unit's gradients over the data ranks. Called once a micro-batch, when the unit's backward is done.
+  /// Sums a unit's gradients over the data ranks, its adapter's where it is frozen. Called once a micro-batch, when the
+  /// unit's backward is done.
   /// @collective over data
   void reduce(int unit);
   /// Behind a micro-batch's last unit: no reduction is under way any more.
@@ -112,7 +126,11 @@ private:
   bool shares(Zero part) const { return options_.zero >= part && layout_.place().data_size > 1; }
   void allocate();
   at::Tensor fused_view(at::Tensor const& flat, ParamId first, int count) const;
+  void acquire_alone(int unit);
+  void prefetch_alone(int unit);
+  void release_alone(int unit);
   void release(int unit);
+  void reduce_alone(int unit);
   at::Tensor gather_buffer(int unit);
   Pending& pending_of(int unit);
   Pending const& pending_of(int unit) const { return const_cast<ParameterStore*>(this)->pending_of(unit); }

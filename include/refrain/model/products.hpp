@@ -10,6 +10,10 @@ namespace refrain::model {
 at::Tensor times_transposed(at::Tensor const& x_TI, at::Tensor const& weight_OI);
 /// dy W: [T, O] x [O, I] -> [T, I].
 at::Tensor times(at::Tensor const& dy_TO, at::Tensor const& weight_OI);
+/// y += x W^T: [T, O], whose rows may be part of wider ones; [T, I]; [O, I].
+void add_times_transposed(at::Tensor const& y_TO, at::Tensor const& x_TI, at::Tensor const& weight_OI);
+/// dx += dy W: [T, I], [T, O], [O, I].
+void add_times(at::Tensor const& dx_TI, at::Tensor const& dy_TO, at::Tensor const& weight_OI);
 /// grad += dy^T x: [T, O], [T, I] -> [O, I].
 void add_outer_product(at::Tensor const& grad_OI, at::Tensor const& dy_TO, at::Tensor const& x_TI);
 

@@ -14,11 +14,12 @@ namespace refrain::model {
 
 /// Values of a stretch of a unit's flat buffer: `values` is [range.size()], fp32 or bf16.
 struct FlatPart {
+  int unit;
   at::Tensor values;
   FlatRange range;
 };
 
-/// Fills fp32 parts, one a unit, with this rank's slices of the objects `prefix` + parameter name of a resumable
+/// Fills fp32 parts with this rank's slices of the objects `prefix` + parameter name of a resumable
 /// checkpoint; rows that pad the vocabulary become 0. @throws Error naming the object, for NaN and Inf too
 void read_slices(ParameterLayout const& layout, std::vector<FlatPart> const& parts,
                  checkpoint::Checkpoint const& source, std::string const& prefix);
@@ -28,7 +29,10 @@ void read_slices(ParameterLayout const& layout, std::vector<FlatPart> const& par
 void read_weights(ParameterLayout const& layout, std::vector<FlatPart> const& parts,
                   checkpoint::TensorSource const& source);
 
-/// This rank's share of writing fp32 parts, one a unit, as `prefix` + parameter name, converted to `dtype`. The parts
+/// Weights of the store's frozen units, in their type: this rank's part. @throws as read_weights
+void load_frozen(ParameterStore const& store, checkpoint::TensorSource const& model);
+
+/// This rank's share of writing fp32 parts as `prefix` + parameter name, converted to `dtype`. The parts
 /// of the data ranks must not overlap; a parameter that is not split is written by one tensor rank.
 void append_slices(std::vector<checkpoint::SliceToWrite>& slices, ParameterLayout const& layout,
                    std::vector<FlatPart> const& parts, std::string const& prefix, DType dtype);

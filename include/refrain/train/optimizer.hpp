@@ -19,13 +19,14 @@ struct AdamStep {
 };
 
 /// AdamW over the parts of a ParameterStore's buffers that this rank owns: one pass over long vectors. The master
-/// weights are fp32; where the weights are fp32 too, they are the same memory.
+/// weights are fp32; where the weights are fp32 too, they are the same memory. Frozen units have none of it.
 class Optimizer {
 public:
   explicit Optimizer(model::ParameterStore& store);
 
-  /// Master weights from the model, unrounded, and the store's weights from them; moments are 0. Touches this rank's
-  /// part alone: `publish` it then. @throws Error, also for NaN or Inf, naming the tensor
+  /// Master weights of what is trained, unrounded, and the store's weights from them; moments are 0. `source` is the
+  /// model, or the adapter where one is trained. Touches this rank's part alone: `publish` it then. @throws Error, also
+  /// for NaN or Inf, naming the tensor
   void load_master(checkpoint::TensorSource const& source);
 
   /// The norm over all parameters of the model, from fp64 partial sums; a parameter that several tensor ranks hold
@@ -39,7 +40,7 @@ public:
   /// Weights of the store from the master weights, rounded to their type, on all data ranks. @collective over them
   void publish();
 
-  /// fp32, the part of a unit's buffer that this rank owns.
+  /// fp32, the part of a unit's buffer that this rank owns; undefined where the unit is frozen.
   at::Tensor master(int unit) const { return master_[static_cast<std::size_t>(unit)]; }
   at::Tensor exp_avg(int unit) const { return exp_avg_[static_cast<std::size_t>(unit)]; }
   at::Tensor exp_avg_sq(int unit) const { return exp_avg_sq_[static_cast<std::size_t>(unit)]; }

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace refrain::train {
 
@@ -33,6 +34,12 @@ struct Options {
 
   Loss loss = Loss::sigmoid;
   double beta = 0.1, label_smoothing = 0, sft_weight = 0;
+
+  std::optional<int64_t> lora_rank;
+  std::optional<double> lora_alpha;
+  std::vector<std::string> lora_targets;  ///< as given; empty: not given
+  Switch lora_rslora = Switch::automatic;
+  std::filesystem::path init_adapter;
 
   double learning_rate = 1e-6, warmup_ratio = 0, max_grad_norm = 1, weight_decay = 0;
   Schedule lr_schedule = Schedule::linear;
@@ -65,6 +72,8 @@ struct Options {
   void validate() const;
   static constexpr bool stops_on_signals = true;
   comm::MpiStart mpi() const { return comm::MpiStart::when_launched; }
+  /// Whether an adapter is trained instead of the model.
+  bool trains_adapter() const { return lora_rank.has_value() || !init_adapter.empty(); }
   /// Whether the loss compares with the reference model.
   bool needs_reference() const { return loss != Loss::sft; }
 };

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
+#include <string>
 
 namespace refrain::train {
 
@@ -21,9 +23,11 @@ struct CheckpointContext {
   comm::ParallelLayout const& layout;
   std::filesystem::path small_files_from;
   Json provenance, identity;
+  std::map<std::string, std::string> small_files = {};  ///< added to those copied: adapter_config.json
 };
 
-/// Writes a resumable checkpoint: master weights and moments. @collective @throws the same Error on every rank
+/// Writes a resumable checkpoint: master weights and moments of what is trained. @collective @throws the same Error on
+/// every rank
 void save_state(std::filesystem::path const& folder, TrainingState const& state, Optimizer const& optimizer,
                 CheckpointContext const& context, checkpoint::ReadBack read_back);
 

@@ -6,6 +6,8 @@
 
 #include <ATen/ATen.h>
 
+#include <optional>
+
 namespace refrain::model::testing {
 
 /// A Llama of a few thousand weights.
@@ -33,8 +35,8 @@ struct OneRank {
   ParameterStore store;
 
   explicit OneRank(checkpoint::ModelConfig const& config = small_config(), DType weights = DType::fp32,
-                   DType grads = DType::fp32)
-      : store(config, *backend, {.weights = weights, .grads = grads}) {
+                   DType grads = DType::fp32, std::optional<checkpoint::AdapterConfig> const& adapter = {})
+      : store(config, *backend, {.weights = weights, .grads = grads, .adapter = adapter}) {
     at::manual_seed(1);
     for (ParamId id = 0; id < static_cast<ParamId>(store.specs().size()); ++id) {
       at::Tensor const weight = store.weight(id);

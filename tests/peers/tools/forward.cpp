@@ -4,11 +4,13 @@
 //
 // All ranks are tensor ranks. The request: {"tokens": [...], "positions": [...], "segments": [[begin, length,
 // prefix_begin, prefix_length], ...], "head_rows": [...], "targets": [...], "dlogp": [...], "chunk_rows": 16, "dtype":
-// "fp32", "logits": true}. Into OUT_FOLDER go logits, logp, mean_logit, entropy (fp32) and top1 (int64) as plain
-// arrays, and, where dlogp is given, the gradients of sum(dlogp * logp): rank-R.json names each parameter and its
-// slice, rank-R.f32 holds them. Every backward is run twice from the same weights, and their bits are compared.
+// "fp32", "logits": true, "adapter": FOLDER}. Into OUT_FOLDER go logits, logp, mean_logit, entropy (fp32) and top1
+// (int64) as plain arrays, and, where dlogp is given, the gradients of sum(dlogp * logp) by what is trained:
+// rank-R.json names each parameter and its slice, rank-R.f32 holds them. Every backward is run twice from the same
+// weights, and their bits are compared.
 #include <refrain/base/error.hpp>
 #include <refrain/base/json_file.hpp>
+#include <refrain/checkpoint/adapter.hpp>
 #include <refrain/checkpoint/tensor_source.hpp>
 #include <refrain/comm/mpi_session.hpp>
 #include <refrain/comm/parallel_layout.hpp>
@@ -21,6 +23,8 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <map>
+#include <optional>
 
 namespace {
 
@@ -73,6 +77,7 @@ void write_gradients(model::ParameterStore const& store, fs::path const& folder)
   Json index = Json::array();
   std::ofstream values(folder / (stem + ".f32"), std::ios::binary);
   for (auto const& spec : store.specs()) {
+    if (!store.layout().trained(spec.info.unit)) continue;
     at::Tensor const part = store.flat_grads(spec.info.unit).narrow(0, spec.offset, spec.global_count()).to(at::kFloat);
     values.write(static_cast<char const*>(part.data_ptr()), static_cast<std::streamsize>(part.nbytes()));
     index.push_back({{"name", spec.info.name},
@@ -89,12 +94,17 @@ void compare(fs::path const& model_folder, Json const& request, fs::path const& 
   auto const backend = model::cpu_backend(layout);
   auto const source = checkpoint::open_model(model_folder);
   bool const shares_rows = request.value("sequence_parallel", false);
+  std::optional<checkpoint::Adapter> adapter;
+  if (request.contains("adapter")) adapter = checkpoint::open_adapter(request.at("adapter").get<std::string>());
   model::ParameterStore store(checkpoint::ModelConfig::load(source->folder()), *backend,
                               {.weights = dtype_from_string(request.value("dtype", "fp32")),
-                               .sequence = shares_rows ? model::SequenceParallel::on : model::SequenceParallel::off});
+                               .sequence = shares_rows ? model::SequenceParallel::on : model::SequenceParallel::off,
+                               .adapter = adapter ? std::optional(adapter->config) : std::nullopt});
   std::vector<model::FlatPart> parts;
-  for (int unit = 0; unit < store.units(); ++unit) parts.push_back({store.owned_weights(unit), store.owned(unit)});
-  model::read_weights(store.layout(), parts, *source);
+  for (int unit = store.layout().first_trained(); unit < store.units(); ++unit)
+    parts.push_back({unit, store.owned_weights(unit), store.owned(unit)});
+  model::read_weights(store.layout(), parts, adapter ? *adapter->tensors : *source);
+  model::load_frozen(store, *source);
   model::Decoder const decoder(store);
   model::PackedBatch const batch = batch_of(request);
   int64_t const chunk_rows = request.value("chunk_rows", model::default_chunk_rows(store));
@@ -103,12 +113,13 @@ void compare(fs::path const& model_folder, Json const& request, fs::path const& 
   model::HeadOut const out = run(store, decoder, batch, chunk_rows, dlogp_N, &hidden_TD);
   if (dlogp_N.defined()) {
     write_gradients(store, out_folder);
-    std::vector<at::Tensor> first;
-    for (int unit = 0; unit < store.units(); ++unit) first.push_back(store.flat_grads(unit).clone());
+    std::map<int, at::Tensor> first;
+    for (int unit = store.layout().first_trained(); unit < store.units(); ++unit)
+      first[unit] = store.flat_grads(unit).clone();
     store.zero_grads();
     run(store, decoder, batch, chunk_rows, dlogp_N, &hidden_TD);
-    for (int unit = 0; unit < store.units(); ++unit)
-      if (!first[unit].equal(store.flat_grads(unit)))
+    for (auto const& [unit, grads] : first)
+      if (!grads.equal(store.flat_grads(unit)))
         throw Error("two backward passes gave different bits in unit " + std::to_string(unit));
   }
   at::Tensor const logits_NV = request.value("logits", false) ? decoder.logits(hidden_TD, batch) : at::Tensor();

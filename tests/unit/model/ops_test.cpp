@@ -44,14 +44,14 @@ TEST_CASE("linear multiplies by fused matrices and adds to their gradients") {
   ParamId const q = model.store.id("model.layers.1.self_attn.q_proj.weight");
   at::Tensor const w = leaf_of(model.store.fused_weight(q, 3)), x = at::randn({9, 16});
   compare_with_plain(
-      x, [&](at::Tensor const& x) { return linear(x, model.store, q, 3); },
+      x, [&](at::Tensor const& x) { return linear(x, model.store, {q, 3}); },
       [&](at::Tensor const& x) { return x.matmul(w.t()); });
 
   at::Tensor const dy = at::randn({9, (4 + 2 * 2) * 8});
   model.store.zero_grads();
   for (int i = 0; i < 2; ++i) {
     at::Tensor const leaf = x.clone().requires_grad_(true);
-    backpropagate(linear(leaf, model.store, q, 3), leaf, dy);
+    backpropagate(linear(leaf, model.store, {q, 3}), leaf, dy);
   }
   CHECK(deviation(model.store.fused_grad(q, 3), 2 * dy.to(at::kDouble).t().matmul(x.to(at::kDouble))) < 2e-6);
   CHECK(model.store.main_grad(q + 1).equal(model.store.fused_grad(q, 3).narrow(0, 32, 16)));
@@ -65,7 +65,7 @@ TEST_CASE("an operation makes its input again instead of keeping it") {
   CHECK(again().equal(y.detach()));
   for (Remember const remember : {Remember::keep, Remember::remake}) {
     Again of_y = again, of_z;
-    at::Tensor const z = swiglu_linear(y, model.store, model.store.id("model.layers.0.mlp.gate_proj.weight"),
+    at::Tensor const z = swiglu_linear(y, model.store, {model.store.id("model.layers.0.mlp.gate_proj.weight"), 2},
                                        std::move(of_y), remember, &of_z);
     CHECK(of_z().equal(z.detach()));
   }
@@ -119,7 +119,7 @@ TEST_CASE("swiglu_linear, its product kept or made again") {
   for (Remember const remember : {Remember::keep, Remember::remake}) {
     auto const ours = [&](at::Tensor const& input) {
       Again again;
-      return swiglu_linear(input, model.store, gate, [input] { return input.detach(); }, remember, &again);
+      return swiglu_linear(input, model.store, {gate, 2}, [input] { return input.detach(); }, remember, &again);
     };
     compare_with_plain(x, ours, plain);
     model.store.zero_grads();

@@ -50,7 +50,8 @@ private:
 
 void load(ParameterStore const& store, checkpoint::TensorSource const& source) {
   std::vector<FlatPart> parts;
-  for (int unit = 0; unit < store.units(); ++unit) parts.push_back({store.owned_weights(unit), store.owned(unit)});
+  for (int unit = 0; unit < store.units(); ++unit)
+    parts.push_back({unit, store.owned_weights(unit), store.owned(unit)});
   read_weights(store.layout(), parts, source);
 }
 
