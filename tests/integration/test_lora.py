@@ -2,6 +2,7 @@
 what is refused."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -121,6 +122,22 @@ def test_going_on_from_an_adapter(inputs, undisturbed, tmp_path):
     first = checkpoints.tensors(start)
     assert checkpoints.update_distance(first, checkpoints.tensors(tmp_path / "run/final"), first | {
         name: np.zeros_like(value) for name, value in first.items()}) < 2
+
+
+def test_the_reference_cache_tells_adapters_apart(inputs, undisturbed, tmp_path):
+    """A fresh adapter adds nothing to its model and finds the model's entries; one that changes it finds its own."""
+    start = undisturbed(1, 1) / "final"
+    found = {}
+    for name, adapter in {"model": [], "fresh": LORA, "trained": ["--init-adapter", start],
+                          "trained again": ["--init-adapter", start, "--beta", 0.3]}.items():
+        words = command_of(inputs, tmp_path / name, "--reference-cache", tmp_path / "cache", adapter=adapter)
+        if "--beta" in adapter:
+            del words[words.index("--beta"):words.index("--beta") + 2]
+        said = run("train", *words).stderr
+        found[name] = int(re.search(r"reference log-probabilities: (\d+) of 44 pairs from the cache", said).group(1))
+        assert metrics(tmp_path / name)[0]["loss"] == pytest.approx(np.log(2), abs=1e-4)
+    assert found == {"model": 0, "fresh": 44, "trained": 0, "trained again": 44}
+    assert_same(tmp_path / "fresh", undisturbed(1, 1))
 
 
 def test_merged_weights_are_the_formula(inputs, undisturbed, tmp_path):
