@@ -11,28 +11,54 @@ namespace {
 struct Columns {
   std::vector<int64_t> tokens, positions, head_rows, targets, answer;
   std::vector<model::Segment> segments;
+  int64_t answers = 0;
+
+  int32_t size() const { return static_cast<int32_t>(tokens.size()); }
+  void feed(int64_t token, int64_t position) {
+    tokens.push_back(token);
+    positions.push_back(position);
+  }
 };
 
-void append_answer(Columns& columns, std::span<int32_t const> prompt, std::span<int32_t const> answer) {
-  auto const begin = static_cast<int32_t>(columns.tokens.size());
-  auto const number = static_cast<int64_t>(columns.segments.size());
-  auto const total = static_cast<int32_t>(prompt.size() + answer.size());
-  auto const token_at = [&](std::size_t i) -> int64_t {
-    return i < prompt.size() ? prompt[i] : answer[i - prompt.size()];
-  };
-  for (int32_t i = 0; i + 1 < total; ++i) {
-    columns.tokens.push_back(token_at(static_cast<std::size_t>(i)));
-    columns.positions.push_back(i);
-    if (static_cast<std::size_t>(i) + 1 >= prompt.size()) {
-      columns.head_rows.push_back(begin + i);
-      columns.targets.push_back(token_at(static_cast<std::size_t>(i) + 1));
+/// Begins a segment, feeds what `feed` feeds, and keeps the segment unless that is nothing.
+template <class Feed>
+void append_segment(Columns& columns, int32_t prefix_begin, int32_t prefix_length, Feed const& feed) {
+  int32_t const begin = columns.size();
+  feed();
+  if (columns.size() > begin) columns.segments.push_back({begin, columns.size() - begin, prefix_begin, prefix_length});
+}
+
+/// Feeds an answer's tokens but the last, from position `position` on, and scores them: the first by row `before` (-1:
+/// there is nothing before it, so that it is not scored).
+void append_answer(Columns& columns, std::span<int32_t const> answer, int64_t position, int32_t before) {
+  int64_t const number = columns.answers++;
+  for (std::size_t i = 0; i < answer.size(); ++i) {
+    if (before >= 0) {
+      columns.head_rows.push_back(before);
+      columns.targets.push_back(answer[i]);
       columns.answer.push_back(number);
     }
+    before = columns.size();
+    if (i + 1 < answer.size()) columns.feed(answer[i], position++);
   }
-  columns.segments.push_back({.begin = begin,
-                              .length = static_cast<int32_t>(columns.tokens.size()) - begin,
-                              .prefix_begin = 0,
-                              .prefix_length = 0});
+}
+
+/// A segment of a prompt and the answer that follows it. @returns the row of the prompt's last token, or -1
+int32_t append_whole(Columns& columns, std::span<int32_t const> prompt, std::span<int32_t const> answer) {
+  int32_t last = -1;
+  append_segment(columns, 0, 0, [&] {
+    for (std::size_t i = 0; i < prompt.size(); ++i) columns.feed(prompt[i], static_cast<int64_t>(i));
+    if (!prompt.empty()) last = columns.size() - 1;
+    append_answer(columns, answer, static_cast<int64_t>(prompt.size()), last);
+  });
+  return last;
+}
+
+/// A segment of one more answer to a prompt whose last token is row `last`.
+void append_to_prompt(Columns& columns, std::span<int32_t const> prompt, int32_t last,
+                      std::span<int32_t const> answer) {
+  auto const length = static_cast<int32_t>(prompt.size());
+  append_segment(columns, last + 1 - length, length, [&] { append_answer(columns, answer, length, last); });
 }
 
 std::span<int32_t const> part(h5::Pairs const& pairs, std::vector<int64_t> const& begin,
@@ -51,23 +77,21 @@ model::PackedBatch pack(h5::Pairs const& pairs, MicroBatch const& micro_batch, A
   for (int64_t const pair : micro_batch) {
     auto const i = static_cast<std::size_t>(pair);
     auto const prompt = part(pairs, pairs.prompt_begin, pairs.prompt_length, i);
-    append_answer(columns, prompt, part(pairs, pairs.chosen_begin, pairs.chosen_length, i));
-    if (answers == Answers::both)
-      append_answer(columns, prompt, part(pairs, pairs.rejected_begin, pairs.rejected_length, i));
+    int32_t const last = append_whole(columns, prompt, part(pairs, pairs.chosen_begin, pairs.chosen_length, i));
+    if (answers == Answers::chosen) continue;
+    auto const rejected = part(pairs, pairs.rejected_begin, pairs.rejected_length, i);
+    if (answers == Answers::both && last >= 0)
+      append_to_prompt(columns, prompt, last, rejected);
+    else
+      append_whole(columns, prompt, rejected);
   }
   model::PackedBatch batch;
-  batch.answers = static_cast<int64_t>(columns.segments.size());
+  batch.answers = columns.answers;
 
-  auto const remainder = columns.tokens.size() % static_cast<std::size_t>(tensor_size);
-  if (remainder != 0) {
-    auto const begin = static_cast<int32_t>(columns.tokens.size());
-    auto const length = static_cast<int32_t>(static_cast<std::size_t>(tensor_size) - remainder);
-    for (int32_t i = 0; i < length; ++i) {
-      columns.tokens.push_back(0);
-      columns.positions.push_back(i);
-    }
-    columns.segments.push_back({.begin = begin, .length = length, .prefix_begin = 0, .prefix_length = 0});
-  }
+  if (int32_t const remainder = columns.size() % tensor_size; remainder != 0)
+    append_segment(columns, 0, 0, [&] {
+      for (int32_t i = 0; i < tensor_size - remainder; ++i) columns.feed(0, i);
+    });
   batch.tokens_T = at::tensor(columns.tokens, at::kLong);
   batch.positions_T = at::tensor(columns.positions, at::kLong);
   batch.head_rows_N = at::tensor(columns.head_rows, at::kLong);

@@ -175,7 +175,8 @@ void Run::load_inputs() {
   batches_ = {.global_batch_pairs = options_.global_batch_pairs,
               .micro_batch_tokens = options_.micro_batch_tokens,
               .shuffle = options_.shuffle,
-              .answers = options_.needs_reference() ? Answers::both : Answers::chosen};
+              .answers = options_.answers(),
+              .cost = work_cost(config_)};
   double const passes = options_.epochs * static_cast<double>(steps_per_epoch(pairs_.pairs.size(), batches_));
   steps_ = options_.max_steps.value_or(static_cast<int64_t>(std::ceil(passes)));
 }
@@ -252,6 +253,15 @@ std::optional<fs::path> Run::resume_from() const {
   return folders.folder(newest);
 }
 
+std::string describe(Balance const& balance, int data_size) {
+  std::string text = "micro-batches of up to " + format_count(balance.most_tokens) +
+                     formatted(" tokens, %ld a step", balance.micro_batches);
+  if (data_size > 1)
+    text += formatted(" (the dearest of %d ranks' costs %.1f %% more than the mean, at worst %.1f %%)", data_size,
+                      100 * (balance.waiting - 1), 100 * (balance.worst - 1));
+  return text;
+}
+
 void Run::announce(std::optional<fs::path> const& from) const {
   int64_t tokens = 0;
   for (int64_t pair = 0; pair < pairs_.pairs.size(); ++pair)
@@ -260,7 +270,9 @@ void Run::announce(std::optional<fs::path> const& from) const {
   comm::agree(world_, [&] {
     if (world_.rank() == 0) require_free_space(options_.run_dir, disk);
   });
-  int64_t const memory = rank_memory(*store_, std::min(options_.micro_batch_tokens, tokens), chunk_rows_);
+  Balance const balance =
+      balance_of(pairs_.lengths, static_cast<uint64_t>(options_.seed), steps_, batches_, layout_.data().size());
+  int64_t const memory = rank_memory(*store_, balance.most_tokens, chunk_rows_);
   auto const bytes = [](int64_t count) { return format_bytes(static_cast<double>(count)); };
   log_line(options_.init.filename().string() + ": " + format_count(parameter_count(*store_)) + " parameters " +
            (adapter_ ? "(" + format_count(trained_count(*store_)) + " of them the adapter's, which is trained) " : "") +
@@ -268,8 +280,9 @@ void Run::announce(std::optional<fs::path> const& from) const {
            formatted("%d ranks (tensor %d x data %d) of %d threads, ", world_.size(), layout_.tensor().size(),
                      layout_.data().size(), at::get_num_threads()) +
            format_count(pairs_.pairs.size()) + " pairs, " + format_count(steps_) + " steps of " +
-           format_count(options_.global_batch_pairs) + " pairs, " + format_count(tokens) + " tokens a pass, about " +
-           bytes(memory) + " of memory a rank, up to " + bytes(disk) + " on disk");
+           format_count(options_.global_batch_pairs) + " pairs, " + format_count(tokens) + " tokens a pass, " +
+           describe(balance, layout_.data().size()) + ", about " + bytes(memory) + " of memory a rank, up to " +
+           bytes(disk) + " on disk");
   if (from) log_line("going on from " + from->string());
 }
 

@@ -71,6 +71,8 @@ OptionTable Options::table(Options& o) {
       .add("global-batch-pairs", o.global_batch_pairs, "pairs of an optimizer step, over all ranks", at_least_one)
       .add("micro-batch-tokens", o.micro_batch_tokens,
            "tokens that a rank works on at once; bounds memory, not the result", at_least_one)
+      .add("share-prompt", o.share_prompt,
+           "computes a pair's prompt once for both answers; the same result within rounding")
       .add("max-grad-norm", o.max_grad_norm, "gradients are scaled down to this norm; 0: never", not_negative)
       .add("weight-decay", o.weight_decay, "AdamW's weight decay, on all but the norms", not_negative)
       .add("seed", o.seed, "of the order of the pairs", {.least = 0})

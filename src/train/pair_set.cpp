@@ -8,6 +8,15 @@
 #include <numeric>
 
 namespace refrain::train {
+namespace {
+
+bool same_answers(h5::Pairs const& pairs, std::size_t i) {
+  auto const chosen = pairs.tokens.begin() + pairs.chosen_begin[i];
+  auto const rejected = pairs.tokens.begin() + pairs.rejected_begin[i];
+  return std::equal(chosen, chosen + pairs.chosen_length[i], rejected, rejected + pairs.rejected_length[i]);
+}
+
+}  // namespace
 
 PairSet PairSet::load(std::filesystem::path const& path, int64_t vocab_size) {
   PairSet set;
@@ -33,7 +42,7 @@ PairPass::PairPass(Options const& options, StepEngine& engine, comm::ParallelLay
       engine_(engine),
       layout_(layout),
       data_(comm::mpi_collectives(layout.data())),
-      answers_(options.needs_reference() ? Answers::both : Answers::chosen) {}
+      answers_(options.answers()) {}
 
 std::vector<MicroBatch> const& PairPass::mine(StepPlan const& plan) const {
   return plan.ranks[static_cast<std::size_t>(layout_.data().rank())];
@@ -46,7 +55,7 @@ model::PackedBatch PairPass::packed(PairSet const& set, MicroBatch const& pairs)
 std::vector<double> PairPass::account(PairSet const& set, MicroBatch const& pairs, AnswerSums const& answers,
                                       Denominators const& denominators, Sums& sums, Visit const& visit) const {
   std::vector<double> gradients(answers.logp.size());
-  bool const both = answers_ == Answers::both;
+  bool const both = answers_ != Answers::chosen;
   for (std::size_t k = 0; k < pairs.size(); ++k) {
     auto const i = static_cast<std::size_t>(pairs[k]);
     std::size_t const chosen = both ? 2 * k : k, rejected = chosen + 1;
@@ -63,9 +72,16 @@ std::vector<double> PairPass::account(PairSet const& set, MicroBatch const& pair
       logps.reference_chosen = set.reference.chosen[i];
       logps.reference_rejected = set.reference.rejected[i];
     }
+    // Answers cut to the same tokens have the same log-probability: no rounding error makes one of them the likelier,
+    // and what pulls at both cancels.
+    bool const same = both && same_answers(set.pairs, i);
+    if (same) {
+      logps.rejected = logps.chosen;
+      logps.reference_rejected = logps.reference_chosen;
+    }
     PairLoss const loss = pair_loss(options_, logps, denominators);
-    gradients[chosen] = loss.by_chosen;
-    if (both) gradients[rejected] = loss.by_rejected;
+    gradients[chosen] = same ? loss.by_chosen + loss.by_rejected : loss.by_chosen;
+    if (both && !same) gradients[rejected] = loss.by_rejected;
 
     AnswerStats const chosen_stats = stats(chosen, set.lengths.chosen[i]);
     AnswerStats const rejected_stats = both ? stats(rejected, set.lengths.rejected[i]) : AnswerStats{};

@@ -38,6 +38,7 @@ Json cache_settings(Options const& options, Json const& key, comm::ParallelLayou
                 {"device", "cpu"},  // on a GPU: "cuda", and "cpu" below becomes its name
                 {"tensor_parallel", tensor_size},
                 {"sequence_parallel", tensor_size > 1 && options.sequence_parallel != Switch::off},
+                {"share_prompt", options.share_prompt},
                 {"threads", at::get_num_threads()},
                 {"logits_chunk_rows", options.logits_chunk_rows ? Json(*options.logits_chunk_rows) : Json(nullptr)},
                 {"cpu", cpu_model() + " " + at::get_cpu_capability()},

@@ -95,7 +95,7 @@ void Trainer::one_step() {
   double const peak = parts_.layout.world().max(static_cast<double>(parts_.store.backend().peak_memory()));
   Json row = step_row(sums, learning_rate, norm, last_step_seconds_);
   row["peak_memory_bytes"] = static_cast<int64_t>(peak);
-  row["mfu"] = step_flops(parts_.store, sums.sequence_tokens, sums.tokens_chosen + sums.tokens_rejected) /
+  row["mfu"] = step_flops(parts_.store, static_cast<double>(plan.tokens), sums.tokens_chosen + sums.tokens_rejected) /
                (last_step_seconds_ * product_rate_);
   on_rank_0([&](RunFolder& folder) { folder.append_metrics(row, progressed()); });
 }

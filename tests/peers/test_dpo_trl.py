@@ -77,7 +77,8 @@ class Case:
     def words(self, run_dir, tensor, *options):
         return ["--pairs", self.shard, "--init", self.model, "--run-dir", run_dir, "--tensor-parallel", tensor,
                 "--beta", 0.1, "--learning-rate", RATE, "--max-steps", STEPS, "--global-batch-pairs", BATCH,
-                "--micro-batch-tokens", 2048, "--shuffle", "off", *options]
+                "--shuffle", "off", *([] if "--micro-batch-tokens" in options else ["--micro-batch-tokens", 2048]),
+                *options]
 
     def train(self, run_dir, ranks, tensor, *options):
         run("train", *self.words(run_dir, tensor, *options), ranks=ranks)
@@ -99,14 +100,18 @@ def random_llama(tmp_path_factory):
     return Case(folder, model, ready_pairs(folder / "pairs.jsonl", 44))
 
 
-def compare(case, run_dir):
-    ours = metrics(run_dir)
+def compare_rows(ours, log, keys):
     assert [row["step"] for row in ours] == list(range(1, STEPS + 1))
-    for mine, theirs in zip(ours, case.log, strict=True):
-        for key, allowed in RELATIVE.items():
-            assert mine[key] == pytest.approx(theirs[key], rel=allowed, abs=1e-12), (mine["step"], key)
-        for key, allowed in ABSOLUTE.items():
-            assert abs(mine[key] - theirs[key]) <= allowed, (mine["step"], key, mine[key], theirs[key])
+    for mine, theirs in zip(ours, log, strict=True):
+        for key in sorted(keys):
+            # Where all margins are wide enough for a hinge, TRL's norm is a rounding error.
+            nothing = 5e-6 if key == "grad_norm" else 1e-12
+            allowed = {"rel": RELATIVE[key], "abs": nothing} if key in RELATIVE else {"rel": 0, "abs": ABSOLUTE[key]}
+            assert mine[key] == pytest.approx(theirs[key], **allowed), (mine["step"], key)
+
+
+def compare(case, run_dir):
+    compare_rows(metrics(run_dir), case.log, set(RELATIVE) | set(ABSOLUTE))
     final = checkpoints.tensors(run_dir / "final")
     distance = checkpoints.update_distance(case.start, final, case.exact_weights)
     theirs = checkpoints.update_distance(case.start, case.weights, case.exact_weights)
@@ -140,26 +145,57 @@ def test_first_gradients_are_as_near_to_fp64_as_trls(name, ranks, tensor, reques
         assert mine <= 2 * theirs, (tensor_name, mine, theirs)
 
 
-@pytest.mark.parametrize(
-    "loss,options,settings",
-    [
-        ("ipo", [], {"loss_type": "ipo"}),
-        ("hinge", [], {"loss_type": "hinge"}),
-        ("robust", ["--label-smoothing", 0.1], {"loss_type": "robust", "label_smoothing": 0.1}),
-        ("sigmoid", ["--sft-weight", 0.5], {"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, 0.5]}),
-        ("sigmoid", ["--weight-decay", 0.1, "--lr-schedule", "cosine", "--warmup-ratio", 0.2, "--max-grad-norm", 0],
-         {"weight_decay": 0.1, "lr_scheduler_type": "cosine", "warmup_steps": 0.2, "max_grad_norm": 0.0}),
-    ],
-    ids=["ipo", "hinge", "robust", "sft-weight", "schedule"],
-)
-def test_other_losses_and_settings(stories, tmp_path, loss, options, settings):
-    common = dict(batch=BATCH, steps=4, learning_rate=RATE, beta=0.1)
-    log, _, weights = trl_dpo.train(stories.model, stories.folder / "pairs.jsonl", tmp_path / "trl", **common,
-                                    **settings)
-    run_dir = tmp_path / "run"
-    run("train", "--pairs", stories.shard, "--init", stories.model, "--run-dir", run_dir, "--loss", loss, "--beta", 0.1,
-        "--learning-rate", RATE, "--max-steps", 4, "--global-batch-pairs", BATCH, "--shuffle", "off", *options)
-    for mine, theirs in zip(metrics(run_dir), log, strict=True):
-        for key in ("loss", "grad_norm", "learning_rate", "logps/chosen", "entropy"):
-            assert mine[key] == pytest.approx(theirs[key], rel=2e-4, abs=1e-12), (mine["step"], key)
+def test_prompts_computed_for_each_answer_give_trls_steps_too(random_llama):
+    run_dir = random_llama.folder / "apart"
+    compare(random_llama, random_llama.train(run_dir, 2, 2, "--share-prompt", "off"))
+
+
+# TRL's names (trl/trainer/dpo_trainer.py, _compute_loss): the token loss of the chosen answers is a loss of its own that
+# others are combined with by weight (once rpo_alpha); label_smoothing belongs to robust. Only `sft` leaves the rejected
+# answers out, whose sums TRL logs all the same.
+LOSSES = {
+    "ipo": (["--loss", "ipo"], {"loss_type": "ipo"}),
+    "hinge": (["--loss", "hinge"], {"loss_type": "hinge"}),
+    "robust": (["--loss", "robust", "--label-smoothing", 0.1], {"loss_type": "robust", "label_smoothing": 0.1}),
+    "sft": (["--loss", "sft"], {"loss_type": "sft"}),
+    "sigmoid+sft": (["--sft-weight", 0.5], {"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, 0.5]}),
+    "ipo+sft": (["--loss", "ipo", "--sft-weight", 2], {"loss_type": ["ipo", "sft"], "loss_weights": [1.0, 2.0]}),
+    "robust+sft": (["--loss", "robust", "--label-smoothing", 0.3, "--sft-weight", 1],
+                   {"loss_type": ["robust", "sft"], "loss_weights": [1.0, 1.0], "label_smoothing": 0.3}),
+    "schedule": (["--weight-decay", 0.1, "--lr-schedule", "cosine", "--warmup-ratio", 0.2, "--max-grad-norm", 0],
+                 {"weight_decay": 0.1, "lr_scheduler_type": "cosine", "warmup_steps": 0.2, "max_grad_norm": 0.0}),
+}
+OF_CHOSEN = {"loss", "grad_norm", "learning_rate", "epoch", "logps/chosen", "logits/chosen", "mean_token_accuracy"}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_other_losses_and_settings(stories, tmp_path, name):
+    options, settings = LOSSES[name]
+    log, _, weights = trl_dpo.train(stories.model, stories.folder / "pairs.jsonl", tmp_path / "trl", batch=BATCH,
+                                    steps=STEPS, learning_rate=RATE, beta=0.1, **settings)
+    # Two data ranks with several micro-batches each: denominators are those of the whole step.
+    run_dir = stories.train(tmp_path / "run", 2, 1, "--micro-batch-tokens", 700, *options)
+    compare_rows(metrics(run_dir), log, OF_CHOSEN if name == "sft" else set(RELATIVE) | set(ABSOLUTE))
     assert checkpoints.update_distance(stories.start, checkpoints.tensors(run_dir / "final"), weights) < 5e-3
+
+
+@pytest.mark.parametrize("warmup", [0, 0.03, 0.1234])
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "constant"])
+def test_learning_rates_are_transformers(schedule, warmup):
+    from transformers import get_scheduler
+    from transformers.training_args import TrainingArguments
+
+    steps = 1000
+    warmup_steps = TrainingArguments(output_dir="unused", warmup_steps=warmup, use_cpu=True).get_warmup_steps(steps)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=3e-4)
+    # TRL's name of a constant rate behind a warm-up.
+    scheduler = get_scheduler("constant_with_warmup" if schedule == "constant" else schedule, optimizer, warmup_steps,
+                              steps)
+    theirs = []
+    for _ in range(steps):
+        theirs.append(scheduler.get_last_lr()[0])
+        optimizer.step()
+        scheduler.step()
+    ours = [float(line) for line in run("learning-rates", schedule, 3e-4, warmup, steps).stdout.split()]
+    assert len(ours) == steps
+    np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-18)

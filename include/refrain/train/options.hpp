@@ -3,6 +3,7 @@
 #include <refrain/base/options.hpp>
 #include <refrain/checkpoint/writer.hpp>
 #include <refrain/comm/launch.hpp>
+#include <refrain/train/pair_cost.hpp>
 #include <refrain/train/recompute.hpp>
 
 #include <array>
@@ -48,7 +49,7 @@ struct Options {
   int64_t global_batch_pairs = 64, micro_batch_tokens = 8192;
   std::optional<int64_t> logits_chunk_rows;  ///< else what 64 MiB of logits hold
   int64_t seed = 42;
-  bool shuffle = true;
+  bool shuffle = true, share_prompt = true;
 
   std::filesystem::path reference_cache;  ///< empty: not used
 
@@ -76,6 +77,9 @@ struct Options {
   bool trains_adapter() const { return lora_rank.has_value() || !init_adapter.empty(); }
   /// Whether the loss compares with the reference model.
   bool needs_reference() const { return loss != Loss::sft; }
+  Answers answers() const {
+    return !needs_reference() ? Answers::chosen : share_prompt ? Answers::both : Answers::both_apart;
+  }
 };
 
 }  // namespace refrain::train

@@ -30,8 +30,24 @@ using Numbers = std::vector<int64_t>;
 
 }  // namespace
 
-TEST_CASE("answers stand one behind the other, and rows point at what comes next") {
+TEST_CASE("answers share their prompt, which predicts the first token of both") {
   auto const batch = pack(two_pairs(), {0, 1}, Answers::both, 1);
+  REQUIRE(values(batch.tokens_T) == Numbers{10, 11, 12, 20, 13, 31});
+  REQUIRE(values(batch.positions_T) == Numbers{0, 1, 2, 3, 0, 1});
+  REQUIRE(values(batch.head_rows_N) == Numbers{2, 3, 2, 4, 4, 5});
+  REQUIRE(values(batch.targets_N) == Numbers{20, 21, 30, 22, 31, 32});
+  REQUIRE(values(batch.answer_N) == Numbers{0, 0, 1, 2, 3, 3});
+  REQUIRE(batch.answers == 4);
+  // Pair 0's rejected answer is one token, which is only predicted.
+  REQUIRE(batch.segments.size() == 3);
+  REQUIRE(batch.segments[2].begin == 5);
+  REQUIRE(batch.segments[2].length == 1);
+  REQUIRE(batch.segments[2].prefix_begin == 4);
+  REQUIRE(batch.segments[2].prefix_length == 1);
+}
+
+TEST_CASE("answers stand one behind the other, and rows point at what comes next") {
+  auto const batch = pack(two_pairs(), {0, 1}, Answers::both_apart, 1);
   REQUIRE(values(batch.tokens_T) == Numbers{10, 11, 12, 20, 10, 11, 12, 13, 13, 31});
   REQUIRE(values(batch.positions_T) == Numbers{0, 1, 2, 3, 0, 1, 2, 0, 0, 1});
   REQUIRE(values(batch.head_rows_N) == Numbers{2, 3, 6, 7, 8, 9});
@@ -44,7 +60,7 @@ TEST_CASE("answers stand one behind the other, and rows point at what comes next
 }
 
 TEST_CASE("a dummy segment rounds the tokens up to the tensor degree, and no row reads it") {
-  auto const batch = pack(two_pairs(), {0, 1}, Answers::both, 4);
+  auto const batch = pack(two_pairs(), {0, 1}, Answers::both_apart, 4);
   REQUIRE(batch.tokens_T.numel() == 12);
   REQUIRE(batch.answers == 4);
   REQUIRE(batch.segments.size() == 5);

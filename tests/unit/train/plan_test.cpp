@@ -108,9 +108,11 @@ TEST_CASE("more ranks than pairs leave some without work, in as many micro-batch
 
 TEST_CASE("an answer's last token is not fed, and an empty prompt leaves its first one unscored") {
   PairLengths const lengths{.prompt = {10, 0}, .chosen = {4, 4}, .rejected = {6, 1}};
-  REQUIRE(pair_tokens(lengths, 0, Answers::both) == 13 + 15);
+  REQUIRE(pair_tokens(lengths, 0, Answers::both_apart) == 13 + 15);
+  REQUIRE(pair_tokens(lengths, 0, Answers::both) == 13 + 5);
   REQUIRE(pair_tokens(lengths, 0, Answers::chosen) == 13);
   REQUIRE(pair_tokens(lengths, 1, Answers::both) == 3 + 0);
+  REQUIRE(pair_tokens(lengths, 1, Answers::both_apart) == 3 + 0);
   REQUIRE(scored_tokens(10, 4) == 4);
   REQUIRE(scored_tokens(0, 4) == 3);
 }
