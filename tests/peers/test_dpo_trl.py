@@ -100,13 +100,13 @@ def random_llama(tmp_path_factory):
     return Case(folder, model, ready_pairs(folder / "pairs.jsonl", 44))
 
 
-def compare_rows(ours, log, keys):
+def compare_rows(ours, log, keys, slack=1):
     assert [row["step"] for row in ours] == list(range(1, STEPS + 1))
     for mine, theirs in zip(ours, log, strict=True):
         for key in sorted(keys):
             # Where all margins are wide enough for a hinge, TRL's norm is a rounding error.
             nothing = 5e-6 if key == "grad_norm" else 1e-12
-            allowed = {"rel": RELATIVE[key], "abs": nothing} if key in RELATIVE else {"rel": 0, "abs": ABSOLUTE[key]}
+            allowed = {"rel": RELATIVE[key], "abs": nothing} if key in RELATIVE else {"rel": 0, "abs": slack * ABSOLUTE[key]}
             assert mine[key] == pytest.approx(theirs[key], **allowed), (mine["step"], key)
 
 
@@ -175,7 +175,8 @@ def test_other_losses_and_settings(stories, tmp_path, name):
                                     steps=STEPS, learning_rate=RATE, beta=0.1, **settings)
     # Two data ranks with several micro-batches each: denominators are those of the whole step.
     run_dir = stories.train(tmp_path / "run", 2, 1, "--micro-batch-tokens", 700, *options)
-    compare_rows(metrics(run_dir), log, OF_CHOSEN if name == "sft" else set(RELATIVE) | set(ABSOLUTE))
+    # Without clipping and behind a warm-up, rewards in fp32 are up to 2.5e-5 from fp64's, TRL's as well as ours.
+    compare_rows(metrics(run_dir), log, OF_CHOSEN if name == "sft" else set(RELATIVE) | set(ABSOLUTE), slack=2)
     assert checkpoints.update_distance(stories.start, checkpoints.tensors(run_dir / "final"), weights) < 5e-3
 
 
