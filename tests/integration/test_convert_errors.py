@@ -43,7 +43,7 @@ OPTIONS = {
                            "refrain-convert verify (see refrain-convert verify --help)"),
     "no value": (["import", "--model"], "option --model needs a value (write --model HF_DIR)"),
     "not given": (["import", "--model", "x"], "option --out is missing (add --out CKPT: checkpoint folder to make)"),
-    "no path": (["verify"], "PATH is missing (refrain-convert verify needs it: checkpoints, run folders, HDF5 files)"),
+    "no path": (["verify"], "PATH is missing (refrain-convert verify needs it: checkpoints, run folders, reference caches, HDF5 files)"),
     "out of range": (["init", "--model-config", "x", "--seed", -1, "--out", "y"],
                      "--seed: -1 is out of range (give a whole number of at least 0)"),
     "no choice": (["import", "--model", "x", "--out", "y", "--dtype", "fp64"],
