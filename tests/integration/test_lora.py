@@ -1,5 +1,5 @@
-"""Adapters trained beside frozen weights: what a run leaves, the same bits in every ZeRO stage and after every stop, and
-what is refused."""
+"""Adapters trained beside frozen weights: what a run leaves, the same bits in every ZeRO stage and after every stop,
+and what is refused."""
 
 import json
 import re
@@ -141,7 +141,7 @@ def test_the_reference_cache_tells_adapters_apart(inputs, undisturbed, tmp_path)
 
 
 def test_merged_weights_are_the_formula(inputs, undisturbed, tmp_path):
-    """W + alpha / rank B A in fp32; what has no adapter is the base's bytes; the base is named as checkpoint or folder."""
+    """W + alpha / rank B A in fp32; what has no adapter is the base's bytes; checkpoint and folder alike as base."""
     final = undisturbed(1, 1) / "final"
     run("convert", "export", "--checkpoint", inputs["model"], "--out", tmp_path / "base")
     for name, base in {"a": inputs["model"], "b": tmp_path / "base"}.items():
@@ -198,15 +198,15 @@ def test_adapters_and_models_in_the_wrong_place(inputs, undisturbed, tmp_path):
     fails("train", *words, exit_code=2, line=f"--init is an adapter [{adapter}] (name its model with --init, and the "
                                              "adapter with --init-adapter)")
     fails("train", *command_of(inputs, tmp_path / "run", adapter=["--init-adapter", inputs["model"]]),
-          line=f"the folder holds no adapter (no adapter_config.json) [{inputs['model']}] (give an adapter's checkpoint "
-               "or a folder that PEFT wrote)")
+          line=f"the folder holds no adapter (no adapter_config.json) [{inputs['model']}] (give an adapter's "
+               "checkpoint or a folder that PEFT wrote)")
     wide = write_model(tmp_path / "wide", hidden_size=48)
     words = command_of(inputs, tmp_path / "run", adapter=["--init-adapter", adapter])
     words[words.index("--init") + 1] = wide
     fails("train", *words,
           line="shape is [3, 32], the model makes it [3, 48] "
-               f"[{adapter}:model.layers.0.self_attn.q_proj.lora_A.weight] (give the model that the adapter was trained "
-               "for)")
+               f"[{adapter}:model.layers.0.self_attn.q_proj.lora_A.weight] (give the model that the adapter was "
+               "trained for)")
     fails("convert", "export", "--checkpoint", inputs["model"], "--out", tmp_path / "x", "--merge", "--base", wide,
           exit_code=2, line=f"--merge: the checkpoint holds no adapter (no adapter_config.json) [{inputs['model']}] "
                             "(give an adapter's checkpoint, or leave --merge and --base out)")
@@ -218,8 +218,8 @@ def test_adapters_and_models_in_the_wrong_place(inputs, undisturbed, tmp_path):
           exit_code=2, line=f"--base is an adapter [{adapter}] (name the model that the adapter was trained for)")
     fails("convert", "export", "--checkpoint", adapter, "--out", tmp_path / "x", "--merge", "--base", wide,
           line="shape is [3, 32], the model makes it [3, 48] "
-               f"[{adapter}:model.layers.0.self_attn.q_proj.lora_A.weight] (give the model that the adapter was trained "
-               "for)")
+               f"[{adapter}:model.layers.0.self_attn.q_proj.lora_A.weight] (give the model that the adapter was "
+               "trained for)")
 
 
 def test_an_adapter_that_cannot_be_used(inputs, tmp_path):
@@ -242,6 +242,6 @@ def test_an_adapter_that_cannot_be_used(inputs, tmp_path):
                              {"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight":
                               {"dtype": "F32", "shape": [2, 32], "data_offsets": [0, len(values)]}}, values)
     fails("convert", "import", "--model", folder, "--out", tmp_path / "ck",
-          line=f"the adapter has no lora_B [{folder}:model.layers.0.self_attn.q_proj] (restore the adapter's files from "
-               "where they came)")
+          line=f"the adapter has no lora_B [{folder}:model.layers.0.self_attn.q_proj] (restore the adapter's files "
+               "from where they came)")
     assert not (tmp_path / "ck").exists()

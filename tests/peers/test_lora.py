@@ -37,7 +37,8 @@ def logits(model):
 def make_adapter(model_folder, folder, **settings):
     """A PEFT adapter that changes its model: A as PEFT begins, B random."""
     torch.manual_seed(3)
-    model = peft.get_peft_model(load(model_folder), peft.LoraConfig(task_type="CAUSAL_LM", lora_dropout=0.0, **settings))
+    config = peft.LoraConfig(task_type="CAUSAL_LM", lora_dropout=0.0, **settings)
+    model = peft.get_peft_model(load(model_folder), config)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "lora_B" in name:
