@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The layers of the modules: each may include itself and what is listed for it. Also: libtorch, NCCL and CUDA only where
-# they belong, at most one folder level under include/refrain, no source file over 400 lines.
+# The layers of the modules: each may include itself and what is listed for it. Also: libtorch only where it belongs and
+# never in what nvcc compiles, NCCL and CUDA only in files named for them (which other builds leave out), at most one folder level under include/refrain, no source file over 400 lines.
 # The check first proves itself on copies of the tree with a fault planted.
 set -euo pipefail
 home=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -18,7 +18,7 @@ declare -A below=(
   [study]='base'
 )
 with_torch=' model train '
-with_device=' comm model '
+device_files='^(src/comm/nccl_|src/model/cuda_)[^/]*$'
 
 # check ROOT: prints what is wrong; status 1 if anything is.
 check() {
@@ -38,8 +38,8 @@ check() {
   while IFS=: read -r file where included; do
     module=${file#"$root"/}; module=${module#include/refrain/}; module=${module#src/}; module=${module%%/*}
     case $included in
-      ATen* | torch* | c10/[!c]*) [[ $with_torch == *" $module "* ]] || complain "$file:$where: libtorch in $module" ;;
-      c10/cuda* | nccl* | cuda*) [[ $with_device == *" $module "* ]] || complain "$file:$where: CUDA or NCCL in $module" ;;
+      ATen* | torch* | c10/[!c]*) [[ $with_torch == *" $module "* && $file != *.cu* ]] || complain "$file:$where: libtorch in $module" ;;
+      c10/cuda* | nccl* | cuda*) [[ ${file#"$root"/} =~ $device_files ]] || complain "$file:$where: CUDA or NCCL in $file" ;;
     esac
   done < <(grep -rnoE '^[ \t]*#[ \t]*include[ \t]*[<"](ATen|torch|c10|nccl|cuda)[^>"]*' "$root"/include "$root"/src |
            sed -E 's|^(.*):([0-9]+):[^<"]*[<"](.*)$|\1:\2:\3|')
@@ -51,7 +51,7 @@ check() {
   while read -r file; do
     (( $(wc -l < "$file") <= 400 )) || complain "$file: $(wc -l < "$file") lines (400 at most)"
   done < <(cd "$root" && find include src jobs tests env slurm .ci -type f \
-             \( -name '*.cpp' -o -name '*.hpp' -o -name '*.cu' -o -name '*.py' -o -name '*.sh' -o -name '*.cmake' \) -printf "$root/%p\n" 2> /dev/null)
+             \( -name '*.cpp' -o -name '*.hpp' -o -name '*.cu*' -o -name '*.py' -o -name '*.sh' -o -name '*.cmake' \) -printf "$root/%p\n" 2> /dev/null)
   return "$wrong"
 }
 
@@ -69,9 +69,12 @@ caught() {
 caught 'an upward include' include/refrain/base/error.hpp '#include <refrain/comm/communicator.hpp>'
 caught 'a job module that includes another' src/shard/planted.cpp '#include <refrain/convert/options.hpp>'
 caught 'libtorch' src/checkpoint/planted.cpp '#include <ATen/ATen.h>'
+caught 'libtorch for nvcc' src/model/cuda_planted.cu '#include <ATen/ATen.h>'
+caught 'CUDA in a file of every build' src/model/planted.cpp '#include <c10/cuda/CUDAStream.h>'
+caught 'NCCL in a header of comm' include/refrain/comm/planted.hpp '#include <nccl.h>'
 caught 'a path upwards' src/comm/planted.cpp '#include "../base/lock_file.hpp"'
 caught 'a folder level' include/refrain/model/deep/planted.hpp '#pragma once'
 caught 'a long file' src/base/planted.cpp "$(printf '\\n%.0s' {1..401})"
 
 check "$home" || exit 1
-echo "layers: $(find "$home/include" "$home/src" -name '*.[ch]pp' | wc -l) files in order"
+echo "layers: $(find "$home/include" "$home/src" -name '*.[ch]pp' -o -name '*.cu*' | wc -l) files in order"

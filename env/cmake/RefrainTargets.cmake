@@ -1,14 +1,17 @@
 # Warnings, for what is compiled here; what links this target gives them to nobody else.
 option(REFRAIN_WERROR "Take warnings for errors, as continuous integration does" OFF)
 add_library(refrain_warnings INTERFACE)
-target_compile_options(refrain_warnings INTERFACE -Wall -Wextra -Wno-missing-field-initializers
-  $<$<BOOL:${REFRAIN_WERROR}>:-Werror>)
+target_compile_options(refrain_warnings INTERFACE
+  $<$<COMPILE_LANGUAGE:C,CXX>:-Wall> $<$<COMPILE_LANGUAGE:C,CXX>:-Wextra>
+  $<$<COMPILE_LANGUAGE:C,CXX>:-Wno-missing-field-initializers>
+  $<$<AND:$<BOOL:${REFRAIN_WERROR}>,$<COMPILE_LANGUAGE:C,CXX>>:-Werror>)
 
 # refrain_module(NAME [LINK targets...])
 # One library a module from src/NAME/*.cpp; its data files (json) are installed to share/refrain/NAME.
 function(refrain_module name)
   cmake_parse_arguments(arg "" "" "LINK" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
+  list(FILTER sources EXCLUDE REGEX "/(cuda|nccl)_[^/]*$")  # refrain_device_sources adds these
   add_library(refrain_${name} STATIC ${sources})
   add_library(refrain::${name} ALIAS refrain_${name})
   target_include_directories(refrain_${name} PUBLIC ${PROJECT_SOURCE_DIR}/include)
@@ -45,6 +48,9 @@ function(refrain_build_facts target)
   set(libraries "libtorch=${torch}" "HDF5=${HDF5_VERSION}" "Boost=${Boost_VERSION_STRING}" "OpenSSL=${OPENSSL_VERSION}"
     "xxHash=${XXHASH_VERSION}" "PCRE2=${PCRE2_VERSION}" "ICU=${ICU_VERSION}" "nlohmann_json=${nlohmann_json_VERSION}"
     "spdlog=${spdlog_VERSION}" "compiler=${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}")
+  if(REFRAIN_HAVE_CUDA)
+    list(APPEND libraries "CUDA=${NCCL_CUDART_VERSION}" "NCCL=${NCCL_VERSION}")
+  endif()
   list(JOIN libraries "|" libraries)
   set(header ${PROJECT_BINARY_DIR}/generated/build_facts.hpp)
   add_custom_target(refrain_build_facts BYPRODUCTS ${header} COMMENT "" VERBATIM

@@ -18,12 +18,19 @@ public:
   virtual at::Device device() const = 0;
   virtual comm::Collectives& tensor() = 0;  ///< over the ranks that hold slices of the same weights
   virtual comm::Collectives& data() = 0;    ///< over the ranks that hold the same slice
-  /// Highest memory in use so far, in bytes (VmHWM on the CPU).
+  /// Highest memory in use so far, in bytes (VmHWM on the CPU; of a GPU what its tensors took).
   virtual int64_t peak_memory() const = 0;
 };
 
 /// Host memory and MPI.
 std::unique_ptr<Backend> cpu_backend(comm::ParallelLayout const& layout);
+
+/// Whether this build has a GPU path, and the process sees a GPU.
+bool gpu_at_hand();
+/// This rank's GPU (by its place on the node), NCCL for its memory and MPI for the host's. `timeout_seconds`: for the
+/// ranks to connect; 0 waits for ever. To be made once a process, before anything else asks for a GPU.
+/// @throws UsageError on every rank: no GPU, or more ranks than GPUs on a node, or a build without CUDA. @collective
+std::unique_ptr<Backend> cuda_backend(comm::ParallelLayout const& layout, double timeout_seconds);
 
 /// libtorch's name of a type. @throws Error for int8 and uint8, of which there are no tensors
 at::ScalarType scalar_type(DType dtype);

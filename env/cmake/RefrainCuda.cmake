@@ -1,0 +1,56 @@
+# Whether this build has a GPU path: REFRAIN_CUDA is AUTO, ON or OFF, REFRAIN_HAVE_CUDA what it comes to. It needs
+# libtorch with CUDA, NCCL and the CUDA runtime (FindNCCL.cmake), and nvcc of the runtime's major version.
+set(REFRAIN_HAVE_CUDA OFF)
+if(REFRAIN_TORCH AND NOT REFRAIN_CUDA STREQUAL OFF)
+  if(REFRAIN_CUDA STREQUAL ON)
+    if(NOT Libtorch_CUDA)
+      message(FATAL_ERROR "REFRAIN_CUDA is ON, and ${REFRAIN_LIBTORCH} is a CPU build of libtorch. Run env/setup.sh "
+        "--cuda, which installs one with CUDA, or set REFRAIN_LIBTORCH to one.")
+    endif()
+    find_package(NCCL 2.18 REQUIRED)
+  elseif(Libtorch_CUDA)
+    find_package(NCCL 2.18 QUIET)
+  endif()
+  if(NCCL_FOUND)
+    if(NOT CMAKE_CUDA_ARCHITECTURES)
+      set(CMAKE_CUDA_ARCHITECTURES 80 90)  # A100 and H100, H200, GH200; later cards compile the 9.0 code when they load it
+    endif()
+    include(CheckLanguage)
+    check_language(CUDA)
+    if(CMAKE_CUDA_COMPILER)
+      enable_language(CUDA)
+      string(REGEX MATCH "^[0-9]+" nvcc_major "${CMAKE_CUDA_COMPILER_VERSION}")
+      string(REGEX MATCH "^[0-9]+" runtime_major "${NCCL_CUDART_VERSION}")
+      if(nvcc_major EQUAL runtime_major)
+        set(REFRAIN_HAVE_CUDA ON)
+      elseif(REFRAIN_CUDA STREQUAL ON)
+        message(FATAL_ERROR "nvcc is ${CMAKE_CUDA_COMPILER_VERSION} and libtorch's CUDA runtime ${NCCL_CUDART_VERSION}: "
+          "load a toolkit of that major version, or install the wheel that fits (docs/gpu.md).")
+      endif()
+    elseif(REFRAIN_CUDA STREQUAL ON)
+      message(FATAL_ERROR "REFRAIN_CUDA is ON and there is no nvcc: load a CUDA toolkit, or set CMAKE_CUDA_COMPILER.")
+    endif()
+  endif()
+endif()
+if(REFRAIN_HAVE_CUDA)
+  message(STATUS "CUDA: runtime ${NCCL_CUDART_VERSION}, nvcc ${CMAKE_CUDA_COMPILER_VERSION}, NCCL ${NCCL_VERSION}")
+  foreach(library ${NCCL_LIBRARY} ${NCCL_CUDART_LIBRARY})
+    get_filename_component(folder ${library} DIRECTORY)
+    list(APPEND REFRAIN_WHEEL_FOLDERS ${folder})
+  endforeach()
+  set(CMAKE_CUDA_STANDARD 17)
+  set(CMAKE_CUDA_RUNTIME_LIBRARY None)  # the one shared runtime that libtorch has, NCCL::cudart
+endif()
+
+# refrain_device_sources(NAME TARGETS...): module NAME gets its GPU parts: src/NAME/cuda_*.{cpp,cu} and
+# nccl_*.cpp, which other builds leave out, linked with TARGETS.
+function(refrain_device_sources name)
+  if(REFRAIN_HAVE_CUDA)
+    file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/cuda_*.cpp
+      ${PROJECT_SOURCE_DIR}/src/${name}/cuda_*.cu ${PROJECT_SOURCE_DIR}/src/${name}/nccl_*.cpp)
+    target_sources(refrain_${name} PRIVATE ${sources})
+    set_source_files_properties(${sources} PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
+    target_link_libraries(refrain_${name} PUBLIC ${ARGN})
+    target_compile_definitions(refrain_${name} PUBLIC REFRAIN_HAVE_CUDA)
+  endif()
+endfunction()

@@ -1,0 +1,15 @@
+#ifndef REFRAIN_HAVE_CUDA
+#include <refrain/base/error.hpp>
+#include <refrain/model/backend.hpp>
+
+namespace refrain::model {
+
+bool gpu_at_hand() { return false; }
+
+std::unique_ptr<Backend> cuda_backend(comm::ParallelLayout const&, double) {
+  throw UsageError("--device cuda: this build trains on CPUs alone",
+                   "leave --device out, give --device cpu, or build with env/setup.sh --cuda");
+}
+
+}  // namespace refrain::model
+#endif
