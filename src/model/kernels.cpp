@@ -1,3 +1,4 @@
+#include "device_kernels.hpp"
 #include "vector_loops.hpp"
 
 #include <refrain/model/kernels.hpp>
@@ -46,6 +47,7 @@ at::Tensor scaled_rows(at::Tensor const& x_TD, at::Tensor const& weight_D, at::T
 }  // namespace
 
 NormOut rms_norm(at::Tensor const& x_TD, at::Tensor const& weight_D, double eps) {
+  if (x_TD.is_cuda()) return device_kernels().rms_norm(x_TD, weight_D, eps);
   at::Tensor const x = in_fp32(x_TD);
   int64_t const width = x.size(1);
   at::Tensor scale_T = at::empty({x.size(0)}, x.options());
@@ -57,11 +59,13 @@ NormOut rms_norm(at::Tensor const& x_TD, at::Tensor const& weight_D, double eps)
 }
 
 at::Tensor rms_norm_again(at::Tensor const& x_TD, at::Tensor const& weight_D, at::Tensor const& scale_T) {
+  if (x_TD.is_cuda()) return device_kernels().rms_norm_again(x_TD, weight_D, scale_T);
   return scaled_rows(in_fp32(x_TD), in_fp32(weight_D), scale_T).to(x_TD.scalar_type());
 }
 
 at::Tensor rms_norm_backward(at::Tensor const& dy_TD, at::Tensor const& x_TD, at::Tensor const& weight_D,
                              at::Tensor const& scale_T, at::Tensor const& weight_grad_D) {
+  if (x_TD.is_cuda()) return device_kernels().rms_norm_backward(dy_TD, x_TD, weight_D, scale_T, weight_grad_D);
   at::Tensor const dy = in_fp32(dy_TD), x = in_fp32(x_TD), weight = in_fp32(weight_D);
   int64_t const rows = x.size(0), width = x.size(1);
   at::Tensor dx = at::empty_like(x);
@@ -84,6 +88,7 @@ at::Tensor rms_norm_backward(at::Tensor const& dy_TD, at::Tensor const& x_TD, at
 
 void rotate(at::Tensor const& x_TS, int64_t heads, int64_t head_dim, at::Tensor const& positions_T,
             at::Tensor const& cos_PR, at::Tensor const& sin_PR, Rotation direction) {
+  if (x_TS.is_cuda()) return device_kernels().rotate(x_TS, heads, head_dim, positions_T, cos_PR, sin_PR, direction);
   at::Tensor const x = in_fp32(x_TS);
   auto const* positions = positions_T.data_ptr<int64_t>();
   int64_t const half = head_dim / 2, width = x.size(1);
@@ -100,6 +105,7 @@ void rotate(at::Tensor const& x_TS, int64_t heads, int64_t head_dim, at::Tensor 
 }
 
 at::Tensor swiglu(at::Tensor const& gate_up_TI) {
+  if (gate_up_TI.is_cuda()) return device_kernels().swiglu(gate_up_TI);
   at::Tensor const gate_up = in_fp32(gate_up_TI);
   int64_t const width = gate_up.size(1) / 2;
   at::Tensor y_TI = at::empty({gate_up.size(0), width}, gate_up.options());
@@ -113,6 +119,7 @@ at::Tensor swiglu(at::Tensor const& gate_up_TI) {
 }
 
 void swiglu_backward(at::Tensor const& dy_TI, at::Tensor const& gate_up_TI) {
+  if (gate_up_TI.is_cuda()) return device_kernels().swiglu_backward(dy_TI, gate_up_TI);
   at::Tensor const dy = in_fp32(dy_TI), gate_up = in_fp32(gate_up_TI);
   int64_t const width = dy.size(1);
   over_row_blocks(dy.size(0), [&](int64_t begin, int64_t end) {
@@ -124,7 +131,12 @@ void swiglu_backward(at::Tensor const& dy_TI, at::Tensor const& gate_up_TI) {
   if (!gate_up.is_same(gate_up_TI)) gate_up_TI.copy_(gate_up);
 }
 
+void adamw(AdamBuffers const& buffers, AdamSettings const& settings) { device_kernels().adamw(buffers, settings); }
+
+at::Tensor sum_of_squares(at::Tensor const& flat) { return device_kernels().sum_of_squares(flat); }
+
 bool all_finite(at::Tensor const& tensor) {
+  if (tensor.is_cuda()) return at::isfinite(tensor).all().item<bool>();
   constexpr int64_t piece = 1 << 16;
   at::Tensor const flat = tensor.view({-1});
   int64_t const count = flat.numel();

@@ -6,37 +6,52 @@
 namespace refrain::model {
 namespace {
 
-// sum += a b, of fp32 matrices, to a sum of any type.
-void add_product(at::Tensor const& sum, at::Tensor const& a, at::Tensor const& b) {
+// sum += a b, of factors as products take them, to a sum of any type.
+void add_product(at::Tensor sum, at::Tensor const& a, at::Tensor const& b) {
   trace::Span const span("matrix products");
-  if (sum.scalar_type() == at::kFloat)
-    sum.addmm_(a, b);
+  if (sum.is_cuda() && sum.scalar_type() != b.scalar_type())
+    // bf16 in, fp32 out: one product, and nothing is converted.
+    at::addmm_out(sum, sum, a.to(b.scalar_type()), b, sum.scalar_type());
+  else if (sum.is_cuda() || sum.scalar_type() == at::kFloat)
+    sum.addmm_(a.to(b.scalar_type()), b);
   else
     sum.add_(at::mm(a, b));
 }
 
 }  // namespace
 
+at::Tensor as_factor(at::Tensor const& x) { return x.is_cuda() ? x : x.to(at::kFloat); }
+
 at::Tensor times_transposed(at::Tensor const& x_TI, at::Tensor const& weight_OI) {
   trace::Span const span("matrix products");
+  if (x_TI.is_cuda()) return at::mm(x_TI, weight_OI.to(x_TI.scalar_type()).t());
   return at::mm(x_TI.to(at::kFloat), weight_OI.to(at::kFloat).t()).to(x_TI.scalar_type());
 }
 
 at::Tensor times(at::Tensor const& dy_TO, at::Tensor const& weight_OI) {
   trace::Span const span("matrix products");
+  if (dy_TO.is_cuda()) return at::mm(dy_TO, weight_OI.to(dy_TO.scalar_type()));
   return at::mm(dy_TO.to(at::kFloat), weight_OI.to(at::kFloat)).to(dy_TO.scalar_type());
 }
 
 void add_times_transposed(at::Tensor const& y_TO, at::Tensor const& x_TI, at::Tensor const& weight_OI) {
-  add_product(y_TO, x_TI.to(at::kFloat), weight_OI.to(at::kFloat).t());
+  add_product(y_TO, as_factor(x_TI), as_factor(weight_OI).t());
 }
 
 void add_times(at::Tensor const& dx_TI, at::Tensor const& dy_TO, at::Tensor const& weight_OI) {
-  add_product(dx_TI, dy_TO.to(at::kFloat), weight_OI.to(at::kFloat));
+  add_product(dx_TI, as_factor(dy_TO), as_factor(weight_OI));
 }
 
 void add_outer_product(at::Tensor const& grad_OI, at::Tensor const& dy_TO, at::Tensor const& x_TI) {
-  add_product(grad_OI, dy_TO.to(at::kFloat).t(), x_TI.to(at::kFloat));
+  add_product(grad_OI, as_factor(dy_TO).t(), as_factor(x_TI));
+}
+
+void logits_of(at::Tensor logits_CV, at::Tensor const& hidden_CD, at::Tensor const& weight_VD) {
+  trace::Span const span("matrix products");
+  if (hidden_CD.is_cuda() && hidden_CD.scalar_type() != at::kFloat)
+    at::mm_out(logits_CV, hidden_CD, weight_VD.t(), at::kFloat);
+  else
+    at::mm_out(logits_CV, hidden_CD.to(at::kFloat), weight_VD.to(at::kFloat).t());
 }
 
 }  // namespace refrain::model

@@ -1,3 +1,4 @@
+#include "device_kernels.hpp"
 #include "vector_loops.hpp"
 
 #include <refrain/model/kernels.hpp>
@@ -18,6 +19,7 @@ float* floats(at::Tensor const& tensor) {
 }  // namespace
 
 void row_stats(at::Tensor const& logits_CV, at::Tensor const& targets_C, int64_t begin, RowStats const& stats) {
+  if (logits_CV.is_cuda()) return device_kernels().row_stats(logits_CV, targets_C, begin, stats);
   int64_t const vocabulary = logits_CV.size(1);
   float const* logits = floats(logits_CV);
   auto const* targets = targets_C.data_ptr<int64_t>();
@@ -40,6 +42,7 @@ void row_stats(at::Tensor const& logits_CV, at::Tensor const& targets_C, int64_t
 
 void logits_to_gradient(at::Tensor const& logits_CV, at::Tensor const& targets_C, at::Tensor const& log_sum_exp_C,
                         at::Tensor const& dlogp_C) {
+  if (logits_CV.is_cuda()) return device_kernels().logits_to_gradient(logits_CV, targets_C, log_sum_exp_C, dlogp_C);
   int64_t const vocabulary = logits_CV.size(1);
   float* const logits = floats(logits_CV);
   auto const* targets = targets_C.data_ptr<int64_t>();

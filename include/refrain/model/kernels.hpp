@@ -6,7 +6,8 @@
 
 /// The few loops that libtorch's operators do only in several passes over memory. This is the seam where another device
 /// gets its own: everything above speaks of tensors. All of them compute in fp32 whatever the tensors hold (fp32 or
-/// bf16), give the same bits at every number of threads, and want contiguous tensors in host memory.
+/// bf16) and want contiguous tensors. In host memory they give the same bits at every number of threads; tensors in a
+/// GPU's memory go to its own loops, whose sums are in another order.
 namespace refrain::model::kernels {
 
 /// What `rms_norm` gives.
@@ -50,6 +51,20 @@ void row_stats(at::Tensor const& logits_CV, at::Tensor const& targets_C, int64_t
 /// Overwrites logits by dlogp * ([v == target] - exp(logits - log_sum_exp)).
 void logits_to_gradient(at::Tensor const& logits_CV, at::Tensor const& targets_C, at::Tensor const& log_sum_exp_C,
                         at::Tensor const& dlogp_C);
+
+/// Flat vectors of equal length that AdamW reads and writes: fp32, but for the gradient (fp32 or bf16) and the model's
+/// weights (fp32 or bf16; undefined, or the master weights themselves, where there are no others).
+struct AdamBuffers {
+  at::Tensor master, exp_avg, exp_avg_sq, grad, weights;
+};
+/// Coefficients of one step, rounded to fp32 where torch rounds.
+struct AdamSettings {
+  float grad_scale, decay, beta1_rest, beta2, beta2_rest, step_size, correction2, eps;
+};
+/// torch.optim.AdamW's update in one pass, and the weights rounded from the result. @pre in a GPU's memory
+void adamw(AdamBuffers const& buffers, AdamSettings const& settings);
+/// Sum of the squares of a flat vector (fp32 or bf16), fp64, as a scalar tensor beside it. @pre in a GPU's memory
+at::Tensor sum_of_squares(at::Tensor const& flat);
 
 /// Whether no element is NaN or infinite.
 bool all_finite(at::Tensor const& tensor);
