@@ -1,3 +1,5 @@
+#include "packed_attention.hpp"
+
 #include <refrain/base/trace.hpp>
 #include <refrain/model/autograd.hpp>
 #include <refrain/model/kernels.hpp>
@@ -67,6 +69,10 @@ Saved attend(at::Tensor const& qkv_TS, HeadShape const& shape, std::vector<Segme
   HeadViews const heads(qkv, shape);
   Saved saved{qkv_TS, at::zeros({qkv.size(0), shape.heads * shape.head_dim}, qkv.options()), {}};
   for (Segment const& segment : segments) {
+    if (segment.length == 0) {  // the kernel divides by it
+      saved.log_sum_exp.emplace_back();
+      continue;
+    }
     Seen const seen = seen_by(segment, heads);
     auto [out, log_sum_exp] = at::_scaled_dot_product_flash_attention_for_cpu(
         heads.q(segment.begin, segment.length), seen.k, seen.v, 0., !seen.mask, seen.mask);
@@ -84,6 +90,7 @@ at::Tensor attend_backward(at::Tensor const& dy_TD, Saved const& saved, HeadShap
   HeadViews const heads(qkv, shape), slopes(dqkv, shape);
   for (std::size_t i = 0; i < segments.size(); ++i) {
     Segment const& segment = segments[i];
+    if (segment.length == 0) continue;
     Seen const seen = seen_by(segment, heads);
     auto [dq, dk, dv] = at::_scaled_dot_product_flash_attention_for_cpu_backward(
         rows_as_heads(dy, shape, segment), heads.q(segment.begin, segment.length), seen.k, seen.v,
@@ -100,6 +107,21 @@ at::Tensor attend_backward(at::Tensor const& dy_TD, Saved const& saved, HeadShap
   return dqkv.to(dy_TD.scalar_type());
 }
 
+// A call a segment.
+Attended attend_segments(at::Tensor const& qkv_TS, HeadShape const& shape, std::vector<Segment> const& segments) {
+  Saved saved = attend(qkv_TS, shape, segments);
+  at::Tensor const out_TD = saved.out_TD;
+  return {out_TD, [saved = std::move(saved), shape, segments](at::Tensor const& dy_TD) {
+            return attend_backward(dy_TD, saved, shape, segments);
+          }};
+}
+
+Attended attend_on_device(at::Tensor const& qkv_TS, HeadShape const& shape, PackedBatch const& batch) {
+  if (!qkv_TS.is_cuda()) return attend_segments(qkv_TS, shape, batch.segments);
+  if (!batch.packed_rows) batch.packed_rows = std::make_shared<PackedRows>(PackedRows::of(batch, qkv_TS.device()));
+  return attend_packed(qkv_TS, shape, batch.packed_rows, flash_attention());
+}
+
 }  // namespace
 
 at::Tensor attention(at::Tensor const& qkv_TS, HeadShape const& shape, PackedBatch const& batch,
@@ -109,13 +131,13 @@ at::Tensor attention(at::Tensor const& qkv_TS, HeadShape const& shape, PackedBat
   at::Tensor const qkv = qkv_TS.detach();
   kernels::rotate(qkv, rotated_heads, shape.head_dim, batch.positions_T, rotary.cos_PR, rotary.sin_PR,
                   kernels::Rotation::forward);
-  Saved saved = attend(qkv, shape, batch.segments);
-  at::Tensor out_TD = saved.out_TD.detach();
+  Attended attended = attend_on_device(qkv, shape, batch);
+  at::Tensor out_TD = attended.out_TD.detach();
   return differentiable(qkv_TS, std::move(out_TD), [&]() -> Backward {
-    return [saved, shape, rotary, rotated_heads, positions_T = batch.positions_T,
-            segments = batch.segments](at::Tensor const& dy_TD) {
+    return [backward = std::move(attended.backward), shape, rotary, rotated_heads,
+            positions_T = batch.positions_T](at::Tensor const& dy_TD) {
       trace::Span const inner("attention");
-      at::Tensor dqkv = attend_backward(dy_TD, saved, shape, segments);
+      at::Tensor dqkv = backward(dy_TD);
       kernels::rotate(dqkv, rotated_heads, shape.head_dim, positions_T, rotary.cos_PR, rotary.sin_PR,
                       kernels::Rotation::backward);
       return dqkv;
