@@ -7,6 +7,7 @@
 #include <refrain/base/table.hpp>
 #include <refrain/checkpoint/adapter.hpp>
 #include <refrain/checkpoint/step_folders.hpp>
+#include <refrain/model/device_errors.hpp>
 #include <refrain/model/head.hpp>
 #include <refrain/model/slices.hpp>
 #include <refrain/train/estimate.hpp>
@@ -34,6 +35,7 @@ public:
   Exit go();
 
 private:
+  void choose_device();
   void open_folder();
   void refuse_a_folder_in_use(checkpoint::StepFolders const& folders) const;
   bool already_finished();
@@ -59,6 +61,7 @@ private:
   std::unique_ptr<model::Backend> backend_;
   checkpoint::ModelConfig config_{};
   std::optional<checkpoint::AdapterConfig> adapter_;
+  bool on_gpu_ = false;
   DType weights_ = DType::fp32;
   Json identity_, provenance_;
   std::optional<model::ParameterStore> store_;
@@ -70,9 +73,17 @@ private:
   std::unique_ptr<Trainer> trainer_;
 };
 
-void require_device(Options const& options) {
-  if (options.device == DeviceChoice::cuda)
-    throw UsageError("--device cuda: this build trains on CPUs alone", "leave --device out, or give --device cpu");
+void Run::choose_device() {
+  // `auto` takes GPUs where every rank sees one.
+  on_gpu_ = options_.device == DeviceChoice::cuda ||
+            (options_.device == DeviceChoice::automatic && world_.min(model::gpu_at_hand() ? 1 : 0) == 1);
+  if (on_gpu_) {
+    if (options_.dtype == Precision::fp32)
+      throw UsageError("--dtype fp32 on a GPU: attention there is computed in bf16",
+                       "give --dtype bf16, which keeps fp32 master weights, or --device cpu");
+    backend_ = model::cuda_backend(layout_, options_.timeout);
+  }
+  weights_ = on_gpu_ || options_.dtype == Precision::bf16 ? DType::bf16 : DType::fp32;
 }
 
 /// --lora-targets in a block's order, or none where it is not given; commas divide as blanks do.
@@ -197,7 +208,7 @@ void Run::require_one_micro_batch() const {
 }
 
 void Run::make_model() {
-  backend_ = model::cpu_backend(layout_);
+  if (!on_gpu_) backend_ = model::cpu_backend(layout_);
   bool const shares_rows = options_.sequence_parallel != Switch::off && layout_.tensor().size() > 1;
   store_.emplace(config_, *backend_,
                  model::StoreOptions{
@@ -206,6 +217,7 @@ void Run::make_model() {
                      .zero = static_cast<model::Zero>(options_.zero),
                      .sequence = shares_rows ? model::SequenceParallel::on : model::SequenceParallel::off,
                      .adapter = adapter_,
+                     .grad_buffers = on_gpu_ ? 2 : 1,  // MPI's transfers are over when their call returns
                  });
   optimizer_.emplace(*store_);
   chunk_rows_ = options_.logits_chunk_rows.value_or(model::default_chunk_rows(*store_));
@@ -216,7 +228,8 @@ void Run::make_model() {
       if (!input.empty()) provenance.add_input(input);
     provenance.set("layout", Json{{"tensor_parallel", layout_.tensor().size()},
                                   {"data_parallel", layout_.data().size()},
-                                  {"threads", at::get_num_threads()}});
+                                  {"threads", at::get_num_threads()},
+                                  {"device", on_gpu_ ? "cuda" : "cpu"}});
     provenance_ = provenance.json();
   });
   provenance_ = Json::parse(world_.broadcast(dump_text(provenance_), 0));
@@ -357,8 +370,7 @@ void Run::note_failure(std::exception const& failure) noexcept {
 }
 
 Exit Run::go() {
-  require_device(options_);
-  if (options_.dtype == Precision::bf16) weights_ = DType::bf16;
+  choose_device();
   load_inputs();
   require_one_micro_batch();
   open_folder();
@@ -368,7 +380,9 @@ Exit Run::go() {
     make_model();
     return train();
   } catch (std::exception const& failure) {
-    note_failure(failure);
+    auto const in_one_line = model::device_error(failure);
+    note_failure(in_one_line ? *in_one_line : failure);
+    if (in_one_line) throw *in_one_line;
     throw;
   }
 }

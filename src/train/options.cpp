@@ -36,8 +36,9 @@ OptionTable Options::table(Options& o) {
            "what backward computes again instead of keeping it: nothing, the MLP's first product, or whole blocks")
       .add("grad-dtype", o.grad_dtype,
            "number type that gradients are added up in; weights: that of --dtype, for steps of one micro-batch a rank")
-      .add("dtype", o.dtype, "number type of weights and products; bf16 keeps fp32 master weights; auto: fp32 on a CPU")
-      .add("device", o.device, "where the tensors live");
+      .add("dtype", o.dtype,
+           "number type of weights and products; bf16 keeps fp32 master weights; auto: fp32 on a CPU, bf16 on a GPU")
+      .add("device", o.device, "where the tensors live; auto: on GPUs where every rank has one");
 
   table.group("Objective")
       .add("loss", o.loss, "what is minimised; sft: token loss of the chosen answers alone, without a reference")
@@ -78,7 +79,8 @@ OptionTable Options::table(Options& o) {
       .add("seed", o.seed, "of the order of the pairs", {.least = 0})
       .add("shuffle", o.shuffle, "a new order of the pairs in every epoch; off: file order")
       .add("logits-chunk-rows", o.logits_chunk_rows,
-           "answer positions whose logits are in memory at once; else as many as fit 64 MiB", at_least_one);
+           "answer positions whose logits are in memory at once; else as many as fit 64 MiB, 512 MiB on a GPU",
+           at_least_one);
 
   table.group("Checkpoints and stopping")
       .add("checkpoint-every", o.checkpoint_every, "steps between checkpoints", at_least_one)

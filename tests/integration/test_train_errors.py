@@ -50,8 +50,8 @@ OPTIONS = {
                           "--checkpoint-every and --checkpoint-minutes contradict each other (give one of them)"),
     "evaluation of nothing": (["--eval-every", 2],
                               "--eval-every needs --eval-pairs (name held-out pairs, or leave it out)"),
-    "no CUDA here": (["--device", "cuda"], "--device cuda: this build trains on CPUs alone (leave --device out, or "
-                                           "give --device cpu)"),
+    "no CUDA here": (["--device", "cuda"], "--device cuda: this build trains on CPUs alone (leave --device out, "
+                                           "give --device cpu, or build with env/setup.sh --cuda)"),
     "missing evaluation": (["--eval-pairs", "{dir}/none.h5"],
                            "--eval-pairs names a file that does not exist [{dir}/none.h5] (check the path)"),
     "missing checkpoint": (["--resume", "{dir}/none"],

@@ -47,7 +47,7 @@ struct Options {
   double epochs = 3;
   std::optional<int64_t> max_steps;
   int64_t global_batch_pairs = 64, micro_batch_tokens = 8192;
-  std::optional<int64_t> logits_chunk_rows;  ///< else what 64 MiB of logits hold
+  std::optional<int64_t> logits_chunk_rows;  ///< else what 64 MiB of logits hold, 512 on a GPU
   int64_t seed = 42;
   bool shuffle = true, share_prompt = true;
 
