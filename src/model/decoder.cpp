@@ -42,9 +42,14 @@ Decoder::Decoder(ParameterStore& store) : store_(store), frequencies_R_(rotary_f
 }
 
 RotaryTable const& Decoder::rotary_for(PackedBatch const& batch) const {
-  int64_t const needed = batch.positions_T.numel() == 0 ? 0 : batch.positions_T.max().item<int64_t>() + 1;
-  if (needed > rotary_.positions())
-    rotary_ = RotaryTable::make(frequencies_R_, std::max<int64_t>(needed, 2 * rotary_.positions()));
+  // Asking a GPU would make the host wait for it, in every block.
+  int64_t needed = batch.positions;
+  if (needed == 0 && batch.positions_T.numel() > 0) needed = batch.positions_T.max().item<int64_t>() + 1;
+  if (needed > rotary_.positions()) {
+    auto const table = RotaryTable::make(frequencies_R_, std::max<int64_t>(needed, 2 * rotary_.positions()));
+    at::Device const device = store_.backend().device();
+    rotary_ = {table.cos_PR.to(device), table.sin_PR.to(device)};
+  }
   return rotary_;
 }
 

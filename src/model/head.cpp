@@ -37,17 +37,18 @@ public:
         rows_N_(batch.head_rows_N),
         norm_weight_(store.weight(ids.norm)),
         eps_(store.config().rms_norm_eps),
-        weight_VD_(Vocabulary(store.specs()[ids.output]).rows(store.weight(ids.output)).to(at::kFloat)),
-        buffer_(at::empty({std::min(chunk_rows, rows_N_.size(0)), weight_VD_.size(0)}, weight_VD_.options())) {}
+        weight_VD_(as_factor(Vocabulary(store.specs()[ids.output]).rows(store.weight(ids.output)))),
+        buffer_(at::empty({std::min(chunk_rows, rows_N_.size(0)), weight_VD_.size(0)},
+                          weight_VD_.options().dtype(at::kFloat))) {}
 
   struct Chunk {
-    at::Tensor rows_C, x_CD, scale_C, normed_CD, logits_CV;  // normed and logits in fp32
+    at::Tensor rows_C, x_CD, scale_C, normed_CD, logits_CV;  // normed as a factor, logits in fp32
   };
   Chunk operator()(int64_t begin, int64_t count) {
     at::Tensor const rows_C = rows_N_.narrow(0, begin, count), x_CD = x_TD_.index_select(0, rows_C);
     kernels::NormOut const norm = kernels::rms_norm(x_CD, norm_weight_, eps_);
-    Chunk chunk{rows_C, x_CD, norm.scale_T, norm.y_TD.to(at::kFloat), buffer_.narrow(0, 0, count)};
-    at::mm_out(chunk.logits_CV, chunk.normed_CD, weight_VD_.t());
+    Chunk chunk{rows_C, x_CD, norm.scale_T, as_factor(norm.y_TD), buffer_.narrow(0, 0, count)};
+    logits_of(chunk.logits_CV, chunk.normed_CD, weight_VD_);
     return chunk;
   }
   at::Tensor const& weight_VD() const { return weight_VD_; }
@@ -89,7 +90,7 @@ Joined join(kernels::RowStats const& part, Vocabulary const& vocabulary, comm::C
 }  // namespace
 
 int64_t default_chunk_rows(ParameterStore const& store) {
-  constexpr int64_t logits = (64 << 20) / 4;
+  int64_t const logits = int64_t{store.backend().device().is_cuda() ? 512 : 64} * (1 << 20) / 4;
   int64_t const tensor_degree = store.backend().tensor().size();
   return std::max<int64_t>(16, logits * tensor_degree / store.config().vocab_size);
 }
@@ -122,9 +123,10 @@ HeadOut token_logps(at::Tensor const& x_TD, ParameterStore& store, HeadIds const
         auto const [rows_C, x_CD, scale_C, normed_CD, logits_CV] = chunks(begin, count);
         kernels::logits_to_gradient(logits_CV, local_targets_N.narrow(0, begin, count),
                                     log_sum_exp_N.narrow(0, begin, count), dlogp_N.narrow(0, begin, count));
-        if (trained) add_outer_product(grad_VD, logits_CV, normed_CD);
+        at::Tensor const dlogits_CV = logits_CV.to(normed_CD.scalar_type());
+        if (trained) add_outer_product(grad_VD, dlogits_CV, normed_CD);
         // This rank's part of the vocabulary gives a part of the sum.
-        at::Tensor const dnormed_CD = at::mm(logits_CV, chunks.weight_VD()).to(x.scalar_type());
+        at::Tensor const dnormed_CD = at::mm(dlogits_CV, chunks.weight_VD()).to(x.scalar_type());
         reduce(store.backend().tensor(), dnormed_CD, comm::ReduceOp::sum);
         dx_TD.index_add_(
             0, rows_C,

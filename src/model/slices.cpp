@@ -26,6 +26,28 @@ void for_each_global_box(ParameterLayout::Piece const& piece,
   });
 }
 
+/// Bytes of a box that pass through host memory at once on their way to a GPU.
+constexpr int64_t staged_bytes = int64_t{64} << 20;
+
+/// Reads a box into `target` by `read(box, bytes)`: at once into host memory, in pieces of rows for a GPU.
+template <class Read>
+void read_into(at::Tensor const& target, Slice const& box, Read const& read) {
+  auto const bytes_of = [](at::Tensor const& host) {
+    return std::span(static_cast<std::byte*>(host.mutable_data_ptr()), host.nbytes());
+  };
+  if (target.is_cpu()) return read(box, bytes_of(target));
+  int64_t const rows = box.count.empty() ? 1 : box.count[0], row = target.numel() / std::max<int64_t>(1, rows);
+  int64_t const step = std::max<int64_t>(1, staged_bytes / std::max<int64_t>(1, row * target.element_size()));
+  for (int64_t begin = 0; begin < rows; begin += step) {
+    int64_t const count = std::min(step, rows - begin);
+    Slice piece = box;
+    if (!box.count.empty()) piece.start[0] += begin, piece.count[0] = count;
+    at::Tensor const host = at::empty({count * row}, target.options().device(at::kCPU));
+    read(piece, bytes_of(host));
+    target.narrow(0, begin * row, count * row).copy_(host);
+  }
+}
+
 /// Fills every parameter's part by `read(name, box, dtype, bytes)`, after `shape_of(info)` proved to be the model's.
 template <class ShapeOf, class Read>
 void fill(ParameterLayout const& layout, std::vector<FlatPart> const& parts, std::filesystem::path const& folder,
@@ -43,8 +65,10 @@ void fill(ParameterLayout const& layout, std::vector<FlatPart> const& parts, std
       if (held == 0) return;
       for_each_global_box(piece, [&](Slice const& box, int64_t at) {
         at::Tensor const target = values.narrow(0, at, element_count(box.count));
-        read(piece.spec.info.name, box, target.scalar_type() == at::kBFloat16 ? DType::bf16 : DType::fp32,
-             std::span(static_cast<std::byte*>(target.mutable_data_ptr()), target.nbytes()));
+        auto const dtype = target.scalar_type() == at::kBFloat16 ? DType::bf16 : DType::fp32;
+        read_into(target, box, [&](Slice const& part_of_box, std::span<std::byte> out) {
+          read(piece.spec.info.name, part_of_box, dtype, out);
+        });
       });
       if (!kernels::all_finite(values))
         throw Error("the tensor holds NaN or infinite values", "restore this model's files from where they came",
@@ -94,16 +118,17 @@ void append_slices(std::vector<checkpoint::SliceToWrite>& slices, ParameterLayou
     layout.for_each_piece(part.unit, part.range, [&](ParameterLayout::Piece const& piece) {
       if (piece.spec.info.split == checkpoint::Split::none && !first_of_tensor) return;
       if (piece.first >= piece.spec.global_count()) return;
-      float const* const values = part.values.const_data_ptr<float>() + piece.at;
+      at::Tensor const values = part.values.narrow(0, piece.at, piece.count);
       for_each_global_box(piece, [&](Slice const& box, int64_t at) {
         slices.push_back({.object = prefix + piece.spec.info.name,
                           .dtype = dtype,
                           .global_shape = piece.spec.info.shape,
                           .slice = box,
-                          .fill = [values = values + at, dtype](int64_t first_byte, std::span<std::byte> out) {
+                          .fill = [values, at, dtype](int64_t first_byte, std::span<std::byte> out) {
                             auto const width = static_cast<int64_t>(size_of(dtype));
-                            auto const from = std::as_bytes(
-                                std::span(values + first_byte / width, out.size() / static_cast<std::size_t>(width)));
+                            auto const count = static_cast<int64_t>(out.size()) / width;
+                            at::Tensor const host = values.narrow(0, at + first_byte / width, count).to(at::kCPU);
+                            auto const from = std::as_bytes(std::span(host.const_data_ptr<float>(), host.numel()));
                             convert_values(from, DType::fp32, out, dtype);
                           }});
       });

@@ -85,16 +85,19 @@ double step_flops(model::ParameterStore const& store, double tokens, double scor
   return blocks * tokens + (frozen ? 4 : 6) * matrix * scored;
 }
 
-double product_rate() {
-  constexpr int64_t size = 1024;
-  at::Tensor const a = at::ones({size, size}), b = at::ones({size, size});
+double product_rate(at::Device device) {
+  bool const gpu = device.is_cuda();
+  int64_t const size = gpu ? 8192 : 1024;
+  auto const options = at::TensorOptions(device).dtype(gpu ? at::kBFloat16 : at::kFloat);
+  at::Tensor const a = at::ones({size, size}, options), b = at::ones({size, size}, options);
   double best = 1e9;
   for (int i = 0; i < 4; ++i) {
     auto const begin = std::chrono::steady_clock::now();
-    at::mm(a, b);
+    at::mm(a, b)[0][0].item();  // waits for a GPU
     best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   }
-  return 2.0 * size * size * size / std::max(best, 1e-9);
+  auto const edge = static_cast<double>(size);
+  return 2 * edge * edge * edge / std::max(best, 1e-9);
 }
 
 }  // namespace refrain::train

@@ -216,8 +216,8 @@ void Run::make_model() {
                      .grads = options_.grad_dtype == GradPrecision::weights ? weights_ : DType::fp32,
                      .zero = static_cast<model::Zero>(options_.zero),
                      .sequence = shares_rows ? model::SequenceParallel::on : model::SequenceParallel::off,
-                     .adapter = adapter_,
                      .grad_buffers = on_gpu_ ? 2 : 1,  // MPI's transfers are over when their call returns
+                     .adapter = adapter_,
                  });
   optimizer_.emplace(*store_);
   chunk_rows_ = options_.logits_chunk_rows.value_or(model::default_chunk_rows(*store_));

@@ -3,6 +3,8 @@
 #include <refrain/base/trace.hpp>
 #include <refrain/train/optimizer.hpp>
 
+#include <refrain/model/kernels.hpp>
+
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
@@ -68,14 +70,20 @@ double Optimizer::grad_norm() const {
   bool const counts_replicated = backend.tensor().rank() == 0;
   ParameterLayout const& layout = store_.layout();
   double sum = 0;
+  std::vector<at::Tensor> on_gpu;  // read together: each reading would make the host wait
   for (int unit = store_.layout().first_trained(); unit < store_.units(); ++unit) {
     model::FlatRange const shard = layout.shard(unit), owned = store_.owned(unit);
     at::Tensor const grads = store_.owned_grads(unit).narrow(0, shard.begin - owned.begin, shard.size());
     layout.for_each_piece(unit, shard, [&](ParameterLayout::Piece const& piece) {
       if (piece.spec.info.split == checkpoint::Split::none && !counts_replicated) return;
-      sum += sum_of_squares(grads.narrow(0, piece.at, piece.count));
+      at::Tensor const values = grads.narrow(0, piece.at, piece.count);
+      if (values.is_cuda())
+        on_gpu.push_back(model::kernels::sum_of_squares(values));
+      else
+        sum += sum_of_squares(values);
     });
   }
+  if (!on_gpu.empty()) sum += at::stack(on_gpu).sum().item<double>();
   sum_over(backend.data(), sum);
   sum_over(backend.tensor(), sum);
   return std::sqrt(sum);
@@ -95,8 +103,13 @@ void Optimizer::step(AdamStep const& settings) {
       .correction2 = static_cast<float>(std::sqrt(1 - std::pow(beta2, number))),
       .eps = static_cast<float>(eps),
   };
+  auto const decay = static_cast<float>(1 - settings.learning_rate * settings.weight_decay);  // of matrices
   for (int unit = store_.layout().first_trained(); unit < store_.units(); ++unit) {
     at::Tensor const grads = store_.owned_grads(unit), weights = store_.owned_weights(unit);
+    if (weights.is_cuda()) {
+      step_on_gpu(unit, common, decay);
+      continue;
+    }
     AdamVectors const vectors{
         .p = master(unit).mutable_data_ptr<float>(),
         .m = exp_avg(unit).mutable_data_ptr<float>(),
@@ -107,13 +120,32 @@ void Optimizer::step(AdamStep const& settings) {
     };
     store_.layout().for_each_piece(unit, store_.owned(unit), [&](ParameterLayout::Piece const& piece) {
       AdamCoefficients coefficients = common;
-      if (piece.spec.info.shape.size() > 1)
-        coefficients.decay = static_cast<float>(1 - settings.learning_rate * settings.weight_decay);
+      if (piece.spec.info.shape.size() > 1) coefficients.decay = decay;
       at::parallel_for(piece.at, piece.at + piece.count, chunk_elements,
                        [&](int64_t begin, int64_t end) { adamw_loop(vectors, begin, end, coefficients); });
     });
   }
   store_.publish();
+}
+
+void Optimizer::step_on_gpu(int unit, AdamCoefficients const& common, float decay) {
+  store_.layout().for_each_piece(unit, store_.owned(unit), [&](ParameterLayout::Piece const& piece) {
+    auto const part = [&](at::Tensor const& flat) { return flat.narrow(0, piece.at, piece.count); };
+    at::Tensor const weights = store_.owned_weights(unit);
+    model::kernels::adamw({.master = part(master(unit)),
+                           .exp_avg = part(exp_avg(unit)),
+                           .exp_avg_sq = part(exp_avg_sq(unit)),
+                           .grad = part(store_.owned_grads(unit)),
+                           .weights = is_bf16(weights) ? part(weights) : at::Tensor()},
+                          {.grad_scale = common.grad_scale,
+                           .decay = piece.spec.info.shape.size() > 1 ? decay : common.decay,
+                           .beta1_rest = common.beta1_rest,
+                           .beta2 = common.beta2,
+                           .beta2_rest = common.beta2_rest,
+                           .step_size = common.step_size,
+                           .correction2 = common.correction2,
+                           .eps = common.eps});
+  });
 }
 
 void Optimizer::publish() {

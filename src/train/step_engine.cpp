@@ -62,7 +62,8 @@ void StepEngine::through_units(model::PackedBatch const& batch, Block const& blo
   head(x_TD);
 }
 
-AnswerSums StepEngine::forward(model::PackedBatch const& batch) {
+AnswerSums StepEngine::forward(model::PackedBatch const& packed) {
+  model::PackedBatch const batch = packed.on(store_.backend().device());
   at::NoGradGuard const no_grad;
   AnswerSums sums;
   through_units(
@@ -73,8 +74,9 @@ AnswerSums StepEngine::forward(model::PackedBatch const& batch) {
   return sums;
 }
 
-AnswerSums StepEngine::train(model::PackedBatch const& batch,
+AnswerSums StepEngine::train(model::PackedBatch const& packed,
                              std::function<std::vector<double>(AnswerSums const&)> const& gradients) {
+  model::PackedBatch const batch = packed.on(store_.backend().device());
   bool const idle = batch.answers == 0;
   auto const mlp = recompute_ == Recompute::selective ? model::Remember::remake : model::Remember::keep;
   // A block's graph stays until its backward, or only its input does.

@@ -32,7 +32,8 @@ Trainer::Trainer(RunParts parts)
       state_(parts_.from),
       // Until one was written: 12 bytes a parameter at 1 GiB/s.
       checkpoint_seconds_(12.0 * static_cast<double>(parameter_count(parts_.store)) / (1 << 30)),
-      product_rate_(static_cast<double>(parts_.layout.world().sum(static_cast<int64_t>(product_rate())))) {}
+      product_rate_(static_cast<double>(
+          parts_.layout.world().sum(static_cast<int64_t>(product_rate(parts_.store.backend().device()))))) {}
 
 void Trainer::on_rank_0(std::function<void(RunFolder&)> const& work) const {
   comm::agree(parts_.layout.world(), [&] {

@@ -15,8 +15,8 @@ struct HeadOut {
   at::Tensor top1_N;        ///< int64: the likeliest token, the lowest of equals
 };
 
-/// Rows of logits that a chunk may hold for about 64 MiB of them on a rank: larger chunks gain nothing, smaller ones
-/// read the output matrix more often.
+/// Rows of logits that a chunk may hold for about 64 MiB of them on a rank, 512 MiB on a GPU: larger chunks gain
+/// nothing, smaller ones read the output matrix more often.
 int64_t default_chunk_rows(ParameterStore const& store);
 
 /// The last norm, and the matrix that makes logits (the embedding's where they are tied).
