@@ -10,6 +10,9 @@ build=${REFRAIN_BUILD:-$home/build}
 say() { printf '%s\n' "$*"; }
 die() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
 
+# Whether a build folder is one for GPUs.
+built_for_cuda() { [[ $(cat "$1/setup-arguments" 2> /dev/null) == *-DREFRAIN_CUDA=ON* ]]; }
+
 # 75 -> "1 min 15 s"
 duration() { (( $1 < 60 )) && echo "$1 s" || echo "$(($1 / 60)) min $(($1 % 60)) s"; }
 

@@ -2,7 +2,9 @@
 # Installs what the build needs, finds or installs libtorch, configures, and builds the programs into build/bin.
 # A second call only checks.
 #
-#   env/setup.sh [--fetch DIR | --offline DIR] [--jobs N]
+#   env/setup.sh [--cuda] [--fetch DIR | --offline DIR] [--jobs N]
+#     --cuda          for GPUs: libtorch with CUDA and NCCL (5.5 GB), and nvcc where the machine has none. A build folder
+#                     made so stays so, also without --cuda
 #     --fetch DIR     where there is internet: download what --offline needs into DIR, and build nothing
 #     --offline DIR   install from DIR, without internet
 #     --jobs N        compile so many files at once (default: as cores and memory allow)
@@ -10,6 +12,7 @@
 #   REFRAIN_LIBTORCH     a torch folder or libtorch distribution that is there already (with include/ and lib/)
 #   REFRAIN_PYARROW      a pyarrow folder, for Parquet
 #   REFRAIN_PYTHON       the Python that makes the virtual environment for these two, where none is given
+#   REFRAIN_TORCH_INDEX  where pip finds the CUDA build of torch that the driver fits (with --cuda; default: pip's own)
 #   REFRAIN_BUILD        the build folder (default build/)
 #   REFRAIN_CMAKE_ARGS   more arguments for CMake, separated by white space, e.g. "-DREFRAIN_PARQUET=OFF"
 set -euo pipefail
@@ -17,9 +20,11 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 wheels=(torch==2.13.0 pyarrow==26.0.1)
-fetch='' offline='' jobs=''
+fetch='' offline='' jobs='' cuda=''
+if built_for_cuda "$build"; then cuda=1; fi
 while (( $# )); do
   case $1 in
+    --cuda) cuda=1; shift ;;
     --fetch | --offline | --jobs)
       (( $# > 1 )) || die "$1 needs a value (see env/setup.sh --help)"
       case $1 in --fetch) fetch=$2 ;; --offline) offline=$2 ;; --jobs) jobs=$2 ;; esac
@@ -35,6 +40,11 @@ if [[ -n $offline ]]; then
   offline=$(cd "$offline" && pwd)
 fi
 SECONDS=0
+venv=$deps/python
+if [[ -n $cuda ]]; then
+  wheels[0]=torch==2.14.1
+  venv=$deps/python-cuda
+fi
 
 # --- Debian packages -------------------------------------------------------------------------------------------------
 
@@ -96,34 +106,35 @@ is_libtorch() { [[ -f $1/include/ATen/ATen.h && -f $1/lib/libtorch_cpu.so ]]; }
 
 # Whether all that the library stands on is found: wheels for CUDA need others beside them.
 is_complete() {
-  local needs
-  needs=$(ldd "$1/lib/libtorch_cpu.so" 2>&1) || return 1
+  local needs library=libtorch_cpu
+  if [[ -n $cuda && -f $1/lib/libtorch_cuda.so ]]; then library=libtorch_cuda; fi
+  needs=$(ldd "$1/lib/$library.so" 2>&1) || return 1
   [[ $needs != *'not found'* ]]
 }
 
 # The folder of an installed wheel, or nothing. pip writes INSTALLER when all of a wheel's files are there.
 venv_package() {
-  local packages=("$deps"/python/lib/python*/site-packages)
+  local packages=("$venv"/lib/python*/site-packages)
   local whole=("${packages[0]}/$1"-*.dist-info/INSTALLER)
   if [[ -d ${packages[0]}/$1 && -f ${whole[0]} ]]; then echo "${packages[0]}/$1"; fi
 }
 
-pip_install() { run_logged "$deps/log/pip.log" "$deps/python/bin/python" -m pip install -q "${pip_from[@]}" "$@"; }
+pip_install() { run_logged "$deps/log/pip.log" "$venv/bin/python" -m pip install -q "${pip_from[@]}" "$@"; }
 
 make_venv() {
-  [[ -x $deps/python/bin/pip ]] && return
+  [[ -x $venv/bin/pip ]] && return
   mkdir -p "$deps"
   local python
   python=$(find_python)
-  run_logged "$deps/log/venv.log" "$python" -m venv --clear "$deps/python"
+  run_logged "$deps/log/venv.log" "$python" -m venv --clear "$venv"
 }
 
 fetch_wheels() {
   make_venv
-  local get=("$deps/python/bin/python" -m pip download -q -d "$fetch/wheels")
+  local get=("$venv/bin/python" -m pip download -q -d "$fetch/wheels")
   run_logged "$fetch/pip.log" "${get[@]}" --no-deps "${wheels[@]}"
   local needs_more
-  needs_more=$("$deps/python/bin/python" - "$fetch/wheels" << 'PY'
+  needs_more=$("$venv/bin/python" - "$fetch/wheels" << 'PY'
 import glob, sys, zipfile
 for wheel in glob.glob(sys.argv[1] + "/torch-*.whl"):
     names = zipfile.ZipFile(wheel)
@@ -140,6 +151,8 @@ PY
 find_wheels() {
   pip_from=()
   if [[ -n $offline ]]; then pip_from=(--no-index --find-links "$offline/wheels"); fi
+  torch_from=()
+  if [[ -n $cuda && -n ${REFRAIN_TORCH_INDEX:-} && -z $offline ]]; then torch_from=(--index-url "$REFRAIN_TORCH_INDEX"); fi
   libtorch=${REFRAIN_LIBTORCH:-}
   if [[ -n $libtorch ]]; then
     is_libtorch "$libtorch" || die "REFRAIN_LIBTORCH=$libtorch has no include/ATen/ATen.h and lib/libtorch_cpu.so (name the torch folder of a wheel, or an unpacked libtorch)"
@@ -147,12 +160,12 @@ find_wheels() {
   else
     libtorch=$(venv_package torch)
     if [[ -z $libtorch ]]; then
-      say "libtorch: installing ${wheels[0]} into $deps/python"
+      say "libtorch: installing ${wheels[0]} into $venv"
       make_venv
-      pip_install --ignore-installed --no-deps "${wheels[0]}"
+      pip_install --ignore-installed --no-deps "${torch_from[@]}" "${wheels[0]}"
       libtorch=$(venv_package torch)
     fi
-    is_complete "$libtorch" || pip_install "${wheels[0]}"
+    is_complete "$libtorch" || pip_install "${torch_from[@]}" "${wheels[0]}"
     say "libtorch: $libtorch"
   fi
   is_complete "$libtorch" || die "$libtorch/lib/libtorch_cpu.so needs libraries that are not found: $(ldd "$libtorch/lib/libtorch_cpu.so" | awk '/not found/ {print $1}' | tr '\n' ' ')"
@@ -166,13 +179,54 @@ find_wheels() {
   say "Arrow for Parquet: $pyarrow"
 }
 
+# --- CUDA ------------------------------------------------------------------------------------------------------------
+
+# The version of CUDA that libtorch was built with ("13.0"), and the newest that this machine's driver runs, or nothing.
+wheel_cuda() { sed -n "s/^cuda: .*= '\(.*\)'/\1/p" "$libtorch/version.py" 2> /dev/null; }
+driver_cuda() { nvidia-smi 2> /dev/null | sed -n 's/.*CUDA Version: *\([0-9.]*\).*/\1/p' | head -n 1; }
+
+# Where nvcc is: named, in PATH, in the usual folder, in the virtual environment.
+find_nvcc() {
+  local nvcc
+  for nvcc in "${CUDACXX:-}" "$(command -v nvcc || true)" "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc" \
+    "$venv"/lib/python*/site-packages/nvidia/cu13/bin/nvcc "$venv"/lib/python*/site-packages/nvidia/cuda_nvcc/bin/nvcc; do
+    if [[ -x $nvcc ]]; then echo "$nvcc"; return; fi
+  done
+}
+
+check_cuda() {
+  [[ -f $libtorch/lib/libtorch_cuda.so ]] ||
+    die "$libtorch is a CPU build of libtorch (take REFRAIN_LIBTORCH away, or name one with CUDA)"
+  local runtime driver
+  runtime=$(wheel_cuda) driver=$(driver_cuda)
+  if [[ -z $driver ]]; then
+    say "CUDA: runtime $runtime; no driver here, so nothing can say whether it fits that of the GPU nodes (see docs/gpu.md)"
+  elif (( ${driver%%.*} < ${runtime%%.*} )); then
+    die "the driver here runs CUDA up to $driver, and $libtorch was built with $runtime: remove $venv, then REFRAIN_TORCH_INDEX=https://download.pytorch.org/whl/cu126 env/setup.sh --cuda"
+  else
+    say "CUDA: runtime $runtime, the driver runs up to $driver"
+  fi
+  nvcc=$(find_nvcc)
+  if [[ -z $nvcc ]]; then
+    [[ ${runtime%%.*} == 13 ]] || die "no nvcc: load a CUDA toolkit of version ${runtime%%.*} (module load cuda), or set CUDACXX"
+    say "nvcc: installing it into $venv"
+    pip_install "nvidia-cuda-nvcc==$runtime.*" "nvidia-cuda-cccl==$runtime.*" "nvidia-cuda-crt==$runtime.*" "nvidia-nvvm==$runtime.*"
+    nvcc=$(find_nvcc)
+    [[ -n $nvcc ]] || die "the wheels of nvcc hold none: load a CUDA toolkit of version ${runtime%%.*}, or set CUDACXX"
+    # The wheels have the libraries in lib, where CMake's trial programs do not look for them.
+    ln -sfn lib "$(dirname "$nvcc")/../lib64"
+  fi
+  say "nvcc: $nvcc"
+}
+
 # --- configure and build ---------------------------------------------------------------------------------------------
 
 configure() {
   local more=()
   if [[ -n ${REFRAIN_CMAKE_ARGS:-} ]]; then read -ra more <<< "$REFRAIN_CMAKE_ARGS"; fi
   local arguments=(-DREFRAIN_LIBTORCH="$libtorch" -DREFRAIN_PYARROW="$pyarrow" "${more[@]}")
-  if command -v ccache > /dev/null; then arguments+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
+  if [[ -n $cuda ]]; then arguments+=(-DREFRAIN_CUDA=ON -DCMAKE_CUDA_COMPILER="$nvcc"); fi
+  if command -v ccache > /dev/null; then arguments+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DCMAKE_CUDA_COMPILER_LAUNCHER=ccache); fi
   if [[ -f $build/build.ninja ]] && [[ $(cat "$build/setup-arguments" 2> /dev/null) == "${arguments[*]}" ]]; then
     say "configured: $build"
     return
@@ -210,11 +264,12 @@ if [[ -n $fetch ]]; then
   fetch=$(cd "$fetch" && pwd)
   fetch_packages
   fetch_wheels
-  say "Done in $(duration $SECONDS). Where there is no internet: env/setup.sh --offline $fetch"
+  say "Done in $(duration $SECONDS). Where there is no internet: env/setup.sh ${cuda:+--cuda }--offline $fetch"
   exit 0
 fi
 check_packages
 find_wheels
+if [[ -n $cuda ]]; then check_cuda; fi
 configure
 build_programs
 say "Done in $(duration $SECONDS)."

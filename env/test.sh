@@ -7,8 +7,10 @@
 #     integration   the programs as a user starts them
 #     slurm         a Slurm of several hosts on this machine (root)
 #     peers         live comparison with transformers, tokenizers and TRL
+#     cuda          compiles and links the build for GPUs (env/setup.sh --cuda), and what it says where there is no GPU
+#     gpu           that build on this machine's GPUs, one and several; fails where there is none
 #     long          all of the groups with their full counts, or those named beside it
-#   Without a group: all of them.
+#   Without a group: all of them but cuda and gpu, which are run apart from the others.
 #
 #   REFRAIN_TEST_DATA   the test data (default ../shared/data); what needs it skips where it is absent, or fails if CI is set
 #   REFRAIN_PEERS       a virtual environment of tests/peers/requirements.txt that is there already
@@ -20,14 +22,29 @@ all=(unit mpi integration slurm peers)
 groups=()
 for word in "$@"; do
   case $word in
-    unit | mpi | integration | slurm | peers) groups+=("$word") ;;
+    unit | mpi | integration | slurm | peers | cuda | gpu) groups+=("$word") ;;
     long) export REFRAIN_TEST_LONG=1 ;;
     -h | --help) sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) die "unknown group $word (there are ${all[*]} and long)" ;;
+    *) die "unknown group $word (there are ${all[*]}, cuda, gpu and long)" ;;
   esac
 done
 (( ${#groups[@]} )) || groups=("${all[@]}")
 has() { [[ " ${groups[*]} " == *" $1 "* ]]; }
+setup=("$home/env/setup.sh")
+if has cuda || has gpu; then
+  for word in "${groups[@]}"; do
+    [[ $word == cuda || $word == gpu ]] || die "$word is another build than ${groups[*]/$word}: run them one after the other"
+  done
+  if has gpu; then
+    gpus=$(nvidia-smi -L 2> /dev/null | grep -c '^GPU' || true)
+    (( gpus )) || die "gpu: this machine has no GPU (nvidia-smi -L lists none), so nothing was tested"
+    say "GPUs: $gpus"
+  fi
+  # The build folder that is one for GPUs, or one beside it.
+  built_for_cuda "$build" || export REFRAIN_BUILD=$home/build-cuda
+  build=${REFRAIN_BUILD:-$build}
+  setup+=(--cuda)
+fi
 
 export REFRAIN_TEST_DATA=${REFRAIN_TEST_DATA:-$home/../shared/data}
 if [[ ! -d $REFRAIN_TEST_DATA ]]; then
@@ -57,12 +74,13 @@ make_peers() {
   cp "$wanted" "$peers/installed.txt"
 }
 
-"$home/env/setup.sh"
-if has integration || has slurm || has peers; then make_peers; fi
+"${setup[@]}"
+if has integration || has slurm || has peers || has gpu; then make_peers; fi
 targets=()
 has unit && targets+=(unit_tests)
 has mpi && targets+=(mpi_tests)
 has peers && targets+=(peers_tests)
+if has cuda || has gpu; then targets+=(gpu_tests); fi
 if (( ${#targets[@]} )); then
   say "building the tests"
   run_logged "$deps/log/build-tests.log" cmake --build "$build" --target "${targets[@]}" -j "$(jobs_allowed)"

@@ -1,4 +1,4 @@
-"""TRL's DPOTrainer on the same model, pairs, order and steps, on this CPU: the oracle of the training tests."""
+"""TRL's DPOTrainer on the same model, pairs, order and steps, on this CPU or its GPU: the oracle of the training tests."""
 
 import json
 import pathlib
@@ -8,11 +8,11 @@ import torch
 
 
 def weights(model):
-    return {name: value.detach().to(torch.float64).numpy().copy() for name, value in model.named_parameters()}
+    return {name: value.detach().cpu().to(torch.float64).numpy().copy() for name, value in model.named_parameters()}
 
 
-def train(model_folder, pairs_file, out, dtype=torch.float32, max_length=256, batch=8, steps=12, adapter=None,
-          **settings):
+def train(model_folder, pairs_file, out, dtype=torch.float32, max_length=256, batch=8, steps=12, adapter=None, cpu=True,
+          bf16=False, **settings):
     """Trains by TRL with `batch` pairs a step in file order; `adapter` is a folder of PEFT's to train instead.
     Returns (rows of its log, first step's unclipped gradients, final weights), names as in the model's files."""
     from datasets import Dataset
@@ -36,7 +36,7 @@ def train(model_folder, pairs_file, out, dtype=torch.float32, max_length=256, ba
             if not gradients:
                 scale = max(1.0, (state_norm[0] + 1e-6) / args.max_grad_norm) if args.max_grad_norm > 0 else 1.0
                 gradients.update(
-                    {name: p.grad.detach().double().numpy() * scale for name, p in model.named_parameters()
+                    {name: p.grad.detach().cpu().double().numpy() * scale for name, p in model.named_parameters()
                      if p.grad is not None}
                 )
 
@@ -53,7 +53,7 @@ def train(model_folder, pairs_file, out, dtype=torch.float32, max_length=256, ba
 
     config = DPOConfig(output_dir=str(out), per_device_train_batch_size=batch, max_steps=steps, max_length=max_length,
                        train_sampling_strategy="sequential", precompute_ref_log_probs=False, optim="adamw_torch",
-                       logging_steps=1, save_strategy="no", report_to="none", bf16=False, use_cpu=True,
+                       logging_steps=1, save_strategy="no", report_to="none", bf16=bf16, use_cpu=cpu,
                        disable_tqdm=True, gradient_checkpointing=False, disable_dropout=True, seed=42, **settings)
     trainer = Trainer(model=model, args=config, processing_class=tokenizer, train_dataset=Dataset.from_list(rows),
                       callbacks=[KeepFirstGradients()])
