@@ -186,6 +186,12 @@ int device_count() noexcept {
   return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
 }
 
+std::string device_name(int device) {
+  cudaDeviceProp properties{};
+  check(cudaGetDeviceProperties(&properties, device), "cudaGetDeviceProperties");
+  return properties.name;
+}
+
 int choose_device(Communicator const& world) {
   auto const node = world.split_by_node();
   int device = 0;

@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/Version.h>
 
 #include <sched.h>
 #include <unistd.h>
@@ -24,6 +25,14 @@ int threads_for_this_rank(comm::Communicator const& world) {
   return static_cast<int>(std::min(bound, share));
 }
 
+/// Empty where the system does not say.
+std::string cpu_model() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("model name")) return line.substr(std::min(line.find(": ") + 2, line.size()));
+  return {};
+}
+
 class CpuBackend : public Backend {
 public:
   explicit CpuBackend(comm::ParallelLayout const& layout)
@@ -35,6 +44,8 @@ public:
   at::Device device() const override { return at::kCPU; }
   comm::Collectives& tensor() override { return *tensor_; }
   comm::Collectives& data() override { return *data_; }
+
+  std::string processor() const override { return cpu_model() + " " + at::get_cpu_capability(); }
 
   int64_t peak_memory() const override {
     std::ifstream status("/proc/self/status");

@@ -26,6 +26,7 @@ public:
   }
 
   at::Device device() const override { return {at::kCUDA, device_}; }
+  std::string processor() const override { return comm::device_name(device_); }
   comm::Collectives& tensor() override { return *tensor_; }
   comm::Collectives& data() override { return *data_; }
 

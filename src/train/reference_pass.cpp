@@ -9,39 +9,30 @@
 #include "formatted.hpp"
 
 #include <ATen/Parallel.h>
-#include <ATen/Version.h>
 #include <torch/version.h>
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <thread>
 
 namespace refrain::train {
 namespace {
 
-/// Empty where the system does not say.
-std::string cpu_model() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);)
-    if (line.starts_with("model name")) return line.substr(std::min(line.find(": ") + 2, line.size()));
-  return {};
-}
-
 /// All that decides the bits of a pair's log-probabilities beside its tokens and the rows that it is packed with.
 /// @collective
-Json cache_settings(Options const& options, Json const& key, comm::ParallelLayout const& layout) {
+Json cache_settings(Options const& options, Json const& key, comm::ParallelLayout const& layout,
+                    model::Backend const& backend) {
   int const tensor_size = layout.tensor().size();
   Json settings{{"weights", checkpoint::weights_digest(options.init, layout.world())},
                 {"adapter", key.contains("lora") ? key.at("lora") : Json(nullptr)},  // that the run starts from
                 {"dtype", key.at("dtype")},
-                {"device", "cpu"},  // on a GPU: "cuda", and "cpu" below becomes its name
+                {"device", backend.device().is_cuda() ? "cuda" : "cpu"},
                 {"tensor_parallel", tensor_size},
                 {"sequence_parallel", tensor_size > 1 && options.sequence_parallel != Switch::off},
                 {"share_prompt", options.share_prompt},
                 {"threads", at::get_num_threads()},
                 {"logits_chunk_rows", options.logits_chunk_rows ? Json(*options.logits_chunk_rows) : Json(nullptr)},
-                {"cpu", cpu_model() + " " + at::get_cpu_capability()},
+                {"processor", backend.processor()},
                 {"libtorch", TORCH_VERSION},
                 {"version", version()},
                 {"revision", git_revision()}};
@@ -146,9 +137,10 @@ int64_t Trainer::use_shared_reference(Json const& key, std::vector<ReferencePart
   auto const& options = parts_.options;
   int64_t const wanted = unknown_in(parts);
   parts_.watchdog.progress("digesting the weights for the reference cache");
-  shared_ = std::make_unique<SharedReference>(
-      parts_.layout.world(), options.reference_cache, cache_settings(options, key, parts_.layout),
-      parts_.checkpoints.provenance, 60 * std::min(1.0, options.checkpoint_minutes.value_or(1)));
+  shared_ = std::make_unique<SharedReference>(parts_.layout.world(), options.reference_cache,
+                                              cache_settings(options, key, parts_.layout, parts_.store.backend()),
+                                              parts_.checkpoints.provenance,
+                                              60 * std::min(1.0, options.checkpoint_minutes.value_or(1)));
   if (shared_->refresh()) recall_shared_reference(parts);
   int64_t const reason = unknown_in(parts) == 0 ? 0 : wait_for_shared_reference(parts);
   log_line(formatted("reference log-probabilities: %ld of %ld pairs from the cache, which has %ld of this model",

@@ -3,7 +3,7 @@
 #include <refrain/comm/collectives.hpp>
 
 #include <memory>
-#include <vector>
+#include <string>
 
 /// GPUs as `comm` knows them: by number, their memory as plain pointers, their streams without a type. Only builds with
 /// CUDA have these functions (REFRAIN_HAVE_CUDA).
@@ -11,6 +11,9 @@ namespace refrain::comm {
 
 /// GPUs that this process sees; 0 without a driver.
 int device_count() noexcept;
+
+/// "NVIDIA H100 80GB HBM3". @throws Error
+std::string device_name(int device);
 
 /// The GPU of this rank: the rank's place on its node, or the only one where the launcher shows each rank its own.
 /// @throws the same Error on every rank where there is no GPU, or two ranks of a node would share one. @collective

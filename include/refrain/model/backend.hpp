@@ -16,8 +16,9 @@ class Backend {
 public:
   virtual ~Backend() = default;
   virtual at::Device device() const = 0;
-  virtual comm::Collectives& tensor() = 0;  ///< over the ranks that hold slices of the same weights
-  virtual comm::Collectives& data() = 0;    ///< over the ranks that hold the same slice
+  virtual std::string processor() const = 0;  ///< its name: bits of results depend on it
+  virtual comm::Collectives& tensor() = 0;    ///< over the ranks that hold slices of the same weights
+  virtual comm::Collectives& data() = 0;      ///< over the ranks that hold the same slice
   /// Highest memory in use so far, in bytes (VmHWM on the CPU; of a GPU what its tensors took).
   virtual int64_t peak_memory() const = 0;
 };
