@@ -49,7 +49,7 @@ public:
         at::empty({launch::norm_backward_blocks(x_TD.size(0)), x_TD.size(1)}, x_TD.options().dtype(at::kFloat));
     launch::rms_norm_backward(stream_(), norm(x_TD, weight_D.to(x_TD.scalar_type()), dx_TD, scale_T),
                               values(dy_TD.to(x_TD.scalar_type())), floats(partial_BD));
-    weight_grad_D.add_(partial_BD.sum(0));
+    if (weight_grad_D.defined()) weight_grad_D.add_(partial_BD.sum(0));
     return dx_TD;
   }
 
