@@ -1,0 +1,53 @@
+#pragma once
+
+#include <refrain/model/parameter_store.hpp>
+#include <refrain/train/plan.hpp>
+#include <refrain/train/recompute.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace refrain::train {
+
+/// How a run is spread over its ranks, and what they share, keep and compute again. Memory, traffic and time of a step
+/// follow from it.
+struct RunLayout {
+  int tensor = 1, data = 1;
+  model::Zero zero = model::Zero::none;
+  model::SequenceParallel sequence = model::SequenceParallel::off;
+  Recompute recompute = Recompute::none;
+
+  int ranks() const noexcept { return tensor * data; }
+  /// "tensor 4 x data 8, zero 3, recompute block"
+  std::string text() const;
+};
+
+/// Where tensors live: what a product converts on the way, and what transfers hide behind, differ.
+enum class DeviceKind { cpu, gpu };
+
+/// Number types and sizes of buffers that do not depend on the layout.
+struct Formats {
+  DType weights = DType::fp32, grads = DType::fp32;
+  std::optional<int64_t> given_chunk_rows;  ///< else what fits 64 MiB
+  DeviceKind device = DeviceKind::cpu;
+
+  /// Scored positions whose logits are in memory at once.
+  int64_t chunk_rows(checkpoint::ModelConfig const& config, int tensor) const;
+  int grad_buffers() const noexcept { return device == DeviceKind::gpu ? 2 : 1; }
+};
+
+/// What a micro-batch costs: tokens that run through the blocks, positions that meet the output matrix, and pairs of a
+/// query and a key that attention multiplies in one head. All 0: an idle micro-batch.
+struct BatchShape {
+  int64_t tokens = 0, scored = 0, query_keys = 0;
+};
+
+/// The shape of a micro-batch of these pairs, without the dummy segment that rounds it up.
+BatchShape shape_of(PairLengths const& lengths, MicroBatch const& pairs, BatchOptions const& batches);
+
+/// Tokens as they run: rounded up to a multiple of the tensor degree.
+int64_t padded_tokens(int64_t tokens, int tensor) noexcept;
+
+}  // namespace refrain::train
