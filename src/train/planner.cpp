@@ -149,13 +149,15 @@ std::vector<std::string> Planner::remedies(LayoutWishes const& wishes) const {
     lines.push_back(formatted("%d nodes like these: %s", more.nodes, layout->text().c_str()));
     break;
   }
+  if (formats_.adapter) return lines;
   // An adapter's own states are small: there is what is frozen, in the weights' type, and what a micro-batch adds.
   RunLayout const frozen{.tensor = tensor_degrees({}).back(), .recompute = Recompute::block};
   RankMemory memory = rank_memory(config_, frozen, formats_, shapes(cluster_.ranks() / frozen.tensor).longest);
   memory.gradients = memory.gradient_buffers = memory.optimizer = 0;
   if (static_cast<double>(memory.total()) <= memory_)
-    lines.push_back(formatted("an adapter (LoRA) on frozen weights, tensor %d, recompute block: about %s a rank",
-                              frozen.tensor, format_bytes(static_cast<double>(memory.total())).c_str()));
+    lines.push_back(
+        formatted("an adapter (--lora-rank; LoRA) on frozen weights, tensor %d, recompute block: about %s a rank",
+                  frozen.tensor, format_bytes(static_cast<double>(memory.total())).c_str()));
   return lines;
 }
 

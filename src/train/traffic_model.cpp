@@ -1,6 +1,7 @@
 #include <refrain/train/traffic_model.hpp>
 
 #include <algorithm>
+#include <initializer_list>
 
 namespace refrain::train {
 namespace {
@@ -42,25 +43,39 @@ TrafficModel::TrafficModel(checkpoint::ModelConfig const& config, RunLayout cons
     : config_(config),
       layout_(layout),
       formats_(formats),
-      parameters_(config, {.tensor_rank = tensor_rank,
-                           .tensor_size = layout.tensor,
-                           .data_rank = data_rank,
-                           .data_size = layout.data,
-                           .sequence = layout.sequence}) {}
+      parameters_(config,
+                  {.tensor_rank = tensor_rank,
+                   .tensor_size = layout.tensor,
+                   .data_rank = data_rank,
+                   .data_size = layout.data,
+                   .sequence = layout.sequence},
+                  formats.adapter) {}
 
-int64_t TrafficModel::activations(BatchShape const& batch) const {
+int64_t TrafficModel::gathered_again() const {
+  if (!formats_.adapter) return 2;
+  auto const has = [&](std::initializer_list<char const*> targets) {
+    auto const& all = formats_.adapter->targets;
+    return std::any_of(targets.begin(), targets.end(),
+                       [&](char const* name) { return std::find(all.begin(), all.end(), name) != all.end(); });
+  };
+  // Gate and up are made again from the gathered rows too.
+  bool const mlp = has({"gate_proj", "up_proj"}) || layout_.recompute == Recompute::selective;
+  return (has({"q_proj", "k_proj", "v_proj"}) ? 1 : 0) + (mlp ? 1 : 0);
+}
+
+int64_t TrafficModel::activations(PairWork const& batch) const {
   int const ranks = layout_.tensor;
   if (ranks == 1 || batch.tokens == 0) return 0;
   int64_t const width = width_of(formats_.weights), layers = config_.num_hidden_layers;
   int64_t const rows = padded_tokens(batch.tokens, ranks) * config_.hidden_size * width;
   // A tensor region, of which a block has two, ends in a sum forward and begins with one backward; with shared rows
-  // these are reduce-scatters, and rows are gathered forward where it begins, backward where it ends, and backward
-  // again for the weights' gradient. The embedding is an end of a region.
+  // these are reduce-scatters, and rows are gathered forward where it begins and backward where it ends (and
+  // gathered again for gradients of weights). The embedding is an end of a region.
   int64_t const again = layout_.recompute == Recompute::block ? 2 * layers : 0;
   int64_t const sums = 4 * layers + again + 1;
   int64_t bytes = 0;
   if (layout_.sequence == SequenceParallel::on) {
-    int64_t const gathers = 6 * layers + again + 1;
+    int64_t const gathers = (4 + gathered_again()) * layers + again + (parameters_.trained(0) ? 1 : 0);
     int64_t const head = 2;
     bytes += sums * sent_bytes(Transfer::reduce_scatter, rows, ranks) +
              (gathers + head) * sent_bytes(Transfer::all_gather, rows, ranks);
@@ -76,19 +91,19 @@ int64_t TrafficModel::activations(BatchShape const& batch) const {
   return bytes;
 }
 
-SentBytes TrafficModel::micro_batch(BatchShape const& batch) const {
+SentBytes TrafficModel::micro_batch(PairWork const& batch) const {
   SentBytes sent{.activations = activations(batch)};
   int const ranks = layout_.data;
   if (ranks == 1) return sent;
-  int const last = parameters_.units() - 1;
-  for (int unit = 0; unit <= last; ++unit) {
+  for (int unit = 0; unit < parameters_.units(); ++unit) {
     int64_t const elements = parameters_.elements(unit);
-    sent.gradients += sent_bytes(layout_.zero >= Zero::gradients ? Transfer::reduce_scatter : Transfer::all_reduce,
-                                 elements * width_of(formats_.grads), ranks);
+    if (parameters_.trained(unit))
+      sent.gradients += sent_bytes(layout_.zero >= Zero::gradients ? Transfer::reduce_scatter : Transfer::all_reduce,
+                                   elements * width_of(formats_.grads), ranks);
     if (layout_.zero < Zero::parameters) continue;
-    // Blocks forward and backward, the last one's weights not kept between; the embedding a second time where it is the
-    // output matrix too.
-    bool const twice = unit == 0 ? config_.tie_word_embeddings : unit < last;
+    // Blocks (and their adapters) forward and backward; the embedding a second time where it is the output matrix too.
+    bool const is_head = unit == parameters_.model_units() - 1;
+    bool const twice = unit == 0 ? config_.tie_word_embeddings : !is_head;
     sent.parameters += (twice ? 2 : 1) * sent_bytes(Transfer::all_gather, elements * width_of(formats_.weights), ranks);
   }
   return sent;
@@ -98,7 +113,7 @@ SentBytes TrafficModel::step_end() const {
   SentBytes sent;
   bool const shards = layout_.data > 1;
   int64_t norms = 0;
-  for (int unit = 0; unit < parameters_.units(); ++unit) {
+  for (int unit = parameters_.first_trained(); unit < parameters_.units(); ++unit) {
     model::FlatRange const owned =
         shards && layout_.zero >= Zero::optimizer ? parameters_.shard(unit) : parameters_.whole(unit);
     parameters_.for_each_piece(unit, owned, [&](model::ParameterLayout::Piece const& piece) {
@@ -115,9 +130,9 @@ SentBytes TrafficModel::step_end() const {
   return sent;
 }
 
-SentBytes TrafficModel::step(std::vector<BatchShape> const& micro_batches) const {
+SentBytes TrafficModel::step(std::vector<PairWork> const& micro_batches) const {
   SentBytes sent = step_end();
-  for (BatchShape const& batch : micro_batches) sent += micro_batch(batch);
+  for (PairWork const& batch : micro_batches) sent += micro_batch(batch);
   return sent;
 }
 

@@ -11,8 +11,8 @@ namespace {
 
 constexpr int64_t steps_looked_at = 64;
 
-BatchShape larger(BatchShape const& a, BatchShape const& b) {
-  return {std::max(a.tokens, b.tokens), std::max(a.scored, b.scored), std::max(a.query_keys, b.query_keys)};
+PairWork larger(PairWork const& a, PairWork const& b) {
+  return {std::max(a.tokens, b.tokens), std::max(a.seen, b.seen), std::max(a.scored, b.scored)};
 }
 
 /// Tokens of the largest micro-batch that there can be: a pair that exceeds the limit runs alone, and no step has more
@@ -44,12 +44,12 @@ PairLengths Workload::like_refuseu(int64_t pairs) {
   return lengths;
 }
 
-std::vector<std::vector<BatchShape>> Workload::step_shapes(int64_t step, int data_size) const {
+std::vector<std::vector<PairWork>> Workload::step_shapes(int64_t step, int data_size) const {
   StepPlan const plan = plan_step(lengths, seed, step, batches, data_size);
-  std::vector<std::vector<BatchShape>> shapes;
+  std::vector<std::vector<PairWork>> shapes;
   for (auto const& micro_batches : plan.ranks) {
     shapes.emplace_back();
-    for (MicroBatch const& pairs : micro_batches) shapes.back().push_back(shape_of(lengths, pairs, batches));
+    for (MicroBatch const& pairs : micro_batches) shapes.back().push_back(work_of(lengths, pairs, batches));
   }
   return shapes;
 }
@@ -61,11 +61,11 @@ std::vector<int64_t> Workload::sample(int64_t most) const {
   return chosen;
 }
 
-BatchShape Workload::longest(int data_size) const {
-  BatchShape most;
+PairWork Workload::longest(int data_size) const {
+  PairWork most;
   for (int64_t const step : sample(std::min(steps_looked_at, steps)))
     for (auto const& rank : step_shapes(step, data_size))
-      for (BatchShape const& batch : rank) most = larger(most, batch);
+      for (PairWork const& batch : rank) most = larger(most, batch);
   if (steps > steps_looked_at) {
     int64_t const tokens = most_tokens(lengths, batches);
     double const more = static_cast<double>(tokens) / static_cast<double>(std::max<int64_t>(1, most.tokens));

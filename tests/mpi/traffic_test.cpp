@@ -27,8 +27,9 @@ checkpoint::ModelConfig config(int64_t hidden, bool tied) {
   return config;
 }
 
-BatchShape shape_of(model::PackedBatch const& batch) {
-  return batch.answers == 0 ? BatchShape{} : BatchShape{batch.tokens_T.size(0), batch.head_rows_N.size(0), 0};
+PairWork work_of(model::PackedBatch const& batch) {
+  return batch.answers == 0 ? PairWork{}
+                            : PairWork{.tokens = batch.tokens_T.size(0), .scored = batch.head_rows_N.size(0)};
 }
 
 // One step of two micro-batches, the second of which is idle on the last data rank.
@@ -37,21 +38,24 @@ void check_step(comm::ParallelLayout const& layout, checkpoint::ModelConfig cons
   INFO(run.text() << ", hidden " << config.hidden_size << ", rows shared " << (run.sequence == SequenceParallel::on)
                   << ", " << to_string(formats.weights));
   auto const backend = model::cpu_backend(layout);
-  model::ParameterStore store(
-      config, *backend,
-      {.weights = formats.weights, .grads = formats.grads, .zero = run.zero, .sequence = run.sequence});
+  model::ParameterStore store(config, *backend,
+                              {.weights = formats.weights,
+                               .grads = formats.grads,
+                               .zero = run.zero,
+                               .sequence = run.sequence,
+                               .adapter = formats.adapter});
   Optimizer optimizer(store);
   optimizer.publish();
   StepEngine engine(store, formats.chunk_rows(config, run.tensor), run.recompute);
   SentBytes const before = sent_so_far(*backend);
-  std::vector<BatchShape> shapes;
+  std::vector<PairWork> shapes;
   store.zero_grads();
   int const rank = layout.data().rank();
   for (int64_t i = 0; i < 2; ++i) {
     bool const idle = i == 1 && rank > 0 && rank + 1 == layout.data().size();
     model::PackedBatch const batch =
         idle ? model::PackedBatch{} : model::testing::packed({40 + 4 * rank, 12 - 4 * i, 20}, vocabulary);
-    shapes.push_back(shape_of(batch));
+    shapes.push_back(work_of(batch));
     engine.train(batch, [](AnswerSums const& sums) { return std::vector<double>(sums.logp.size(), 0.1); });
   }
   store.finish_grads();
@@ -84,6 +88,29 @@ TEST_CASE("counted bytes of a step are those of the model, at every layout") {
                                 .sequence = sequence,
                                 .recompute = recompute};
             for (int64_t const hidden : {20, 260}) check_step(layout, config(hidden, tied), run, formats);
+          }
+  }
+}
+
+TEST_CASE("counted bytes are those of the model where an adapter is trained") {
+  comm::Communicator const world = comm::Communicator::world();
+  std::vector<std::vector<std::string>> const targets{
+      checkpoint::adapter_targets(), {"q_proj"}, {"o_proj", "down_proj"}, {"up_proj"}};
+  for (int const tensor : {1, 2, 4}) {
+    if (world.size() % tensor != 0) continue;
+    comm::ParallelLayout const layout(world, tensor);
+    for (Zero const zero : {Zero::none, Zero::optimizer, Zero::gradients, Zero::parameters})
+      for (auto const sequence : {SequenceParallel::off, SequenceParallel::on})
+        for (Recompute const recompute : {Recompute::none, Recompute::selective, Recompute::block})
+          for (auto const& names : targets) {
+            Formats const formats{.given_chunk_rows = 25,
+                                  .adapter = checkpoint::AdapterConfig{.rank = 3, .alpha = 6, .targets = names}};
+            RunLayout const run{.tensor = tensor,
+                                .data = layout.data().size(),
+                                .zero = zero,
+                                .sequence = sequence,
+                                .recompute = recompute};
+            check_step(layout, config(20, recompute == Recompute::block), run, formats);
           }
   }
 }

@@ -33,15 +33,20 @@ struct RankMemory {
 /// From sizes alone: what ParameterStore, Optimizer, StepEngine and the head allocate for a micro-batch of this shape.
 /// @throws Error if the tensor degree does not divide the model
 RankMemory rank_memory(checkpoint::ModelConfig const& config, RunLayout const& layout, Formats const& formats,
-                       BatchShape const& longest);
+                       PairWork const& longest);
 
-/// Parameters of the whole model.
-int64_t parameter_count(checkpoint::ModelConfig const& config);
+/// None: the model itself is trained.
+using Adapter = std::optional<checkpoint::AdapterConfig>;
+
+/// Parameters of the whole model, its adapter's too.
+int64_t parameter_count(checkpoint::ModelConfig const& config, Adapter const& adapter = {});
+/// Those of them that are trained: all, or the adapter's.
+int64_t trained_count(checkpoint::ModelConfig const& config, Adapter const& adapter = {});
+
+/// Bytes of one resumable checkpoint: fp32 master weights and both moments of what is trained.
+int64_t checkpoint_bytes(checkpoint::ModelConfig const& config, Adapter const& adapter = {});
 
 /// Expected highest use of disk by a run in bytes: `keep` resumable checkpoints and the one being written, and final/.
-int64_t run_disk(checkpoint::ModelConfig const& config, int64_t keep);
-
-/// Bytes of one resumable checkpoint: fp32 master weights and both moments.
-int64_t checkpoint_bytes(checkpoint::ModelConfig const& config);
+int64_t run_disk(checkpoint::ModelConfig const& config, Adapter const& adapter, int64_t keep);
 
 }  // namespace refrain::train

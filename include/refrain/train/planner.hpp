@@ -54,8 +54,8 @@ public:
 
 private:
   struct Shapes {
-    BatchShape longest;
-    std::vector<std::vector<std::vector<BatchShape>>> steps;  // a few
+    PairWork longest;
+    std::vector<std::vector<std::vector<PairWork>>> steps;  // a few
   };
   Shapes const& shapes(int data_size) const;
   std::vector<int> tensor_degrees(LayoutWishes const& wishes) const;

@@ -27,25 +27,20 @@ struct RunLayout {
 /// Where tensors live: what a product converts on the way, and what transfers hide behind, differ.
 enum class DeviceKind { cpu, gpu };
 
-/// Number types and sizes of buffers that do not depend on the layout.
+/// What is trained, in which number types, and sizes of buffers: what does not depend on the layout.
 struct Formats {
   DType weights = DType::fp32, grads = DType::fp32;
   std::optional<int64_t> given_chunk_rows;  ///< else what fits 64 MiB
   DeviceKind device = DeviceKind::cpu;
+  std::optional<checkpoint::AdapterConfig> adapter = std::nullopt;  ///< trained instead of the model
 
   /// Scored positions whose logits are in memory at once.
   int64_t chunk_rows(checkpoint::ModelConfig const& config, int tensor) const;
   int grad_buffers() const noexcept { return device == DeviceKind::gpu ? 2 : 1; }
 };
 
-/// What a micro-batch costs: tokens that run through the blocks, positions that meet the output matrix, and pairs of a
-/// query and a key that attention multiplies in one head. All 0: an idle micro-batch.
-struct BatchShape {
-  int64_t tokens = 0, scored = 0, query_keys = 0;
-};
-
-/// The shape of a micro-batch of these pairs, without the dummy segment that rounds it up.
-BatchShape shape_of(PairLengths const& lengths, MicroBatch const& pairs, BatchOptions const& batches);
+/// What the pairs of a micro-batch ask for together, without the dummy segment that rounds it up; 0: it is idle.
+PairWork work_of(PairLengths const& lengths, MicroBatch const& pairs, BatchOptions const& batches);
 
 /// Tokens as they run: rounded up to a multiple of the tensor degree.
 int64_t padded_tokens(int64_t tokens, int tensor) noexcept;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <refrain/train/machines.hpp>
+#include <refrain/train/memory_model.hpp>
 #include <refrain/train/traffic_model.hpp>
 
 #include <vector>
@@ -25,10 +26,11 @@ struct Cluster {
 
 /// Floating-point operations of the whole model's forward pass: 2 a weight and token (PaLM, arXiv 2204.02311, appendix
 /// B), 4 head_dim a head, query and key; the embedding costs none, the output matrix meets scored positions alone.
-double forward_flops(checkpoint::ModelConfig const& config, BatchShape const& batch);
+double forward_flops(checkpoint::ModelConfig const& config, PairWork const& batch);
 
-/// Floating-point operations of a micro-batch's forward and backward: three times the forward's.
-double training_flops(checkpoint::ModelConfig const& config, BatchShape const& batch);
+/// Floating-point operations of a micro-batch's forward and backward: three times the forward's, twice where the model
+/// is frozen beside an adapter, whose own are 6 a weight and token (attention has no weights).
+double training_flops(checkpoint::ModelConfig const& config, Adapter const& adapter, PairWork const& batch);
 
 /// How long steps take, from sizes and rates alone.
 class TimeModel {
@@ -38,12 +40,12 @@ public:
             Cluster const& cluster);
 
   /// Micro-batches of each data rank, as many on each: ranks wait for each other at every one.
-  StepTime step(std::vector<std::vector<BatchShape>> const& ranks) const;
+  StepTime step(std::vector<std::vector<PairWork>> const& ranks) const;
   /// The forward pass alone, for reference log-probabilities.
-  double forward(std::vector<std::vector<BatchShape>> const& ranks) const;
+  double forward(std::vector<std::vector<PairWork>> const& ranks) const;
 
 private:
-  double product_seconds(BatchShape const& batch) const;
+  double product_seconds(PairWork const& batch) const;
   double data_rate() const;
 
   checkpoint::ModelConfig config_;

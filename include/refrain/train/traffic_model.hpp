@@ -31,13 +31,14 @@ public:
                int tensor_rank = 0, int data_rank = 0);
 
   /// Forward and backward of one micro-batch.
-  SentBytes micro_batch(BatchShape const& batch) const;
+  SentBytes micro_batch(PairWork const& batch) const;
   /// What a step adds to its micro-batches: gradients of norms, the gradient's norm, the new weights.
   SentBytes step_end() const;
-  SentBytes step(std::vector<BatchShape> const& micro_batches) const;
+  SentBytes step(std::vector<PairWork> const& micro_batches) const;
 
 private:
-  int64_t activations(BatchShape const& batch) const;
+  int64_t activations(PairWork const& batch) const;
+  int64_t gathered_again() const;  ///< times that backward gathers a block's rows for gradients of weights
 
   checkpoint::ModelConfig config_;
   RunLayout layout_;

@@ -21,11 +21,11 @@ struct Workload {
   static PairLengths like_refuseu(int64_t pairs);
 
   /// Micro-batches of each data rank in step `step`.
-  std::vector<std::vector<BatchShape>> step_shapes(int64_t step, int data_size) const;
+  std::vector<std::vector<PairWork>> step_shapes(int64_t step, int data_size) const;
   /// Up to `most` steps, evenly spread over the run.
   std::vector<int64_t> sample(int64_t most) const;
   /// The largest micro-batch that any rank meets: exact for up to 64 steps, else the largest that there can be.
-  BatchShape longest(int data_size) const;
+  PairWork longest(int data_size) const;
 };
 
 }  // namespace refrain::train

@@ -61,9 +61,9 @@ Planner planner(checkpoint::ModelConfig const& config, Cluster const& cluster, d
 
 // Parameters, gradients and optimizer of a rank at tensor degree 4.
 double states_gb(Zero zero, int data, DType grads) {
-  RankMemory const memory =
-      rank_memory(llama_70b(), {.tensor = 4, .data = data, .zero = zero, .sequence = SequenceParallel::on},
-                  {.weights = DType::bf16, .grads = grads, .device = DeviceKind::gpu}, {8192, 2000, 0});
+  RankMemory const memory = rank_memory(
+      llama_70b(), {.tensor = 4, .data = data, .zero = zero, .sequence = SequenceParallel::on},
+      {.weights = DType::bf16, .grads = grads, .device = DeviceKind::gpu}, {.tokens = 8192, .scored = 2000});
   return static_cast<double>(memory.parameters + memory.gradients + memory.optimizer) / 1e9;
 }
 
@@ -85,14 +85,14 @@ TEST_CASE("70B's parameters, gradients and optimizer take what its table says") 
     CHECK(states_gb(row.zero, row.data, DType::fp32) == Approx(row.fp32).margin(0.6));
   }
   CHECK(checkpoint_bytes(llama_70b()) / 1'000'000'000 == 846);
-  CHECK(run_disk(llama_70b(), 1) / 1'000'000'000 == 1834);
+  CHECK(run_disk(llama_70b(), {}, 1) / 1'000'000'000 == 1834);
 }
 
 TEST_CASE("saved block inputs of 70B, whole and shared over the tensor ranks") {
   auto const kept = [](SequenceParallel sequence) {
     return static_cast<double>(
                rank_memory(llama_70b(), {.tensor = 4, .data = 8, .sequence = sequence, .recompute = Recompute::block},
-                           {.weights = DType::bf16, .device = DeviceKind::gpu}, {8192, 2000, 0})
+                           {.weights = DType::bf16, .device = DeviceKind::gpu}, {.tokens = 8192, .scored = 2000})
                    .kept) /
            1e9;
   };
@@ -122,7 +122,7 @@ TEST_CASE("where 70B does not fit the plan says what would") {
   std::string all;
   for (auto const& line : remedies) all += line + "\n";
   CHECK(all.find("nodes like these: tensor 4 x data") != std::string::npos);
-  CHECK(all.find("an adapter (LoRA)") != std::string::npos);
+  CHECK(all.find("an adapter (--lora-rank; LoRA)") != std::string::npos);
 }
 
 TEST_CASE("a small model on CPUs stays as simple as memory allows") {
@@ -170,9 +170,9 @@ TEST_CASE("the longest micro-batch is exact for short runs and bounds long ones"
   CHECK((longest == 39 || longest == 50 || longest == 36));
   Workload const long_run = workload(34668);
   for (int const data : {1, 8}) {
-    BatchShape const most = long_run.longest(data);
+    PairWork const most = long_run.longest(data);
     CHECK(most.tokens == 8192);
     for (auto const& rank : long_run.step_shapes(777, data))
-      for (BatchShape const& batch : rank) CHECK(batch.tokens <= most.tokens);
+      for (PairWork const& batch : rank) CHECK(batch.tokens <= most.tokens);
   }
 }
