@@ -55,4 +55,11 @@ std::optional<checkpoint::AdapterConfig> adapter_to_train(Options const& options
   return adapter;
 }
 
+std::map<std::string, std::string> adapter_files(std::optional<checkpoint::AdapterConfig> const& adapter,
+                                                 std::filesystem::path const& model) {
+  if (!adapter) return {};
+  std::string const base = std::filesystem::absolute(model).lexically_normal().string();
+  return {{checkpoint::adapter_config_name, dump_text(adapter->to_json(base), 2) + "\n"}};
+}
+
 }  // namespace refrain::train

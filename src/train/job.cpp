@@ -40,7 +40,6 @@ private:
   void make_model();
   /// An adapter is written as it was trained, unrounded.
   DType final_dtype() const { return adapter_ ? DType::fp32 : config_.dtype; }
-  std::map<std::string, std::string> adapter_files() const;
   void load_start();
   void announce(std::optional<fs::path> const& from) const;
   std::optional<fs::path> resume_from() const;
@@ -166,12 +165,6 @@ void Run::make_model() {
   provenance_ = Json::parse(world_.broadcast(dump_text(provenance_), 0));
 }
 
-std::map<std::string, std::string> Run::adapter_files() const {
-  if (!adapter_) return {};
-  std::string const base = fs::absolute(options_.init).lexically_normal().string();
-  return {{checkpoint::adapter_config_name, dump_text(adapter_->to_json(base), 2) + "\n"}};
-}
-
 /// What training starts from, into the optimizer.
 void Run::load_start() {
   if (!adapter_) return optimizer_->load_master(*checkpoint::open_model(options_.init));
@@ -240,7 +233,7 @@ Exit Run::train() {
                                                                 .small_files_from = options_.init,
                                                                 .provenance = provenance_,
                                                                 .identity = identity_,
-                                                                .small_files = adapter_files()},
+                                                                .small_files = adapter_files(adapter_, options_.init)},
                                                 .final_dtype = final_dtype(),
                                                 .from = state,
                                                 .started = started_});
