@@ -59,8 +59,9 @@ OptionTable& OptionTable::positional(std::string meta, std::vector<std::string>&
   return *this;
 }
 
-OptionTable& OptionTable::required() {
+OptionTable& OptionTable::required(std::string unless) {
   options_.back().required = true;
+  options_.back().required_unless = std::move(unless);
   options_.back().default_text.clear();
   return *this;
 }
@@ -241,7 +242,7 @@ bool OptionTable::parse(int argc, char const* const* argv, std::ostream& out) {
   assign_words(loose);
   if (!config.empty()) read_config(config);
   for (Option const& option : options_)
-    if (applies(option.command) && option.required && !given(option.name))
+    if (applies(option.command) && option.required && !given(option.name) && !given(option.required_unless))
       throw UsageError("option --" + option.name + " is missing",
                        "add --" + option.name + " " + option.meta + ": " + option.help);
   return true;

@@ -8,7 +8,9 @@ namespace {
 
 std::string counted(int n, std::string const& word) { return std::to_string(n) + " " + word + (n == 1 ? "" : "s"); }
 
-void require_grid(int ranks, int tensor, int data) {
+}  // namespace
+
+void check_grid(int ranks, int tensor, int data) {
   if (data > 0 && tensor * data == ranks) return;
   if (data == 0 && ranks % tensor == 0) return;
   std::string degrees;
@@ -24,10 +26,8 @@ void require_grid(int ranks, int tensor, int data) {
                        " tensor x data parallel can be " + degrees);
 }
 
-}  // namespace
-
 ParallelLayout::ParallelLayout(Communicator world, int tensor, int data)
-    : world_((require_grid(world.size(), tensor, data), world)),
+    : world_((check_grid(world.size(), tensor, data), world)),
       tensor_(world.split(world.rank() / tensor, world.rank())),
       data_(world.split(world.rank() % tensor, world.rank())) {}
 

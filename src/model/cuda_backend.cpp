@@ -44,6 +44,11 @@ private:
 
 bool gpu_at_hand() { return comm::device_count() > 0; }
 
+GpuInfo find_gpu(comm::Communicator const& world) {
+  int const device = comm::choose_device(world);
+  return {.name = comm::device_name(device), .free_memory = comm::free_device_memory(device)};
+}
+
 std::unique_ptr<Backend> cuda_backend(comm::ParallelLayout const& layout, double timeout_seconds) {
   return std::make_unique<CudaBackend>(layout, timeout_seconds);
 }

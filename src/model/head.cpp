@@ -89,10 +89,9 @@ Joined join(kernels::RowStats const& part, Vocabulary const& vocabulary, comm::C
 
 }  // namespace
 
-int64_t default_chunk_rows(ParameterStore const& store) {
-  int64_t const logits = int64_t{store.backend().device().is_cuda() ? 512 : 64} * (1 << 20) / 4;
-  int64_t const tensor_degree = store.backend().tensor().size();
-  return std::max<int64_t>(16, logits * tensor_degree / store.config().vocab_size);
+int64_t default_chunk_rows(checkpoint::ModelConfig const& config, int tensor_degree, bool on_gpu) {
+  int64_t const logits = int64_t{on_gpu ? 512 : 64} * (1 << 20) / 4;
+  return std::max<int64_t>(16, logits * tensor_degree / config.vocab_size);
 }
 
 HeadOut token_logps(at::Tensor const& x_TD, ParameterStore& store, HeadIds const& ids, PackedBatch const& batch,

@@ -4,22 +4,21 @@
 #include <refrain/base/launch.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/base/provenance.hpp>
-#include <refrain/base/table.hpp>
 #include <refrain/checkpoint/adapter.hpp>
 #include <refrain/checkpoint/step_folders.hpp>
 #include <refrain/model/device_errors.hpp>
-#include <refrain/model/head.hpp>
 #include <refrain/model/slices.hpp>
+#include <refrain/train/adapter_choice.hpp>
+#include <refrain/train/announcement.hpp>
 #include <refrain/train/estimate.hpp>
 #include <refrain/train/identity.hpp>
+#include <refrain/train/layout_choice.hpp>
+#include <refrain/train/plan_job.hpp>
 #include <refrain/train/trainer.hpp>
 
 #include "formatted.hpp"
 
 #include <ATen/Parallel.h>
-
-#include <cmath>
-#include <sstream>
 
 namespace refrain::train {
 namespace {
@@ -29,22 +28,21 @@ namespace fs = std::filesystem;
 /// Everything that lives as long as the run does, in the order in which it is made.
 class Run {
 public:
-  Run(Options const& options, comm::Communicator const& world)
-      : options_(options), world_(world), layout_(world, options.tensor_parallel, options.data_parallel) {}
+  Run(Options const& options, comm::Communicator const& world) : options_(options), world_(world) {}
 
   Exit go();
 
 private:
   void choose_device();
+  Formats formats() const { return formats_of(options_, adapter_, weights_, gpu_ ? DeviceKind::gpu : DeviceKind::cpu); }
   void open_folder();
   void refuse_a_folder_in_use(checkpoint::StepFolders const& folders) const;
   bool already_finished();
   void load_inputs();
-  void require_one_micro_batch() const;
+  void choose();
   void make_model();
   /// An adapter is written as it was trained, unrounded.
   DType final_dtype() const { return adapter_ ? DType::fp32 : config_.dtype; }
-  std::map<std::string, std::string> adapter_files() const;
   void load_start();
   void announce(std::optional<fs::path> const& from) const;
   std::optional<fs::path> resume_from() const;
@@ -55,20 +53,21 @@ private:
   std::chrono::steady_clock::time_point const started_ = std::chrono::steady_clock::now();
   Options const& options_;
   comm::Communicator world_;
-  comm::ParallelLayout layout_;
+  std::optional<comm::ParallelLayout> layout_;
+  std::optional<LayoutChoice> choice_;
   std::unique_ptr<RunFolder> folder_;  // on rank 0
   std::unique_ptr<comm::Watchdog> watchdog_;
   std::unique_ptr<model::Backend> backend_;
   checkpoint::ModelConfig config_{};
   std::optional<checkpoint::AdapterConfig> adapter_;
-  bool on_gpu_ = false;
+  std::optional<model::GpuInfo> gpu_;  ///< that this rank computes on, if any
   DType weights_ = DType::fp32;
   Json identity_, provenance_;
   std::optional<model::ParameterStore> store_;
   std::optional<Optimizer> optimizer_;
   PairSet pairs_, eval_;
   BatchOptions batches_;
-  int64_t steps_ = 0, chunk_rows_ = 0;
+  int64_t steps_ = 0, chunk_rows_ = 0, before_model_ = 0;
   bool began_ = false;  // whether the trainer keeps the run's files
   std::unique_ptr<Trainer> trainer_;
 };
@@ -84,54 +83,6 @@ void Run::choose_device() {
     backend_ = model::cuda_backend(layout_, options_.timeout);
   }
   weights_ = on_gpu_ || options_.dtype == Precision::bf16 ? DType::bf16 : DType::fp32;
-}
-
-/// --lora-targets in a block's order, or none where it is not given; commas divide as blanks do.
-std::vector<std::string> targets_of(Options const& options) {
-  std::vector<std::string> names;
-  for (std::string const& given : options.lora_targets) {
-    std::istringstream words(given);
-    for (std::string name; std::getline(words, name, ',');)
-      if (!name.empty()) names.push_back(name);
-  }
-  if (options.lora_targets.empty()) return {};
-  try {
-    return checkpoint::parse_targets(names, {.object = "--lora-targets"});
-  } catch (Error const& error) {
-    throw UsageError(error.problem(), error.remedy(), error.place());
-  }
-}
-
-/// The adapter that the options describe, if any. @throws UsageError where they contradict the one to go on from, Error
-/// where that does not fit the model
-std::optional<checkpoint::AdapterConfig> adapter_to_train(Options const& options,
-                                                          checkpoint::ModelConfig const& model) {
-  if (!options.trains_adapter()) return std::nullopt;
-  std::vector<std::string> const targets = targets_of(options);
-  if (options.init_adapter.empty()) {
-    auto const rank = static_cast<double>(*options.lora_rank);
-    return checkpoint::AdapterConfig{.rank = *options.lora_rank,
-                                     .alpha = options.lora_alpha.value_or(2 * rank),
-                                     .targets = targets.empty() ? checkpoint::adapter_targets() : targets,
-                                     .rslora = options.lora_rslora == Switch::on};
-  }
-  checkpoint::Adapter const opened = checkpoint::open_adapter(options.init_adapter);
-  checkpoint::require_fit(opened, model);
-  checkpoint::AdapterConfig const& adapter = opened.config;
-  auto const refuse_unless = [&](bool same, char const* option, std::string const& there) {
-    if (!same)
-      throw UsageError(std::string(option) + " contradicts the adapter of --init-adapter, where it is " + there,
-                       "leave it out", {.file = options.init_adapter});
-  };
-  std::string names;
-  for (auto const& name : adapter.targets) names += (names.empty() ? "" : " ") + name;
-  refuse_unless(!options.lora_rank || *options.lora_rank == adapter.rank, "--lora-rank", std::to_string(adapter.rank));
-  refuse_unless(!options.lora_alpha || *options.lora_alpha == adapter.alpha, "--lora-alpha",
-                formatted("%g", adapter.alpha));
-  refuse_unless(targets.empty() || targets == adapter.targets, "--lora-targets", names);
-  refuse_unless(options.lora_rslora == Switch::automatic || (options.lora_rslora == Switch::on) == adapter.rslora,
-                "--lora-rslora", adapter.rslora ? "on" : "off");
-  return adapter;
 }
 
 void Run::open_folder() {
@@ -177,68 +128,61 @@ void Run::load_inputs() {
                        {.file = options_.init});
     config_ = checkpoint::ModelConfig::load(options_.init);
     adapter_ = adapter_to_train(options_, config_);
-    model::check_tensor_degree(config_, layout_.tensor().size());
+    if (options_.tensor_parallel) model::check_tensor_degree(config_, static_cast<int>(*options_.tensor_parallel));
     pairs_ = PairSet::load(options_.pairs, config_.vocab_size);
     if (!options_.eval_pairs.empty()) eval_ = PairSet::load(options_.eval_pairs, config_.vocab_size);
     if (world_.rank() == 0) identity_ = run_identity(options_, weights_, adapter_);
   });
   identity_ = Json::parse(world_.broadcast(dump_text(identity_), 0));
-  batches_ = {.global_batch_pairs = options_.global_batch_pairs,
-              .micro_batch_tokens = options_.micro_batch_tokens,
-              .shuffle = options_.shuffle,
-              .answers = options_.answers(),
-              .cost = work_cost(config_)};
-  double const passes = options_.epochs * static_cast<double>(steps_per_epoch(pairs_.pairs.size(), batches_));
-  steps_ = options_.max_steps.value_or(static_cast<int64_t>(std::ceil(passes)));
+  Workload const workload = workload_of(options_, config_, pairs_.lengths);
+  batches_ = workload.batches;
+  steps_ = workload.steps;
 }
 
-void Run::require_one_micro_batch() const {
-  if (options_.grad_dtype == GradPrecision::fp32 || weights_ == DType::fp32) return;
-  std::size_t most = 0;
-  for (int64_t step = 0; step < std::min(steps_, steps_per_epoch(pairs_.pairs.size(), batches_)); ++step)
-    most = std::max(
-        most, plan_step(pairs_.lengths, static_cast<uint64_t>(options_.seed), step, batches_, layout_.data().size())
-                  .ranks[0]
-                  .size());
-  if (most > 1)
-    throw UsageError(formatted("--grad-dtype weights: a step has up to %zu micro-batches a rank, whose sum would lose "
-                               "bits in %s",
-                               most, to_string(weights_).c_str()),
-                     "raise --micro-batch-tokens or the number of data-parallel ranks, or leave --grad-dtype out");
+void Run::choose() {
+  Formats const formats = this->formats();
+  choice_ = choose_layout(options_, config_, formats, pairs_.lengths, {world_, gpu_});
+  RunLayout const& layout = choice_->chosen.layout;
+  require_one_micro_batch(formats, workload_of(options_, config_, pairs_.lengths), layout.data);
+  layout_.emplace(world_, layout.tensor, layout.data);
 }
 
 void Run::make_model() {
-  if (!on_gpu_) backend_ = model::cpu_backend(layout_);
-  bool const shares_rows = options_.sequence_parallel != Switch::off && layout_.tensor().size() > 1;
-  store_.emplace(config_, *backend_,
-                 model::StoreOptions{
-                     .weights = weights_,
-                     .grads = options_.grad_dtype == GradPrecision::weights ? weights_ : DType::fp32,
-                     .zero = static_cast<model::Zero>(options_.zero),
-                     .sequence = shares_rows ? model::SequenceParallel::on : model::SequenceParallel::off,
-                     .grad_buffers = on_gpu_ ? 2 : 1,  // MPI's transfers are over when their call returns
-                     .adapter = adapter_,
-                 });
+  void Run::choose_device() {
+    // `auto` takes GPUs where every rank sees one.
+    bool const on_gpu = options_.device == DeviceChoice::cuda ||
+                        (options_.device == DeviceChoice::automatic && world_.min(model::gpu_at_hand() ? 1 : 0) == 1);
+    if (on_gpu && options_.dtype == Precision::fp32)
+      throw UsageError("--dtype fp32 on a GPU: attention there is computed in bf16",
+                       "give --dtype bf16, which keeps fp32 master weights, or --device cpu");
+    if (on_gpu) gpu_ = model::find_gpu(world_);
+    weights_ = on_gpu || options_.dtype == Precision::bf16 ? DType::bf16 : DType::fp32;
+  }
+
   optimizer_.emplace(*store_);
-  chunk_rows_ = options_.logits_chunk_rows.value_or(model::default_chunk_rows(*store_));
+  chunk_rows_ = formats.chunk_rows(config_, layout.tensor);
   comm::agree(world_, [&] {
     if (world_.rank() != 0) return;
     Provenance provenance("refrain-train", options_.record);
     for (auto const& input : {options_.pairs, options_.init, options_.init_adapter, options_.eval_pairs})
       if (!input.empty()) provenance.add_input(input);
-    provenance.set("layout", Json{{"tensor_parallel", layout_.tensor().size()},
-                                  {"data_parallel", layout_.data().size()},
-                                  {"threads", at::get_num_threads()},
-                                  {"device", on_gpu_ ? "cuda" : "cpu"}});
+    comm::agree(world_, [&] {
+      if (world_.rank() == 0 && choice_->too_much) throw *choice_->too_much;
+    });
+    backend_ = gpu_ ? model::cuda_backend(*layout_, options_.timeout) : model::cpu_backend(*layout_);
+    before_model_ = world_.max(resident_memory());
+    RunLayout const& layout = choice_->chosen.layout;
+    Formats const formats = this->formats();
+    store_.emplace(config_, *backend_,
+                   model::StoreOptions{.weights = weights_,
+                                       .grads = formats.grads,
+                                       .zero = layout.zero,
+                                       .sequence = layout.sequence,
+                                       .grad_buffers = formats.grad_buffers(),
+                                       .adapter = adapter_});
     provenance_ = provenance.json();
   });
   provenance_ = Json::parse(world_.broadcast(dump_text(provenance_), 0));
-}
-
-std::map<std::string, std::string> Run::adapter_files() const {
-  if (!adapter_) return {};
-  std::string const base = fs::absolute(options_.init).lexically_normal().string();
-  return {{checkpoint::adapter_config_name, dump_text(adapter_->to_json(base), 2) + "\n"}};
 }
 
 /// What training starts from, into the optimizer.
@@ -266,36 +210,14 @@ std::optional<fs::path> Run::resume_from() const {
   return folders.folder(newest);
 }
 
-std::string describe(Balance const& balance, int data_size) {
-  std::string text = "micro-batches of up to " + format_count(balance.most_tokens) +
-                     formatted(" tokens, %ld a step", balance.micro_batches);
-  if (data_size > 1)
-    text += formatted(" (the dearest of %d ranks' costs %.1f %% more than the mean, at worst %.1f %%)", data_size,
-                      100 * (balance.waiting - 1), 100 * (balance.worst - 1));
-  return text;
-}
-
 void Run::announce(std::optional<fs::path> const& from) const {
-  int64_t tokens = 0;
-  for (int64_t pair = 0; pair < pairs_.pairs.size(); ++pair)
-    tokens += pair_tokens(pairs_.lengths, pair, batches_.answers);
-  int64_t const disk = run_disk(*store_, options_.keep_checkpoints, final_dtype());
+  int64_t const disk = run_disk(config_, adapter_, options_.keep_checkpoints);
   comm::agree(world_, [&] {
     if (world_.rank() == 0) require_free_space(options_.run_dir, disk);
   });
-  Balance const balance =
-      balance_of(pairs_.lengths, static_cast<uint64_t>(options_.seed), steps_, batches_, layout_.data().size());
-  int64_t const memory = rank_memory(*store_, balance.most_tokens, chunk_rows_);
-  auto const bytes = [](int64_t count) { return format_bytes(static_cast<double>(count)); };
-  log_line(options_.init.filename().string() + ": " + format_count(parameter_count(*store_)) + " parameters " +
-           (adapter_ ? "(" + format_count(trained_count(*store_)) + " of them the adapter's, which is trained) " : "") +
-           "in " + to_string(weights_) + ", " +
-           formatted("%d ranks (tensor %d x data %d) of %d threads, ", world_.size(), layout_.tensor().size(),
-                     layout_.data().size(), at::get_num_threads()) +
-           format_count(pairs_.pairs.size()) + " pairs, " + format_count(steps_) + " steps of " +
-           format_count(options_.global_batch_pairs) + " pairs, " + format_count(tokens) + " tokens a pass, " +
-           describe(balance, layout_.data().size()) + ", about " + bytes(memory) + " of memory a rank, up to " +
-           bytes(disk) + " on disk");
+  log_line(options_.init.filename().string() + ": " +
+           announcement(config_, choice_->chosen, formats(), workload_of(options_, config_, pairs_.lengths),
+                        at::get_num_threads(), disk));
   if (from) log_line("going on from " + from->string());
 }
 
@@ -305,7 +227,8 @@ void Run::record_start(int64_t first_step) {
     checkpoint::StepFolders const folders(options_.run_dir);
     folders.prepare();
     folders.remove_after(first_step);
-    folder_->record_start(identity_, options_.record, provenance_, first_step);
+    folder_->record_start(identity_, options_.record, provenance_, first_step,
+                          {{"memory", memory_json(before_model_, choice_->chosen.memory)}});
     folder_->write_status("running", {.step = first_step, .steps = steps_});
   });
 }
@@ -314,9 +237,9 @@ Exit Run::train() {
   auto const from = resume_from();
   TrainingState state;
   if (from) comm::agree(world_, [&] { state = read_training_state(*from, identity_); });
-  StepEngine engine(*store_, chunk_rows_, options_.recompute);
+  StepEngine engine(*store_, chunk_rows_, choice_->chosen.layout.recompute);
   trainer_ = std::make_unique<Trainer>(RunParts{.options = options_,
-                                                .layout = layout_,
+                                                .layout = *layout_,
                                                 .store = *store_,
                                                 .optimizer = *optimizer_,
                                                 .engine = engine,
@@ -326,11 +249,11 @@ Exit Run::train() {
                                                 .eval = options_.eval_pairs.empty() ? nullptr : &eval_,
                                                 .batches = batches_,
                                                 .steps = steps_,
-                                                .checkpoints = {.layout = layout_,
+                                                .checkpoints = {.layout = *layout_,
                                                                 .small_files_from = options_.init,
                                                                 .provenance = provenance_,
                                                                 .identity = identity_,
-                                                                .small_files = adapter_files()},
+                                                                .small_files = adapter_files(adapter_, options_.init)},
                                                 .final_dtype = final_dtype(),
                                                 .from = state,
                                                 .started = started_});
@@ -370,9 +293,12 @@ void Run::note_failure(std::exception const& failure) noexcept {
 }
 
 Exit Run::go() {
-  choose_device();
+  Json placed = layout_json(layout);
+  placed["threads"] = at::get_num_threads();
+  placed["device"] = gpu_ ? "cuda" : "cpu";
+  provenance.set("layout", placed);
   load_inputs();
-  require_one_micro_batch();
+  choose();
   open_folder();
   try {
     if (already_finished()) return Exit::success;
@@ -389,6 +315,10 @@ Exit Run::go() {
 
 }  // namespace
 
-Exit run(Options const& options, comm::Communicator const& world) { return Run(options, world).go(); }
+Exit run(Options const& options, comm::Communicator const& world) {
+  if (!options.plan) return Run(options, world).go();
+  if (world.rank() == 0) print_plan(options);
+  return Exit::success;
+}
 
 }  // namespace refrain::train

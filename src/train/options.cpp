@@ -12,28 +12,30 @@ OptionTable Options::table(Options& o) {
 
   table.group("Input and output")
       .add("pairs", o.pairs, "preference pairs, made by refrain-shard", "FILE.h5")
-      .required()
+      .required("plan")
       .add("init", o.init, "model to start from: a checkpoint or a Hugging Face folder; also the reference model",
            "CKPT|HF_DIR")
       .required()
       .add("run-dir", o.run_dir, "folder of this run: metrics, checkpoints, the final model", "DIR")
-      .required()
+      .required("plan")
       .add("eval-pairs", o.eval_pairs,
            "held-out pairs: evaluated before the first step, every --eval-every steps and at the end", "FILE.h5")
       .add("eval-every", o.eval_every, "steps between evaluations; without it only before and after", at_least_one);
 
   table.group("Layout")
-      .add("tensor-parallel", o.tensor_parallel, "ranks that share the weights of one model", at_least_one)
+      .add("tensor-parallel", o.tensor_parallel, "ranks that share the weights of one model; else the planner's choice",
+           at_least_one)
       .add("data-parallel", o.data_parallel, "models side by side that see different pairs; 0: ranks / tensor-parallel",
            {.least = 0})
       .add("zero", o.zero,
            "what data-parallel ranks share instead of each holding it all: 1 optimizer state, 2 gradients too, 3 "
-           "parameters too",
+           "parameters too; else the planner's choice",
            {.least = 0, .most = 3})
       .add("sequence-parallel", o.sequence_parallel,
            "tensor-parallel ranks share the rows between their products; auto: where there are several")
       .add("recompute", o.recompute,
-           "what backward computes again instead of keeping it: nothing, the MLP's first product, or whole blocks")
+           "what backward computes again instead of keeping it: nothing, the MLP's first product, or whole blocks; "
+           "else the planner's choice")
       .add("grad-dtype", o.grad_dtype,
            "number type that gradients are added up in; weights: that of --dtype, for steps of one micro-batch a rank")
       .add("dtype", o.dtype,
@@ -103,6 +105,16 @@ OptionTable Options::table(Options& o) {
            "writes where the time of a few steps goes, as a trace for chrome://tracing or Perfetto, and logs a table",
            "FILE")
       .add("profile-steps", o.profile_steps, "steps in that trace, from the second of this start on", at_least_one);
+
+  table.group("Plan")
+      .flag("plan", o.plan,
+            "prints which layouts fit, and memory, traffic and time of the one that is chosen; runs nothing. Of --init "
+            "only config.json is read; without --pairs, lengths like RefusEU's are assumed")
+      .add("nodes", o.nodes, "nodes to plan for; without it 1", at_least_one)
+      .add("gpus-per-node", o.gpus_per_node, "GPUs (ranks) of each; without it 4", at_least_one)
+      .add("machine", o.machine, "a name in machines.json; without it H100", "NAME")
+      .add("plan-pairs", o.plan_pairs, "pairs to assume where there is no --pairs; without it 34,668", at_least_one)
+      .add("plan-out", o.plan_out, "writes the plan as JSON too", "FILE");
   return table;
 }
 
@@ -119,7 +131,17 @@ void check_reference_cache(std::filesystem::path const& folder) {
 
 }  // namespace
 
+void Options::validate_plan() const {
+  bool const asked = nodes || gpus_per_node || plan_pairs || !machine.empty() || !plan_out.empty();
+  if (!plan && asked)
+    throw UsageError("--nodes, --gpus-per-node, --machine, --plan-pairs and --plan-out belong to --plan",
+                     "add --plan, or leave them out");
+  if (plan && plan_pairs && !pairs.empty())
+    throw UsageError("--plan-pairs and --pairs contradict each other", "give one of them");
+}
+
 void Options::validate() const {
+  validate_plan();
   if (label_smoothing != 0 && loss != Loss::robust)
     throw UsageError("--label-smoothing belongs to --loss robust alone", "leave it out, or choose --loss robust");
   if (sft_weight != 0 && loss == Loss::sft)
@@ -134,6 +156,11 @@ void Options::validate() const {
     throw UsageError("--checkpoint-every and --checkpoint-minutes contradict each other", "give one of them");
   if (eval_every && eval_pairs.empty())
     throw UsageError("--eval-every needs --eval-pairs", "name held-out pairs, or leave it out");
+  if (plan) {
+    require_folder(init, "--init");
+    if (!pairs.empty()) require_readable_file(pairs, "--pairs");
+    return;
+  }
   for (char const* name : {"manifest.json", "config.json"})
     if (std::filesystem::exists(run_dir / name))
       throw UsageError("--run-dir is a model's folder", "name a folder of the run's own", {.file = run_dir / name});

@@ -38,9 +38,11 @@ Json RunFolder::identity() const {
   return run.at("identity");
 }
 
-void RunFolder::record_start(Json const& identity, Json const& options, Json const& provenance, int64_t first_step) {
+void RunFolder::record_start(Json const& identity, Json const& options, Json const& provenance, int64_t first_step,
+                             Json const& more) {
   fs::path const file = path_ / "run.json";
-  Json const start{{"time", utc_now()}, {"first_step", first_step}, {"options", options}, {"provenance", provenance}};
+  Json start{{"time", utc_now()}, {"first_step", first_step}, {"options", options}, {"provenance", provenance}};
+  start.update(more);
   Json run;
   if (fs::exists(file))
     run = read_sealed_json(file);

@@ -7,7 +7,9 @@
 #include <refrain/base/trace.hpp>
 #include <refrain/checkpoint/step_folders.hpp>
 #include <refrain/train/estimate.hpp>
+#include <refrain/train/memory_model.hpp>
 #include <refrain/train/schedule.hpp>
+#include <refrain/train/time_model.hpp>
 
 #include "formatted.hpp"
 
@@ -31,7 +33,7 @@ Trainer::Trainer(RunParts parts)
       profiler_(parts_.options.profile, parts_.options.profile_steps, parts_.layout.world()),
       state_(parts_.from),
       // Until one was written: 12 bytes a parameter at 1 GiB/s.
-      checkpoint_seconds_(12.0 * static_cast<double>(parameter_count(parts_.store)) / (1 << 30)),
+      checkpoint_seconds_(12.0 * static_cast<double>(parameter_count(parts_.store.config())) / (1 << 30)),
       product_rate_(static_cast<double>(
           parts_.layout.world().sum(static_cast<int64_t>(product_rate(parts_.store.backend().device()))))) {}
 
@@ -74,6 +76,7 @@ void Trainer::one_step() {
   int64_t const step = state_.step;
   auto const plan = plan_step(parts_.train.lengths, static_cast<uint64_t>(options.seed), step, parts_.batches,
                               parts_.layout.data().size());
+  SentBytes const sent_before = sent_so_far(parts_.store.backend());
   parts_.store.zero_grads();
   Sums const sums = pass_.train(parts_.train, plan, alive(formatted("step %ld: forward and backward", step + 1)));
   parts_.store.finish_grads();
@@ -87,6 +90,7 @@ void Trainer::one_step() {
                          .learning_rate = learning_rate,
                          .weight_decay = options.weight_decay,
                          .grad_scale = clip_factor(norm, options.max_grad_norm)});
+  SentBytes const sent = sent_so_far(parts_.store.backend()) - sent_before;
   state_.step = step + 1;
   state_.epoch = plan.epoch;
   state_.num_tokens += sums.sequence_tokens;
@@ -96,8 +100,12 @@ void Trainer::one_step() {
   double const peak = parts_.layout.world().max(static_cast<double>(parts_.store.backend().peak_memory()));
   Json row = step_row(sums, learning_rate, norm, last_step_seconds_);
   row["peak_memory_bytes"] = static_cast<int64_t>(peak);
-  row["mfu"] = step_flops(parts_.store, static_cast<double>(plan.tokens), sums.tokens_chosen + sums.tokens_rejected) /
-               (last_step_seconds_ * product_rate_);
+  PairWork const all{.tokens = plan.tokens, .scored = static_cast<int64_t>(sums.tokens_chosen + sums.tokens_rejected)};
+  row["mfu"] =
+      training_flops(parts_.store.config(), parts_.store.options().adapter, all) / (last_step_seconds_ * product_rate_);
+  row["sent_bytes/parameters"] = sent.parameters;
+  row["sent_bytes/gradients"] = sent.gradients;
+  row["sent_bytes/activations"] = sent.activations;
   on_rank_0([&](RunFolder& folder) { folder.append_metrics(row, progressed()); });
 }
 

@@ -17,7 +17,8 @@ from small_runs import options, train_to, write_model, write_pairs
 
 LAYOUTS = [(1, 1), (2, 2), (4, 2)]
 KILLS = 20 if LONG else 3
-TIMING = {"pairs_per_second", "tokens_per_second", "step_seconds", "peak_memory_bytes", "mfu", "eval_seconds"}
+TIMING = {"pairs_per_second", "tokens_per_second", "step_seconds", "peak_memory_bytes", "mfu",
+          "sent_bytes/parameters", "sent_bytes/gradients", "sent_bytes/activations", "eval_seconds"}
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from small_runs import options, train_to, write_model, write_pairs
 KEYS = ["step", "epoch", "loss", "learning_rate", "grad_norm", "rewards/chosen", "rewards/rejected",
         "rewards/accuracies", "rewards/margins", "logps/chosen", "logps/rejected", "logits/chosen", "logits/rejected",
         "entropy", "mean_token_accuracy", "num_tokens", "pairs_per_second", "tokens_per_second", "step_seconds",
-        "peak_memory_bytes", "mfu"]
+        "peak_memory_bytes", "mfu", "sent_bytes/parameters", "sent_bytes/gradients", "sent_bytes/activations"]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def finished(inputs):
 
 def test_header_says_what_will_run(finished):
     header = finished[1].splitlines()[0]
-    for part in ("model: ", "parameters in fp32", "1 ranks (tensor 1 x data 1)", "64 pairs", "20 steps of 16 pairs",
+    for part in ("model: ", "parameters in fp32", "1 ranks (tensor 1 x data 1, zero 0, recompute none)", "64 pairs", "20 steps of 16 pairs",
                  "tokens a pass", "of memory a rank", "on disk"):
         assert part in header, header
 

@@ -11,7 +11,8 @@ from refrain import LONG, fails, metrics, run
 from small_runs import options, train_to, write_model, write_pairs
 
 LAYOUTS = [(4, 2), (4, 1), (3, 1)]
-TIMING = {"pairs_per_second", "tokens_per_second", "step_seconds", "peak_memory_bytes", "mfu"}
+TIMING = {"pairs_per_second", "tokens_per_second", "step_seconds", "peak_memory_bytes", "mfu",
+          "sent_bytes/parameters", "sent_bytes/gradients", "sent_bytes/activations"}
 
 
 @pytest.fixture(scope="module")

@@ -88,11 +88,26 @@ public:
         [&value] { return choice_name(value); });
   }
 
+  /// The same where none need be chosen.
+  template <class E>
+    requires std::is_enum_v<E>
+  OptionTable& add(std::string name, std::optional<E>& value, std::string help) {
+    std::vector<std::string> names;
+    for (auto const& choice : EnumChoices<E>::choices) names.emplace_back(choice.name);
+    return add_choice(
+        std::move(name), std::move(names), std::move(help), value ? choice_name(*value) : "",
+        [&value](std::string const& text) {
+          for (auto const& choice : EnumChoices<E>::choices)
+            if (text == choice.name) value = choice.value;
+        },
+        [&value] { return value ? choice_name(*value) : ""; });
+  }
+
   /// Words without a leading `--`, between `least` and `most` of them (-1: any number).
   OptionTable& positional(std::string meta, std::vector<std::string>& value, std::string help, int least,
                           int most = -1);
-  /// The option declared last must be given.
-  OptionTable& required();
+  /// The option declared last must be given, unless the one named `unless` is.
+  OptionTable& required(std::string unless = {});
 
   /// Sets the bound fields. Prints and returns false for `--help`, `--version` and `--help-markdown`.
   /// @throws UsageError naming the option, the value and what would be right
@@ -115,6 +130,7 @@ private:
     std::string name, help, meta, group, default_text;
     int command = -1;  ///< index into commands_; -1 is every command
     bool takes_value = true, many = false, required = false;
+    std::string required_unless;
     std::function<void(std::vector<std::string> const&)> assign;
     std::function<nlohmann::ordered_json()> value;
   };

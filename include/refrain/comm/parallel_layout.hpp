@@ -4,12 +4,15 @@
 
 namespace refrain::comm {
 
+/// @throws UsageError unless tensor * data == ranks (data = 0: tensor divides them), naming degrees that work
+void check_grid(int ranks, int tensor, int data);
+
 /// Where this rank stands in the tensor x data grid. Tensor ranks are neighbours (one node), data ranks stride
 /// over them.
 class ParallelLayout {
 public:
   /// data = 0 means ranks / tensor.
-  /// @throws Error if tensor * data != world.size(), naming degrees that work. @collective
+  /// @throws UsageError of check_grid. @collective
   ParallelLayout(Communicator world, int tensor, int data = 0);
 
   Communicator const& world() const noexcept { return world_; }

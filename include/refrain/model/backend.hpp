@@ -28,9 +28,17 @@ std::unique_ptr<Backend> cpu_backend(comm::ParallelLayout const& layout);
 
 /// Whether this build has a GPU path, and the process sees a GPU.
 bool gpu_at_hand();
-/// This rank's GPU (by its place on the node), NCCL for its memory and MPI for the host's. `timeout_seconds`: for the
-/// ranks to connect; 0 waits for ever. To be made once a process, before anything else asks for a GPU.
+
+struct GpuInfo {
+  std::string name;         ///< "NVIDIA H100 80GB HBM3"
+  int64_t free_memory = 0;  ///< bytes
+};
+/// This rank's GPU: by its place on the node, or the only one that it sees.
 /// @throws UsageError on every rank: no GPU, or more ranks than GPUs on a node, or a build without CUDA. @collective
+GpuInfo find_gpu(comm::Communicator const& world);
+/// The GPU that `find_gpu` names, NCCL for its memory and MPI for the host's. `timeout_seconds`: for the ranks to
+/// connect; 0 waits for ever. To be made once a process. @throws as find_gpu, and Error if the ranks do not connect.
+/// @collective
 std::unique_ptr<Backend> cuda_backend(comm::ParallelLayout const& layout, double timeout_seconds);
 
 /// libtorch's name of a type. @throws Error for int8 and uint8, of which there are no tensors

@@ -17,7 +17,7 @@ struct HeadOut {
 
 /// Rows of logits that a chunk may hold for about 64 MiB of them on a rank, 512 MiB on a GPU: larger chunks gain
 /// nothing, smaller ones read the output matrix more often.
-int64_t default_chunk_rows(ParameterStore const& store);
+int64_t default_chunk_rows(checkpoint::ModelConfig const& config, int tensor_degree, bool on_gpu);
 
 /// The last norm, and the matrix that makes logits (the embedding's where they are tied).
 struct HeadIds {

@@ -26,9 +26,11 @@ enum class Switch { automatic, on, off };
 struct Options {
   std::filesystem::path pairs, init, run_dir;
 
-  int tensor_parallel = 1, data_parallel = 0, zero = 0;
-  Switch sequence_parallel = Switch::automatic;  ///< on where tensor_parallel > 1
-  Recompute recompute = Recompute::none;
+  // What is not given of these is the planner's choice, or what the run had so far.
+  std::optional<int64_t> tensor_parallel, zero;
+  int data_parallel = 0;
+  Switch sequence_parallel = Switch::automatic;  ///< on where there are several tensor ranks
+  std::optional<Recompute> recompute;
   GradPrecision grad_dtype = GradPrecision::fp32;
   Precision dtype = Precision::automatic;
   DeviceChoice device = DeviceChoice::automatic;
@@ -66,6 +68,11 @@ struct Options {
   std::filesystem::path profile;
   int64_t profile_steps = 3;
 
+  bool plan = false;
+  std::optional<int64_t> nodes, gpus_per_node, plan_pairs;
+  std::string machine;  ///< a name in machines.json; empty: not given
+  std::filesystem::path plan_out;
+
   Json record;  ///< every option with its value, as parsed
 
   static OptionTable table(Options& options);
@@ -80,6 +87,9 @@ struct Options {
   Answers answers() const {
     return !needs_reference() ? Answers::chosen : share_prompt ? Answers::both : Answers::both_apart;
   }
+
+private:
+  void validate_plan() const;
 };
 
 }  // namespace refrain::train

@@ -29,8 +29,10 @@ public:
 
   /// What the run was first started with ("identity" of run.json), or null for a new folder.
   Json identity() const;
-  /// Writes run.json on the first start, and adds this start to its list on every later one. @throws Error
-  void record_start(Json const& identity, Json const& options, Json const& provenance, int64_t first_step);
+  /// Writes run.json on the first start, and adds this start to its list on every later one, with the keys of `more`.
+  /// @throws Error
+  void record_start(Json const& identity, Json const& options, Json const& provenance, int64_t first_step,
+                    Json const& more);
 
   /// Opens metrics.jsonl and cuts it back to rows of at most `progress.step` steps; at step 0 nothing is kept.
   void open_metrics(Progressed const& progress);

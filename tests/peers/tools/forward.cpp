@@ -107,7 +107,8 @@ void compare(fs::path const& model_folder, Json const& request, fs::path const& 
   model::load_frozen(store, *source);
   model::Decoder const decoder(store);
   model::PackedBatch const batch = batch_of(request);
-  int64_t const chunk_rows = request.value("chunk_rows", model::default_chunk_rows(store));
+  int64_t const chunk_rows =
+      request.value("chunk_rows", model::default_chunk_rows(store.config(), store.backend().tensor().size(), false));
   at::Tensor dlogp_N, hidden_TD;
   if (request.contains("dlogp")) dlogp_N = at::tensor(request.at("dlogp").get<std::vector<double>>(), at::kFloat);
   model::HeadOut const out = run(store, decoder, batch, chunk_rows, dlogp_N, &hidden_TD);
