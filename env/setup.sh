@@ -246,11 +246,15 @@ build_programs() {
   local builder=$!
   trap 'pkill -s "$builder"; say "stopped; the same command goes on"; exit 130' INT TERM
   while kill -0 "$builder" 2> /dev/null; do
-    now=$(ps -o rss= -s "$builder" 2> /dev/null | awk '{sum += $1} END {print int(sum / 1024)}')
+    # ps finds nothing before the session has begun and after it has ended.
+    now=$({ ps -o rss= -s "$builder" || true; } | awk '{sum += $1} END {print int(sum / 1024)}')
     if (( now > peak )); then peak=$now; fi
     sleep 0.5
   done
-  wait "$builder" || { grep -aE 'error|FAILED' "$log" | head -n 12 >&2; die "the build failed (the whole log: $log)"; }
+  wait "$builder" || {
+    grep -aE 'error|FAILED' "$log" | head -n 12 >&2 || tail -n 12 "$log" >&2
+    die "the build failed (the whole log: $log)"
+  }
   trap - INT TERM
   if grep -qE 'Building|Linking' "$log"; then
     say "built: $build/bin, with $jobs at once; peak memory of the build $peak MiB"

@@ -1,16 +1,10 @@
 #include "vector_loops.hpp"
 
+#include <refrain/base/vector_loop.hpp>
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
-
-// Distributions build for the oldest x86-64: a second copy of each loop is for CPUs with AVX2 and FMA, chosen when the
-// program starts.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define REFRAIN_VECTOR_LOOP __attribute__((target_clones("arch=x86-64-v3", "default")))
-#else
-#define REFRAIN_VECTOR_LOOP
-#endif
 
 namespace refrain::model::loops {
 namespace {

@@ -1,5 +1,7 @@
 #include "adamw_loop.hpp"
 
+#include <refrain/base/vector_loop.hpp>
+
 #include <bit>
 #include <cmath>
 
@@ -18,25 +20,27 @@ inline uint16_t rounded(float value) {
 }
 
 template <class Grad, bool writes_bf16>
-void pass(AdamVectors const& vectors, int64_t begin, int64_t end, AdamCoefficients const& coefficients) {
+[[gnu::always_inline]] inline void pass(AdamVectors const& vectors, int64_t begin, int64_t end, AdamCoefficients const& coefficients) {
   AdamCoefficients const k = coefficients;  // a copy, which what is written cannot change
   float* __restrict const p = vectors.p, * __restrict const m = vectors.m, * __restrict const v = vectors.v;
   Grad const* __restrict const g = static_cast<Grad const*>(vectors.g);
   uint16_t* __restrict const w = vectors.w;
   for (int64_t i = begin; i < end; ++i) {
-    float const grad = value_of(g, i) * k.grad_scale;
-    float const mean = m[i] + k.beta1_rest * (grad - m[i]);
-    float const square = k.beta2 * v[i] + k.beta2_rest * grad * grad;
+    // All reads before the first write: the vectors often lie at the same offset in a page, and a read waits for a
+    // write just before it that has the same lowest address bits.
+    float const grad = value_of(g, i) * k.grad_scale, old_mean = m[i], old_square = v[i], old_weight = p[i];
+    float const mean = old_mean + k.beta1_rest * (grad - old_mean);
+    float const square = k.beta2 * old_square + k.beta2_rest * grad * grad;
+    float const weight = old_weight * k.decay - k.step_size * mean / (std::sqrt(square) / k.correction2 + k.eps);
     m[i] = mean;
     v[i] = square;
-    float const weight = p[i] * k.decay - k.step_size * mean / (std::sqrt(square) / k.correction2 + k.eps);
     p[i] = weight;
     if constexpr (writes_bf16) w[i] = rounded(weight);
   }
 }
 
 template <class Value>
-double squares(Value const* values, int64_t begin, int64_t end) {
+[[gnu::always_inline]] inline double squares(Value const* values, int64_t begin, int64_t end) {
   // Several sums, so that additions need not wait for each other.
   constexpr int64_t lanes = 8;
   double sums[lanes] = {};
@@ -52,14 +56,16 @@ double squares(Value const* values, int64_t begin, int64_t end) {
 
 }  // namespace
 
-void adamw_loop(AdamVectors const& vectors, int64_t begin, int64_t end, AdamCoefficients const& coefficients) {
-  if (vectors.bf16_grads)
-    (vectors.w != nullptr ? pass<uint16_t, true> : pass<uint16_t, false>)(vectors, begin, end, coefficients);
-  else
-    (vectors.w != nullptr ? pass<float, true> : pass<float, false>)(vectors, begin, end, coefficients);
+REFRAIN_VECTOR_LOOP void adamw_loop(AdamVectors const& vectors, int64_t begin, int64_t end,
+                                    AdamCoefficients const& coefficients) {
+  bool const writes_bf16 = vectors.w != nullptr;
+  if (vectors.bf16_grads && writes_bf16) pass<uint16_t, true>(vectors, begin, end, coefficients);
+  if (vectors.bf16_grads && !writes_bf16) pass<uint16_t, false>(vectors, begin, end, coefficients);
+  if (!vectors.bf16_grads && writes_bf16) pass<float, true>(vectors, begin, end, coefficients);
+  if (!vectors.bf16_grads && !writes_bf16) pass<float, false>(vectors, begin, end, coefficients);
 }
 
-double sum_of_squares_loop(void const* values, bool bf16, int64_t begin, int64_t end) {
+REFRAIN_VECTOR_LOOP double sum_of_squares_loop(void const* values, bool bf16, int64_t begin, int64_t end) {
   return bf16 ? squares(static_cast<uint16_t const*>(values), begin, end)
               : squares(static_cast<float const*>(values), begin, end);
 }
