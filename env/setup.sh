@@ -202,7 +202,7 @@ check_cuda() {
   if [[ -z $driver ]]; then
     say "CUDA: runtime $runtime; no driver here, so nothing can say whether it fits that of the GPU nodes (see docs/gpu.md)"
   elif (( ${driver%%.*} < ${runtime%%.*} )); then
-    die "the driver here runs CUDA up to $driver, and $libtorch was built with $runtime: remove $venv, then REFRAIN_TORCH_INDEX=https://download.pytorch.org/whl/cu126 env/setup.sh --cuda"
+    die "the driver here runs CUDA up to $driver, and $libtorch was built with $runtime: remove $venv, then set REFRAIN_TORCH_INDEX to the index of a wheel for CUDA $driver, which pytorch.org names, and call env/setup.sh --cuda again"
   else
     say "CUDA: runtime $runtime, the driver runs up to $driver"
   fi

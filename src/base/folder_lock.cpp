@@ -3,6 +3,7 @@
 #include <refrain/base/error.hpp>
 #include <refrain/base/folder_lock.hpp>
 #include <refrain/base/log.hpp>
+#include <refrain/base/quiet_thread.hpp>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -10,7 +11,6 @@
 
 #include <chrono>
 #include <condition_variable>
-#include <csignal>
 #include <mutex>
 #include <thread>
 
@@ -98,12 +98,7 @@ struct FolderLock::State {
   std::thread heartbeat;
 
   State(fs::path where, Holder who) : path(std::move(where)), me(std::move(who)) {
-    // Signals of the job are for its working thread.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    heartbeat = std::thread([this] { beat(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    heartbeat = quiet_thread([this] { beat(); });
   }
 
   ~State() {

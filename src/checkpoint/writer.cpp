@@ -97,43 +97,63 @@ void finish_folder(fs::path const& folder, fs::path const& temporary, Manifest m
 
 }  // namespace
 
-void write_checkpoint_files(comm::Communicator const& world, fs::path const& folder, std::vector<FilePlan> const& mine,
-                            CheckpointMeta const& meta, ReadBack read_back) {
-  auto const target = without_trailing_slash(folder);
-  auto temporary = target;
-  temporary += ".tmp";
-  auto const bytes = world.sum(bytes_of(mine));
-  bool made = false;
+CheckpointWrite::CheckpointWrite(comm::Communicator const& world, fs::path const& folder, std::vector<FilePlan> mine,
+                                 CheckpointMeta meta, ReadBack read_back)
+    : world_(world),
+      target_(without_trailing_slash(folder)),
+      temporary_(target_),
+      mine_(std::move(mine)),
+      meta_(std::move(meta)),
+      read_back_(read_back) {
+  temporary_ += ".tmp";
+  auto const bytes = world_.sum(bytes_of(mine_));
+  comm::agree(world_, [&] {
+    // A quarter of a per cent for HDF5's own structures, and some for the small files.
+    if (world_.rank() == 0)
+      make_temporary_folder(target_, temporary_, "the checkpoint", bytes + bytes / 400 + (int64_t{1} << 20));
+  });
+}
+
+void CheckpointWrite::write() noexcept {
   try {
-    comm::agree(world, [&] {
-      if (world.rank() == 0) {
-        // A quarter of a per cent for HDF5's own structures, and some for the small files.
-        make_temporary_folder(target, temporary, "the checkpoint", bytes + bytes / 400 + (int64_t{1} << 20));
-        made = true;
-      }
-    });
-    auto files = Json::array();
     // The folder's manifest holds the whole provenance; here is what does not change from run to run, for equal bytes.
-    Json const provenance{{"program", meta.provenance.is_object() ? meta.provenance.value("program", "") : ""},
+    Json const provenance{{"program", meta_.provenance.is_object() ? meta_.provenance.value("program", "") : ""},
                           {"more", "manifest.json"}};
-    comm::agree(world, [&] {
-      for (auto const& plan : mine)
-        for (auto& file : write_plan(temporary, plan, provenance)) files.push_back(std::move(file));
-    });
-    if (read_back == ReadBack::yes)
-      comm::agree(world, [&] {
-        for (auto const& file : files) read_back_slice_file(temporary / file.at("file").get<std::string>(), file);
-      });
-    auto const gathered = world.gather(dump_text(files), 0);
-    comm::agree(world, [&] {
-      if (world.rank() == 0) finish_folder(target, temporary, collect(gathered, meta), meta);
-    });
+    for (auto const& plan : mine_)
+      for (auto& file : write_plan(temporary_, plan, provenance)) files_.push_back(std::move(file));
+    if (read_back_ == ReadBack::no) return;
+    for (auto const& file : files_) read_back_slice_file(temporary_ / file.at("file").get<std::string>(), file);
   } catch (...) {
-    // Every rank is here, since all failures are agreed; rank 0 made the folder and takes it away.
+    failure_ = std::current_exception();
+  }
+}
+
+void CheckpointWrite::finish() {
+  agree_or_remove([&] {
+    if (failure_) std::rethrow_exception(failure_);
+  });
+  auto const gathered = world_.gather(dump_text(files_), 0);
+  agree_or_remove([&] {
+    if (world_.rank() == 0) finish_folder(target_, temporary_, collect(gathered, meta_), meta_);
+  });
+}
+
+/// Every rank is in the handler where one fails, since failures are agreed; rank 0 takes away what it made.
+void CheckpointWrite::agree_or_remove(std::function<void()> const& work) const {
+  try {
+    comm::agree(world_, work);
+  } catch (...) {
     std::error_code ignored;
-    if (made) fs::remove_all(temporary, ignored);
+    if (world_.rank() == 0) fs::remove_all(temporary_, ignored);
     throw;
   }
+}
+
+void write_checkpoint_files(comm::Communicator const& world, fs::path const& folder, std::vector<FilePlan> const& mine,
+                            CheckpointMeta const& meta, ReadBack read_back) {
+  CheckpointWrite checkpoint(world, folder, mine, meta, read_back);
+  checkpoint.write();
+  checkpoint.finish();
 }
 
 void write_checkpoint(comm::Communicator const& world, fs::path const& folder, std::vector<SliceToWrite> const& mine,

@@ -2,10 +2,11 @@
 
 #include "waiting.hpp"
 
+#include <refrain/base/quiet_thread.hpp>
+
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
-#include <csignal>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -34,7 +35,7 @@ public:
   void add(ncclComm_t comm) {
     std::lock_guard const guard(mutex_);
     comms_.push_back(comm);
-    if (!thread_.joinable()) start();
+    if (!thread_.joinable()) thread_ = quiet_thread([this] { run(); });
   }
 
   /// @returns whether it was still there: not if the watch aborted it, which frees it
@@ -62,14 +63,6 @@ public:
   }
 
 private:
-  void start() {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);  // signals of the job are for its working thread
-    thread_ = std::thread([this] { run(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  }
-
   void run() {
     std::unique_lock guard(mutex_);
     while (!wake_.wait_for(guard, watch_interval, [this] { return ending_; })) {

@@ -3,6 +3,7 @@
 #include <refrain/base/files.hpp>
 #include <refrain/base/launch.hpp>
 #include <refrain/base/process.hpp>
+#include <refrain/base/quiet_thread.hpp>
 #include <refrain/comm/watchdog.hpp>
 
 #include "waiting.hpp"
@@ -205,11 +206,7 @@ Watchdog::Watchdog(Communicator const& world, fs::path const& folder, double tim
     make_folders(state_->folder);
   });
   agree(world, [&] { state_->write_beat(); });
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);  // signals of the job are for its working thread
-  state_->thread = std::thread([state = state_.get()] { state->run(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  state_->thread = quiet_thread([state = state_.get()] { state->run(); });
 }
 
 Watchdog::~Watchdog() {

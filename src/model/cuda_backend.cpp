@@ -4,6 +4,7 @@
 #include <refrain/model/backend.hpp>
 
 #include <ATen/Context.h>
+#include <ATen/cuda/CUDAEvent.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAStream.h>
 
@@ -29,6 +30,12 @@ public:
   std::string processor() const override { return comm::device_name(device_); }
   comm::Collectives& tensor() override { return *tensor_; }
   comm::Collectives& data() override { return *data_; }
+
+  std::function<void()> mark() override {
+    auto const event = std::make_shared<at::cuda::CUDAEvent>();
+    event->record(c10::cuda::getCurrentCUDAStream(device_));
+    return [event] { event->synchronize(); };
+  }
 
   int64_t peak_memory() const override {
     auto const stats = c10::cuda::CUDACachingAllocator::getDeviceStats(device_);

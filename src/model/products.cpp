@@ -3,8 +3,21 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 namespace refrain::model {
 namespace {
+
+// A product in fp32 to a sum of another type, some rows at a time: in one piece it, and the copies that adding two
+// types makes, would be as large as the output matrix several times.
+void add_in_pieces(at::Tensor const& sum, at::Tensor const& a, at::Tensor const& b) {
+  constexpr int64_t elements = 1 << 22;
+  int64_t const rows = sum.size(0), at_once = std::max<int64_t>(1, elements / std::max<int64_t>(1, sum.size(1)));
+  for (int64_t begin = 0; begin < rows; begin += at_once) {
+    int64_t const count = std::min(at_once, rows - begin);
+    sum.narrow(0, begin, count).add_(at::mm(a.narrow(0, begin, count), b));
+  }
+}
 
 // sum += a b, of factors as products take them, to a sum of any type.
 void add_product(at::Tensor sum, at::Tensor const& a, at::Tensor const& b) {
@@ -15,7 +28,7 @@ void add_product(at::Tensor sum, at::Tensor const& a, at::Tensor const& b) {
   else if (sum.is_cuda() || sum.scalar_type() == at::kFloat)
     sum.addmm_(a.to(b.scalar_type()), b);
   else
-    sum.add_(at::mm(a, b));
+    add_in_pieces(sum, a, b);
 }
 
 }  // namespace

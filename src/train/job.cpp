@@ -74,15 +74,13 @@ private:
 
 void Run::choose_device() {
   // `auto` takes GPUs where every rank sees one.
-  on_gpu_ = options_.device == DeviceChoice::cuda ||
-            (options_.device == DeviceChoice::automatic && world_.min(model::gpu_at_hand() ? 1 : 0) == 1);
-  if (on_gpu_) {
-    if (options_.dtype == Precision::fp32)
-      throw UsageError("--dtype fp32 on a GPU: attention there is computed in bf16",
-                       "give --dtype bf16, which keeps fp32 master weights, or --device cpu");
-    backend_ = model::cuda_backend(layout_, options_.timeout);
-  }
-  weights_ = on_gpu_ || options_.dtype == Precision::bf16 ? DType::bf16 : DType::fp32;
+  bool const on_gpu = options_.device == DeviceChoice::cuda ||
+                      (options_.device == DeviceChoice::automatic && world_.min(model::gpu_at_hand() ? 1 : 0) == 1);
+  if (on_gpu && options_.dtype == Precision::fp32)
+    throw UsageError("--dtype fp32 on a GPU: attention there is computed in bf16",
+                     "give --dtype bf16, which keeps fp32 master weights, or --device cpu");
+  if (on_gpu) gpu_ = model::find_gpu(world_);
+  weights_ = on_gpu || options_.dtype == Precision::bf16 ? DType::bf16 : DType::fp32;
 }
 
 void Run::open_folder() {
@@ -148,17 +146,20 @@ void Run::choose() {
 }
 
 void Run::make_model() {
-  void Run::choose_device() {
-    // `auto` takes GPUs where every rank sees one.
-    bool const on_gpu = options_.device == DeviceChoice::cuda ||
-                        (options_.device == DeviceChoice::automatic && world_.min(model::gpu_at_hand() ? 1 : 0) == 1);
-    if (on_gpu && options_.dtype == Precision::fp32)
-      throw UsageError("--dtype fp32 on a GPU: attention there is computed in bf16",
-                       "give --dtype bf16, which keeps fp32 master weights, or --device cpu");
-    if (on_gpu) gpu_ = model::find_gpu(world_);
-    weights_ = on_gpu || options_.dtype == Precision::bf16 ? DType::bf16 : DType::fp32;
-  }
-
+  comm::agree(world_, [&] {
+    if (world_.rank() == 0 && choice_->too_much) throw *choice_->too_much;
+  });
+  backend_ = gpu_ ? model::cuda_backend(*layout_, options_.timeout) : model::cpu_backend(*layout_);
+  before_model_ = world_.max(resident_memory());
+  RunLayout const& layout = choice_->chosen.layout;
+  Formats const formats = this->formats();
+  store_.emplace(config_, *backend_,
+                 model::StoreOptions{.weights = weights_,
+                                     .grads = formats.grads,
+                                     .zero = layout.zero,
+                                     .sequence = layout.sequence,
+                                     .grad_buffers = formats.grad_buffers(),
+                                     .adapter = adapter_});
   optimizer_.emplace(*store_);
   chunk_rows_ = formats.chunk_rows(config_, layout.tensor);
   comm::agree(world_, [&] {
@@ -166,20 +167,10 @@ void Run::make_model() {
     Provenance provenance("refrain-train", options_.record);
     for (auto const& input : {options_.pairs, options_.init, options_.init_adapter, options_.eval_pairs})
       if (!input.empty()) provenance.add_input(input);
-    comm::agree(world_, [&] {
-      if (world_.rank() == 0 && choice_->too_much) throw *choice_->too_much;
-    });
-    backend_ = gpu_ ? model::cuda_backend(*layout_, options_.timeout) : model::cpu_backend(*layout_);
-    before_model_ = world_.max(resident_memory());
-    RunLayout const& layout = choice_->chosen.layout;
-    Formats const formats = this->formats();
-    store_.emplace(config_, *backend_,
-                   model::StoreOptions{.weights = weights_,
-                                       .grads = formats.grads,
-                                       .zero = layout.zero,
-                                       .sequence = layout.sequence,
-                                       .grad_buffers = formats.grad_buffers(),
-                                       .adapter = adapter_});
+    Json placed = layout_json(layout);
+    placed["threads"] = at::get_num_threads();
+    placed["device"] = gpu_ ? "cuda" : "cpu";
+    provenance.set("layout", placed);
     provenance_ = provenance.json();
   });
   provenance_ = Json::parse(world_.broadcast(dump_text(provenance_), 0));
@@ -254,6 +245,7 @@ Exit Run::train() {
                                                                 .provenance = provenance_,
                                                                 .identity = identity_,
                                                                 .small_files = adapter_files(adapter_, options_.init)},
+                                                .writes_in_background = formats().copies_state,
                                                 .final_dtype = final_dtype(),
                                                 .from = state,
                                                 .started = started_});
@@ -293,10 +285,9 @@ void Run::note_failure(std::exception const& failure) noexcept {
 }
 
 Exit Run::go() {
-  Json placed = layout_json(layout);
-  placed["threads"] = at::get_num_threads();
-  placed["device"] = gpu_ ? "cuda" : "cpu";
-  provenance.set("layout", placed);
+  choose_device();
+  if (options_.tensor_parallel)
+    comm::check_grid(world_.size(), static_cast<int>(*options_.tensor_parallel), options_.data_parallel);
   load_inputs();
   choose();
   open_folder();

@@ -66,7 +66,9 @@ Formats formats_of(Options const& options, Adapter const& adapter, DType weights
           .grads = options.grad_dtype == GradPrecision::weights ? weights : DType::fp32,
           .given_chunk_rows = options.logits_chunk_rows,
           .device = device,
-          .adapter = adapter};
+          .adapter = adapter,
+          .copies_state = options.background_checkpoints == Switch::on ||
+                          (options.background_checkpoints == Switch::automatic && device == DeviceKind::gpu)};
 }
 
 Workload workload_of(Options const& options, checkpoint::ModelConfig const& config, PairLengths lengths) {

@@ -93,7 +93,7 @@ int64_t head_in_work(Sizes const& s, Formats const& formats, int64_t rows) {
   bytes += rows * s.hidden * (3 * 4 + 2 * s.width);  // a chunk's rows, normed rows and their gradients
   bytes += s.fp32(s.vocabulary * s.hidden);          // the output matrix
   if (formats.device == DeviceKind::cpu && formats.grads != DType::fp32 && !formats.adapter)
-    bytes += s.vocabulary * s.hidden * 4;  // its gradient, before it is added
+    bytes += std::min(s.vocabulary * s.hidden, int64_t{1} << 22) * 3 * 4;  // its gradient is added in pieces
   return bytes;
 }
 
@@ -111,16 +111,17 @@ int64_t scratch(ParameterLayout const& layout, RunLayout const& run, Sizes const
 }  // namespace
 
 int64_t RankMemory::total() const noexcept {
-  return parameters + gathered + gradients + gradient_buffers + optimizer + kept + std::max(block, head) +
+  return parameters + gathered + gradients + gradient_buffers + optimizer + state_copy + kept + std::max(block, head) +
          communication + runtime;
 }
 
-std::array<std::pair<char const*, int64_t>, 10> RankMemory::parts() const {
+std::array<std::pair<char const*, int64_t>, 11> RankMemory::parts() const {
   return {{{"parameters", parameters},
            {"gathered parameters", gathered},
            {"gradients", gradients},
            {"gradient buffers", gradient_buffers},
            {"optimizer", optimizer},
+           {"checkpoint copy", state_copy},
            {"kept activations", kept},
            {"block in work", block},
            {"logits chunk and head", head},
@@ -141,6 +142,7 @@ RankMemory rank_memory(ModelConfig const& config, RunLayout const& layout, Forma
   memory.block = block_in_work(sizes, layout.recompute);
   memory.head = head_in_work(sizes, formats, std::min(formats.chunk_rows(config, layout.tensor), longest.scored));
   if (formats.device == DeviceKind::cpu) {
+    if (formats.copies_state) memory.state_copy = parameters.trained_elements() / layout.data * 12;
     memory.communication = scratch(parameters, layout, sizes, formats);
     memory.runtime = 48 * mebibyte;
   } else {

@@ -93,6 +93,9 @@ OptionTable Options::table(Options& o) {
            "auto: go on from the run folder's last checkpoint, if there is one; never: refuse a folder "
            "that holds a run; or a checkpoint to go on from",
            "auto|never|CKPT")
+      .add("background-checkpoints", o.background_checkpoints,
+           "writes checkpoints while training goes on, from a copy of the state in host memory (12 bytes a parameter "
+           "over the ranks that share it); auto: on GPUs")
       .add("verify-writes", o.verify_writes,
            "which checkpoints are read back from disk: the first and the final one, all, none")
       .add("max-seconds", o.max_seconds,

@@ -22,7 +22,6 @@ using Rows = std::vector<std::vector<std::string>>;
 
 /// Pairs of the paper's balanced configuration: 2,889 a language, twelve languages.
 constexpr int64_t balanced_pairs = 34668;
-/// Of a device's memory, what may be planned: an allocator's fragments and what others use of it stay free.
 constexpr std::size_t layouts_shown = 8;
 constexpr int64_t steps_looked_at = 64;
 

@@ -32,6 +32,7 @@ Trainer::Trainer(RunParts parts)
       pass_(parts_.options, parts_.engine, parts_.layout),
       profiler_(parts_.options.profile, parts_.options.profile_steps, parts_.layout.world()),
       state_(parts_.from),
+      writer_(parts_.optimizer, parts_.checkpoints, parts_.writes_in_background),
       // Until one was written: 12 bytes a parameter at 1 GiB/s.
       checkpoint_seconds_(12.0 * static_cast<double>(parameter_count(parts_.store.config())) / (1 << 30)),
       product_rate_(static_cast<double>(
@@ -63,7 +64,8 @@ Exit Trainer::run() {
     bool const last = state_.step == parts_.steps;
     if (!last && parts_.eval != nullptr && parts_.options.eval_every && state_.step % *parts_.options.eval_every == 0)
       evaluate_now("");
-    if (!last && checkpoint_due()) write_checkpoint();
+    if (writer_.under_way() && writer_.written()) finish_checkpoint();
+    if (!last && checkpoint_due()) begin_checkpoint();
   }
   finish();
   return Exit::success;
@@ -186,7 +188,8 @@ char const* Trainer::name_of_reason(int64_t reason) {
 bool Trainer::must_stop() {
   int64_t const reason = stop_reason(state_.step > first_step_);
   if (reason == 0) return false;
-  if (state_.step > saved_step_) write_checkpoint();
+  if (state_.step > saved_step_) begin_checkpoint();
+  finish_checkpoint();
   log_line(formatted("stopped after step %ld of %ld by %s; the same command goes on from there", state_.step,
                      parts_.steps, name_of_reason(reason)));
   on_rank_0([&](RunFolder& folder) { folder.write_status("stopped", progressed()); });
@@ -203,29 +206,38 @@ bool Trainer::checkpoint_due() const {
   return options.checkpoint_every ? state_.step % *options.checkpoint_every == 0 : minutes_are_over();
 }
 
-void Trainer::write_checkpoint() {
+void Trainer::begin_checkpoint() {
+  finish_checkpoint();
   auto const& options = parts_.options;
-  auto const begin = Clock::now();
+  last_checkpoint_ = Clock::now();
   parts_.watchdog.progress(formatted("checkpoint of step %ld", state_.step));
-  checkpoint::StepFolders const folders(options.run_dir);
   on_rank_0([&](RunFolder& folder) {
     folder.require_lock();
     folder.write_metrics_columns(parts_.checkpoints.provenance);
   });
   bool const read_back = options.verify_writes == checkpoint::VerifyWrites::all ||
-                         (options.verify_writes == checkpoint::VerifyWrites::first && !wrote_checkpoint_);
-  save_state(folders.folder(state_.step), state_, parts_.optimizer, parts_.checkpoints,
-             read_back ? checkpoint::ReadBack::yes : checkpoint::ReadBack::no);
-  on_rank_0([&](RunFolder&) { folders.committed(state_.step, static_cast<int>(options.keep_checkpoints)); });
-  wrote_checkpoint_ = true;
+                         (options.verify_writes == checkpoint::VerifyWrites::first && saved_step_ == first_step_);
   saved_step_ = state_.step;
-  last_checkpoint_ = Clock::now();
-  checkpoint_seconds_ = parts_.layout.world().max(seconds_since(begin));
-  parts_.watchdog.progress(formatted("after the checkpoint of step %ld", state_.step));
+  writer_.begin(checkpoint::StepFolders(options.run_dir).folder(saved_step_), state_,
+                read_back ? checkpoint::ReadBack::yes : checkpoint::ReadBack::no);
+  if (!parts_.writes_in_background) finish_checkpoint();
+}
+
+void Trainer::finish_checkpoint() {
+  if (!writer_.under_way()) return;
+  parts_.watchdog.progress(formatted("end of the checkpoint of step %ld", saved_step_));
+  writer_.finish();
+  on_rank_0([&](RunFolder&) {
+    checkpoint::StepFolders(parts_.options.run_dir)
+        .committed(saved_step_, static_cast<int>(parts_.options.keep_checkpoints));
+  });
+  checkpoint_seconds_ = parts_.layout.world().max(seconds_since(last_checkpoint_));
+  parts_.watchdog.progress(formatted("after the checkpoint of step %ld", saved_step_));
 }
 
 void Trainer::finish() {
   auto const& options = parts_.options;
+  finish_checkpoint();
   Json after;
   if (parts_.eval != nullptr) after = evaluate_now("after");
   parts_.watchdog.progress("final checkpoint");

@@ -1,8 +1,11 @@
 #include <refrain/train/training_state.hpp>
 
+#include <refrain/base/quiet_thread.hpp>
 #include <refrain/checkpoint/checkpoint.hpp>
 #include <refrain/model/slices.hpp>
 #include <refrain/train/run_folder.hpp>
+
+#include <ATen/ATen.h>
 
 namespace refrain::train {
 namespace {
@@ -24,43 +27,101 @@ std::vector<model::FlatPart> owned_parts(Optimizer const& optimizer, BufferOf bu
 }
 
 /// This rank's share of writing them: its shard, also where every data rank owns everything.
-void append(std::vector<checkpoint::SliceToWrite>& slices, Optimizer const& optimizer, BufferOf buffer,
-            std::string const& prefix, DType dtype) {
+std::vector<model::FlatPart> written_parts(Optimizer const& optimizer, BufferOf buffer) {
   model::ParameterLayout const& layout = optimizer.store().layout();
   std::vector<model::FlatPart> parts = owned_parts(optimizer, buffer);
   for (model::FlatPart& part : parts) {
     model::FlatRange const shard = layout.shard(part.unit);
     part = {part.unit, part.values.narrow(0, shard.begin - part.range.begin, shard.size()), shard};
   }
-  model::append_slices(slices, layout, parts, prefix, dtype);
+  return parts;
 }
+
+struct Kind {
+  BufferOf buffer;
+  char const* prefix;
+};
+constexpr Kind kinds[] = {{&Optimizer::master, master_prefix},
+                          {&Optimizer::exp_avg, exp_avg_prefix},
+                          {&Optimizer::exp_avg_sq, exp_avg_sq_prefix}};
 
 }  // namespace
 
-void save_state(std::filesystem::path const& folder, TrainingState const& state, Optimizer const& optimizer,
-                CheckpointContext const& context, checkpoint::ReadBack read_back) {
+StateWriter::StateWriter(Optimizer const& optimizer, CheckpointContext const& context, bool copies)
+    : optimizer_(optimizer), context_(context), copies_(copies) {}
+
+StateWriter::~StateWriter() { join(); }
+
+void StateWriter::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+std::vector<checkpoint::SliceToWrite> StateWriter::copied_slices() {
   std::vector<checkpoint::SliceToWrite> slices;
-  append(slices, optimizer, &Optimizer::master, master_prefix, DType::fp32);
-  append(slices, optimizer, &Optimizer::exp_avg, exp_avg_prefix, DType::fp32);
-  append(slices, optimizer, &Optimizer::exp_avg_sq, exp_avg_sq_prefix, DType::fp32);
+  for (auto const& [buffer, prefix] : kinds) {
+    auto parts = written_parts(optimizer_, buffer);
+    if (copies_)
+      for (model::FlatPart& part : parts) {
+        at::Tensor& copy = copy_[{prefix, part.unit}];
+        if (!copy.defined())
+          copy = at::empty(part.values.sizes(), at::TensorOptions(at::kFloat).pinned_memory(part.values.is_cuda()));
+        copy.copy_(part.values, /*non_blocking=*/true);
+        part.values = copy;
+      }
+    model::append_slices(slices, optimizer_.store().layout(), parts, prefix, DType::fp32);
+  }
+  return slices;
+}
+
+void StateWriter::begin(std::filesystem::path const& folder, TrainingState const& state,
+                        checkpoint::ReadBack read_back) {
+  comm::Communicator const& world = context_.layout.world();
   Json const training{{"step", state.step},
                       {"epoch", state.epoch},
                       {"num_tokens", state.num_tokens},
-                      {"tensor_parallel", context.layout.tensor().size()},
-                      {"data_parallel", context.layout.data().size()},
-                      {"identity", context.identity}};
-  checkpoint::write_checkpoint(context.layout.world(), folder, slices,
-                               {.small_files_from = context.small_files_from,
-                                .training_state = training,
-                                .provenance = context.provenance,
-                                .small_files = context.small_files},
-                               read_back);
+                      {"tensor_parallel", context_.layout.tensor().size()},
+                      {"data_parallel", context_.layout.data().size()},
+                      {"identity", context_.identity}};
+  std::vector<checkpoint::SliceToWrite> slices;
+  comm::agree(world, [&] { slices = copied_slices(); });
+  checkpoint_.emplace(
+      world, folder,
+      std::vector<checkpoint::FilePlan>{{.file = world.rank(), .files = world.size(), .slices = std::move(slices)}},
+      checkpoint::CheckpointMeta{.small_files_from = context_.small_files_from,
+                                 .training_state = training,
+                                 .provenance = context_.provenance,
+                                 .small_files = context_.small_files},
+      read_back);
+  if (!copies_) {
+    checkpoint_->write();
+    return;
+  }
+  written_ = false;
+  thread_ = quiet_thread([this, copied = optimizer_.store().backend().mark()] {
+    copied();
+    checkpoint_->write();
+    written_ = true;
+  });
+}
+
+bool StateWriter::written() const { return context_.layout.world().min(!copies_ || written_ ? 1 : 0) == 1; }
+
+void StateWriter::finish() {
+  join();
+  try {
+    checkpoint_->finish();
+  } catch (...) {
+    checkpoint_.reset();
+    throw;
+  }
+  checkpoint_.reset();
 }
 
 void save_final(std::filesystem::path const& folder, Optimizer const& optimizer, CheckpointContext const& context,
                 DType dtype, checkpoint::ReadBack read_back) {
   std::vector<checkpoint::SliceToWrite> slices;
-  append(slices, optimizer, &Optimizer::master, weights_prefix, dtype);
+  model::append_slices(slices, optimizer.store().layout(), written_parts(optimizer, &Optimizer::master), weights_prefix,
+                       dtype);
   checkpoint::write_checkpoint(context.layout.world(), folder, slices,
                                {.small_files_from = context.small_files_from,
                                 .training_state = nullptr,

@@ -17,7 +17,7 @@ EVERYDAY = [
 ]
 ALL = EVERYDAY + [
     (1, ["--dtype", "bf16", "--recompute", "block"]),
-    (2, ["--zero", 0]),
+    (2, ["--zero", 0, "--background-checkpoints", "on", "--checkpoint-every", 1]),
     (2, ["--zero", 1, "--dtype", "bf16"]),
     (2, ["--tensor-parallel", 2, "--sequence-parallel", "off"]),
     (3, ["--zero", 2, "--recompute", "selective"]),

@@ -101,7 +101,7 @@ def kill_some(job, draw):
 def test_killed_run_ends_with_the_same_bits(inputs, undisturbed, tmp_path, ranks, tensor, moment):
     expected = undisturbed(ranks, tensor)
     run_dir = tmp_path / "run"
-    words = command_of(inputs, run_dir, tensor)
+    words = [*command_of(inputs, run_dir, tensor), "--background-checkpoints", "on" if moment % 2 == 0 else "off"]
     kill = kill_while_writing if moment % 3 == 0 else kill_while_training
     kill(words, run_dir, ranks, random.Random(f"{ranks}/{tensor}/{moment}"))
     assert not (run_dir / "final").exists()

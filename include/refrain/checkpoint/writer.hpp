@@ -3,6 +3,8 @@
 #include <refrain/checkpoint/tensor_source.hpp>
 #include <refrain/comm/communicator.hpp>
 
+#include <exception>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <string>
@@ -43,10 +45,35 @@ enum class VerifyWrites { first, all, off };
 /// Whether a finished checkpoint is read back from disk (its page cache dropped) before it gets its name.
 enum class ReadBack { no, yes };
 
-/// Writes a checkpoint folder by all ranks together, each its own files (weights-00001-of-00002.h5 is rank 0's): into
-/// `folder`.tmp, digests from memory, fsync, read back if asked, manifest last, rename, fsync of the parent. The slices
-/// of all ranks must cover every tensor exactly once. NaN and Inf are refused, naming the tensor. Free space is asked
-/// for first. Nothing is left under `folder` or `folder`.tmp if any rank fails.
+/// A checkpoint folder that all ranks write together, each its own files: into `folder`.tmp, digests from memory,
+/// fsync, read back if asked, manifest last, rename, fsync of the parent. The slices of all ranks must cover every
+/// tensor exactly once. NaN and Inf are refused, naming the tensor. Free space is asked for first. In three parts, of
+/// which the second talks to nobody, so that it may run beside other work; nothing is left under `folder` or
+/// `folder`.tmp where a rank failed.
+class CheckpointWrite {
+public:
+  /// Makes the temporary folder. @collective over `world`, which must outlive this. @throws the same Error on every
+  /// rank
+  CheckpointWrite(comm::Communicator const& world, std::filesystem::path const& folder, std::vector<FilePlan> mine,
+                  CheckpointMeta meta, ReadBack read_back);
+  /// This rank's files. Once, from any thread, while no other uses HDF5; what fails is kept for `finish`.
+  void write() noexcept;
+  /// After every rank's `write`. @collective @throws the same Error on every rank
+  void finish();
+
+private:
+  void agree_or_remove(std::function<void()> const& work) const;
+
+  comm::Communicator const& world_;
+  std::filesystem::path target_, temporary_;
+  std::vector<FilePlan> mine_;
+  CheckpointMeta meta_;
+  ReadBack read_back_;
+  Json files_ = Json::array();
+  std::exception_ptr failure_;
+};
+
+/// The three parts at once; weights-00001-of-00002.h5 is rank 0's.
 /// @collective over `world`. @throws the same Error on every rank
 void write_checkpoint(comm::Communicator const& world, std::filesystem::path const& folder,
                       std::vector<SliceToWrite> const& mine, CheckpointMeta const& meta, ReadBack read_back);

@@ -6,6 +6,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -19,6 +20,8 @@ public:
   virtual std::string processor() const = 0;  ///< its name: bits of results depend on it
   virtual comm::Collectives& tensor() = 0;    ///< over the ranks that hold slices of the same weights
   virtual comm::Collectives& data() = 0;      ///< over the ranks that hold the same slice
+  /// A wait, from any thread, for all that the device was given before this call.
+  virtual std::function<void()> mark() = 0;
   /// Highest memory in use so far, in bytes (VmHWM on the CPU; of a GPU what its tensors took).
   virtual int64_t peak_memory() const = 0;
 };

@@ -18,6 +18,7 @@ struct RankMemory {
   int64_t gradients = 0;         ///< the step's, or this rank's shard of them
   int64_t gradient_buffers = 0;  ///< units whose gradients are on their way to the data ranks
   int64_t optimizer = 0;         ///< master weights where the weights are not fp32, and both moments
+  int64_t state_copy = 0;        ///< what a checkpoint is written from while training goes on, in host memory
   int64_t kept = 0;              ///< activations that wait for backward
   int64_t block = 0;             ///< the block in work: values and gradients that pass through it
   int64_t head = 0;              ///< the logits chunk, and what the output matrix needs beside it
@@ -27,7 +28,7 @@ struct RankMemory {
   /// The block in work and the head take turns.
   int64_t total() const noexcept;
   /// Parts with their names, in this order.
-  std::array<std::pair<char const*, int64_t>, 10> parts() const;
+  std::array<std::pair<char const*, int64_t>, 11> parts() const;
 };
 
 /// From sizes alone: what ParameterStore, Optimizer, StepEngine and the head allocate for a micro-batch of this shape.

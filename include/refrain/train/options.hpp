@@ -62,6 +62,7 @@ struct Options {
   std::optional<double> checkpoint_minutes;  ///< 30 where neither of the two is given
   int64_t keep_checkpoints = 1;
   std::string resume = "auto";
+  Switch background_checkpoints = Switch::automatic;  ///< automatic: on GPUs
   checkpoint::VerifyWrites verify_writes = checkpoint::VerifyWrites::first;
   std::optional<double> max_seconds;
   double timeout = 1800;

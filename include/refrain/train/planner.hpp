@@ -19,7 +19,8 @@ struct LayoutWishes {
   bool shares_rows = true;  ///< sequence parallelism where there are several tensor ranks
 };
 
-/// Share of the memory that is free which a layout may be planned to take: a CPU's is shared with the system.
+/// Share of the memory that is free which a layout may be planned to take: an allocator's fragments and what others use
+/// of it stay free, and a CPU's is shared with the system.
 constexpr double planned_share(DeviceKind device) noexcept { return device == DeviceKind::gpu ? 0.95 : 0.9; }
 
 /// A layout with what it takes.

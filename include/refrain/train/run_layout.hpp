@@ -33,6 +33,7 @@ struct Formats {
   std::optional<int64_t> given_chunk_rows;  ///< else what fits 64 MiB, 512 on a GPU
   DeviceKind device = DeviceKind::cpu;
   std::optional<checkpoint::AdapterConfig> adapter = std::nullopt;  ///< trained instead of the model
+  bool copies_state = false;  ///< into host memory, from which checkpoints are written while training goes on
 
   /// Scored positions whose logits are in memory at once.
   int64_t chunk_rows(checkpoint::ModelConfig const& config, int tensor) const;

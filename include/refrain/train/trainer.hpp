@@ -29,6 +29,7 @@ struct RunParts {
   BatchOptions batches;
   int64_t steps;  ///< of the whole run
   CheckpointContext checkpoints;
+  bool writes_in_background;  ///< checkpoints, while training goes on
   DType final_dtype;
   TrainingState from;                             ///< where this start goes on
   std::chrono::steady_clock::time_point started;  ///< for --max-seconds
@@ -84,7 +85,9 @@ private:
   static char const* name_of_reason(int64_t reason);
   bool minutes_are_over() const;
   bool checkpoint_due() const;
-  void write_checkpoint();
+  void begin_checkpoint();
+  /// Of a checkpoint that is under way, if one is.
+  void finish_checkpoint();
   void finish();
   void on_rank_0(std::function<void(RunFolder&)> const& work) const;
   std::function<void()> alive(std::string doing) const;
@@ -95,10 +98,10 @@ private:
   Profiler profiler_;
   std::unique_ptr<SharedReference> shared_;  // while the reference pass uses a cache
   TrainingState state_;
-  Clock::time_point last_checkpoint_ = Clock::now();
+  StateWriter writer_;
+  Clock::time_point last_checkpoint_ = Clock::now();  // when it was begun
   double checkpoint_seconds_, rate_ = 0, last_step_seconds_ = 0, product_rate_;
-  int64_t first_step_ = 0, saved_step_ = 0, reference_batches_ = 0;
-  bool wrote_checkpoint_ = false;
+  int64_t first_step_ = 0, saved_step_ = 0, reference_batches_ = 0;  // a checkpoint under way counts as saved
 };
 
 }  // namespace refrain::train

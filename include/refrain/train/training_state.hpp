@@ -4,10 +4,17 @@
 #include <refrain/comm/parallel_layout.hpp>
 #include <refrain/train/optimizer.hpp>
 
+#include <ATen/core/Tensor.h>
+
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
+#include <thread>
+#include <utility>
+#include <vector>
 
 namespace refrain::train {
 
@@ -26,10 +33,37 @@ struct CheckpointContext {
   std::map<std::string, std::string> small_files = {};  ///< added to those copied: adapter_config.json
 };
 
-/// Writes a resumable checkpoint: master weights and moments of what is trained. @collective @throws the same Error on
-/// every rank
-void save_state(std::filesystem::path const& folder, TrainingState const& state, Optimizer const& optimizer,
-                CheckpointContext const& context, checkpoint::ReadBack read_back);
+/// Writes resumable checkpoints: master weights and moments of what is trained. With `copies`, of a copy of them in
+/// host memory (on GPUs pinned), made once and filled for each checkpoint, so that training may go on meanwhile.
+class StateWriter {
+public:
+  StateWriter(Optimizer const& optimizer, CheckpointContext const& context, bool copies);
+  ~StateWriter();
+  StateWriter(StateWriter const&) = delete;
+
+  /// The state as it is now. Returns when it is written or, with copies, when a thread has begun to write it: nothing
+  /// else may use HDF5 then. @pre none is under way. @collective @throws the same Error on every rank
+  void begin(std::filesystem::path const& folder, TrainingState const& state, checkpoint::ReadBack read_back);
+  /// From `begin` to `finish`.
+  bool under_way() const noexcept { return checkpoint_.has_value(); }
+  /// Whether all ranks have written their files. @collective
+  bool written() const;
+  /// Waits for the files and gives the folder its name. @pre under_way(). @collective @throws the same Error on every
+  /// rank
+  void finish();
+
+private:
+  std::vector<checkpoint::SliceToWrite> copied_slices();
+  void join();
+
+  Optimizer const& optimizer_;
+  CheckpointContext const& context_;
+  bool copies_;
+  std::map<std::pair<std::string, int>, at::Tensor> copy_;  // by prefix and unit
+  std::optional<checkpoint::CheckpointWrite> checkpoint_;
+  std::atomic<bool> written_ = false;
+  std::thread thread_;
+};
 
 /// Writes the trained weights alone, as `dtype`. @collective @throws the same Error on every rank
 void save_final(std::filesystem::path const& folder, Optimizer const& optimizer, CheckpointContext const& context,
