@@ -160,6 +160,27 @@ TEST_CASE("layouts that cannot be are refused") {
                     Catch::Contains("--machine Z80 is not known") && Catch::Contains("H100, H200"));
 }
 
+TEST_CASE("a driver's name of a GPU tells its machine") {
+  auto const machine = [](char const* device, double memory) {
+    return find_gpu_machine(device, memory, data_file("train/machines.json")).name;
+  };
+  CHECK(machine("NVIDIA H100 80GB HBM3", 79e9) == "H100");
+  CHECK(machine("NVIDIA H200", 140e9) == "H200");
+  CHECK(machine("NVIDIA GH200 120GB", 95e9) == "GH200");
+  CHECK(machine("NVIDIA A100-SXM-64GB", 63e9) == "A100-64");
+  CHECK(machine("NVIDIA A100-SXM4-40GB", 39e9) == "A100-40");
+  CHECK(machine("NVIDIA B300", 280e9) == "H100");
+}
+
+TEST_CASE("a copy of the state for checkpoints takes host memory of a CPU alone") {
+  auto const copy = [](DeviceKind device) {
+    return rank_memory(small(), {.data = 2}, {.device = device, .copies_state = true}, {.tokens = 100, .scored = 20})
+        .state_copy;
+  };
+  CHECK(copy(DeviceKind::cpu) == Approx(6. * static_cast<double>(trained_count(small()))).epsilon(1e-3));
+  CHECK(copy(DeviceKind::gpu) == 0);
+}
+
 TEST_CASE("the longest micro-batch is exact for short runs and bounds long ones") {
   Workload short_run{.lengths = {{10, 20, 30}, {5, 6, 7}, {8, 9, 10}},
                      .batches = {.global_batch_pairs = 2, .micro_batch_tokens = 50},
