@@ -182,8 +182,8 @@ find_wheels() {
 # --- CUDA ------------------------------------------------------------------------------------------------------------
 
 # The version of CUDA that libtorch was built with ("13.0"), and the newest that this machine's driver runs, or nothing.
-wheel_cuda() { sed -n "s/^cuda: .*= '\(.*\)'/\1/p" "$libtorch/version.py" 2> /dev/null; }
-driver_cuda() { nvidia-smi 2> /dev/null | sed -n 's/.*CUDA Version: *\([0-9.]*\).*/\1/p' | head -n 1; }
+wheel_cuda() { if [[ -f $libtorch/version.py ]]; then sed -n "s/^cuda: .*= '\(.*\)'/\1/p" "$libtorch/version.py"; fi; }
+driver_cuda() { { nvidia-smi 2> /dev/null || true; } | sed -n 's/.*CUDA Version: *\([0-9.]*\).*/\1/p' | head -n 1; }
 
 # Where nvcc is: named, in PATH, in the usual folder, in the virtual environment.
 find_nvcc() {

@@ -4,7 +4,7 @@
 #include <refrain/model/backend.hpp>
 
 #include <ATen/Context.h>
-#include <ATen/cuda/CUDAEvent.h>
+#include <c10/core/Event.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAStream.h>
 
@@ -32,8 +32,8 @@ public:
   comm::Collectives& data() override { return *data_; }
 
   std::function<void()> mark() override {
-    auto const event = std::make_shared<at::cuda::CUDAEvent>();
-    event->record(c10::cuda::getCurrentCUDAStream(device_));
+    auto const event = std::make_shared<c10::Event>(c10::DeviceType::CUDA);
+    event->record(c10::cuda::getCurrentCUDAStream(device_).unwrap());
     return [event] { event->synchronize(); };
   }
 

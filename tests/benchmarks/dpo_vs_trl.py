@@ -113,6 +113,7 @@ def main():
     parser.add_argument("--work", type=pathlib.Path)
     parser.add_argument("--micro-batch-tokens", type=int, default=2048, help="of refrain-train")
     parser.add_argument("--micro-batches", type=int, nargs="+", default=[1, 2, 4, 8, 16], help="of TRL, to choose the fastest from")
+    parser.add_argument("--dtypes", nargs="+", choices=["fp32", "bf16"], default=["fp32", "bf16"])
     parser.add_argument("--trl", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--dtype", default="float32", help=argparse.SUPPRESS)
     parser.add_argument("--liger", action="store_true", help=argparse.SUPPRESS)
@@ -132,29 +133,30 @@ def main():
         best = min(tried, key=lambda micro: tried[micro]["seconds"])
         ours = lambda *more: run_ours(work, options.threads, options.micro_batch_tokens, *more)
         trl = lambda **more: run_trl(work, best, options.threads, **more)
-        kinds = {
-            f"refrain-train, fp32, micro-batches of {options.micro_batch_tokens} tokens": lambda: ours("--dtype", "fp32"),
-            f"TRL, fp32, micro-batch {best}": trl,
-            "refrain-train, fp32, prompts not shared": lambda: ours("--dtype", "fp32", "--share-prompt", "off"),
-            "refrain-train, bf16": lambda: ours("--dtype", "bf16"),
-            "TRL, bf16": lambda: trl(dtype="bfloat16"),
-        }
+        kinds, compared = {}, []
+        if "fp32" in options.dtypes:
+            kinds |= {"refrain-train, fp32": lambda: ours("--dtype", "fp32"), "TRL, fp32": trl,
+                      "refrain-train, fp32, prompts not shared": lambda: ours("--dtype", "fp32", "--share-prompt", "off")}
+            compared += [("fp32", "refrain-train, fp32", "TRL, fp32"),
+                         ("fp32, prompts not shared", "refrain-train, fp32, prompts not shared", "TRL, fp32")]
+        if "bf16" in options.dtypes:
+            kinds |= {"refrain-train, bf16": lambda: ours("--dtype", "bf16"), "TRL, bf16": lambda: trl(dtype="bfloat16")}
+            compared += [("bf16", "refrain-train, bf16", "TRL, bf16")]
+        print(f"refrain-train: micro-batches of {options.micro_batch_tokens} tokens; TRL: of {best} pairs", flush=True)
         # In turn, so that a drift of the machine's speed meets all.
         rounds = [{name: run() for name, run in kinds.items()} for _ in range(options.repeats)]
         median = lambda name, key: statistics.median(one[name][key] for one in rounds)
         for name in kinds:
-            print(f"{name:55} {options.pairs / median(name, 'seconds'):6.2f} pairs/s  {median(name, 'peak_kib') / 2**20:5.2f} GiB")
-        mine, theirs, apart, mine_bf16, theirs_bf16 = kinds
-        for what, a, b in (("fp32", mine, theirs), ("fp32, prompts not shared", apart, theirs), ("bf16", mine_bf16, theirs_bf16)):
+            print(f"{name:40} {options.pairs / median(name, 'seconds'):6.2f} pairs/s  {median(name, 'peak_kib') / 2**20:5.2f} GiB")
+        for what, a, b in compared:
             ratios = sorted(one[b]["seconds"] / one[a]["seconds"] for one in rounds)
             print(f"{what}: speed ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}), "
-                  f"memory ratio {median(a, 'peak_kib') / median(b, 'peak_kib'):.2f}")
+                  f"memory ratio {median(a, 'peak_kib') / median(b, 'peak_kib'):.2f}", flush=True)
         amx = "amx_bf16" in pathlib.Path("/proc/cpuinfo").read_text()
         print(f"this CPU has {'' if amx else 'no '}amx_bf16")
         liger = trl(liger=True)
         print(f"TRL with Liger's kernels: {liger}" if isinstance(liger, str) else
-              f"TRL with Liger's kernels: {options.pairs / liger['seconds']:.2f} pairs/s, {liger['peak_kib'] / 2**20:.2f} GiB; "
-              f"speed ratio {liger['seconds'] / median(mine, 'seconds'):.2f}")
+              f"TRL with Liger's kernels: {options.pairs / liger['seconds']:.2f} pairs/s, {liger['peak_kib'] / 2**20:.2f} GiB")
 
 
 main()
