@@ -129,10 +129,21 @@ make_venv() {
   run_logged "$deps/log/venv.log" "$python" -m venv --clear "$venv"
 }
 
+# The wheels that make up nvcc of a version of CUDA.
+nvcc_wheels() { printf '%s\n' "nvidia-cuda-nvcc==$1.*" "nvidia-cuda-cccl==$1.*" "nvidia-cuda-crt==$1.*" "nvidia-nvvm==$1.*"; }
+
+# Where pip looks for torch.
+torch_index() {
+  torch_from=()
+  if [[ -n $cuda && -n ${REFRAIN_TORCH_INDEX:-} && -z $offline ]]; then torch_from=(--index-url "$REFRAIN_TORCH_INDEX"); fi
+}
+
 fetch_wheels() {
   make_venv
   local get=("$venv/bin/python" -m pip download -q -d "$fetch/wheels")
-  run_logged "$fetch/pip.log" "${get[@]}" --no-deps "${wheels[@]}"
+  torch_index
+  run_logged "$fetch/pip.log" "${get[@]}" --no-deps "${torch_from[@]}" "${wheels[0]}"
+  run_logged "$fetch/pip.log" "${get[@]}" --no-deps "${wheels[1]}"
   local needs_more
   needs_more=$("$venv/bin/python" - "$fetch/wheels" << 'PY'
 import glob, sys, zipfile
@@ -143,7 +154,12 @@ for wheel in glob.glob(sys.argv[1] + "/torch-*.whl"):
 PY
 )
   if [[ $needs_more == *True* ]]; then
-    run_logged "$fetch/pip.log" "${get[@]}" "${wheels[0]}"
+    run_logged "$fetch/pip.log" "${get[@]}" "${torch_from[@]}" "${wheels[0]}"
+  fi
+  # Where there is no nvcc of the site's: that of the runtime which the wheel above was built with.
+  if [[ -n $cuda && -z ${REFRAIN_TORCH_INDEX:-} ]]; then
+    # shellcheck disable=SC2046
+    run_logged "$fetch/pip.log" "${get[@]}" --no-deps $(nvcc_wheels 13.0)
   fi
   say "wheels: $(find "$fetch/wheels" -name '*.whl' | wc -l) fetched"
 }
@@ -151,8 +167,7 @@ PY
 find_wheels() {
   pip_from=()
   if [[ -n $offline ]]; then pip_from=(--no-index --find-links "$offline/wheels"); fi
-  torch_from=()
-  if [[ -n $cuda && -n ${REFRAIN_TORCH_INDEX:-} && -z $offline ]]; then torch_from=(--index-url "$REFRAIN_TORCH_INDEX"); fi
+  torch_index
   libtorch=${REFRAIN_LIBTORCH:-}
   if [[ -n $libtorch ]]; then
     is_libtorch "$libtorch" || die "REFRAIN_LIBTORCH=$libtorch has no include/ATen/ATen.h and lib/libtorch_cpu.so (name the torch folder of a wheel, or an unpacked libtorch)"
@@ -199,6 +214,7 @@ check_cuda() {
     die "$libtorch is a CPU build of libtorch (take REFRAIN_LIBTORCH away, or name one with CUDA)"
   local runtime driver
   runtime=$(wheel_cuda) driver=$(driver_cuda)
+  [[ -n $runtime ]] || die "$libtorch/version.py does not say which CUDA it was built with: name the torch folder of a wheel"
   if [[ -z $driver ]]; then
     say "CUDA: runtime $runtime; no driver here, so nothing can say whether it fits that of the GPU nodes (see docs/gpu.md)"
   elif (( ${driver%%.*} < ${runtime%%.*} )); then
@@ -210,7 +226,8 @@ check_cuda() {
   if [[ -z $nvcc ]]; then
     [[ ${runtime%%.*} == 13 ]] || die "no nvcc: load a CUDA toolkit of version ${runtime%%.*} (module load cuda), or set CUDACXX"
     say "nvcc: installing it into $venv"
-    pip_install "nvidia-cuda-nvcc==$runtime.*" "nvidia-cuda-cccl==$runtime.*" "nvidia-cuda-crt==$runtime.*" "nvidia-nvvm==$runtime.*"
+    # shellcheck disable=SC2046 # names without blanks
+    pip_install $(nvcc_wheels "$runtime")
     nvcc=$(find_nvcc)
     [[ -n $nvcc ]] || die "the wheels of nvcc hold none: load a CUDA toolkit of version ${runtime%%.*}, or set CUDACXX"
     # The wheels have the libraries in lib, where CMake's trial programs do not look for them.

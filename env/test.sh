@@ -41,7 +41,7 @@ if has cuda || has gpu; then
     say "GPUs: $gpus"
   fi
   # The build folder that is one for GPUs, or one beside it.
-  built_for_cuda "$build" || export REFRAIN_BUILD=$home/build-cuda
+  [[ -n ${REFRAIN_BUILD:-} ]] || built_for_cuda "$build" || export REFRAIN_BUILD=$home/build-cuda
   build=${REFRAIN_BUILD:-$build}
   setup+=(--cuda)
 fi

@@ -106,6 +106,12 @@ CheckpointWrite::CheckpointWrite(comm::Communicator const& world, fs::path const
       meta_(std::move(meta)),
       read_back_(read_back) {
   temporary_ += ".tmp";
+  for (auto& plan : mine_)
+    for (auto& part : plan.slices)
+      part.fill = [this, fill = std::move(part.fill)](int64_t first_byte, std::span<std::byte> out) {
+        if (abandoned_) throw Error("the checkpoint was abandoned", "", {.file = target_});
+        fill(first_byte, out);
+      };
   auto const bytes = world_.sum(bytes_of(mine_));
   comm::agree(world_, [&] {
     // A quarter of a per cent for HDF5's own structures, and some for the small files.
@@ -114,8 +120,9 @@ CheckpointWrite::CheckpointWrite(comm::Communicator const& world, fs::path const
   });
 }
 
-void CheckpointWrite::write() noexcept {
+void CheckpointWrite::write(std::function<void()> const& ready) noexcept {
   try {
+    ready();
     // The folder's manifest holds the whole provenance; here is what does not change from run to run, for equal bytes.
     Json const provenance{{"program", meta_.provenance.is_object() ? meta_.provenance.value("program", "") : ""},
                           {"more", "manifest.json"}};
@@ -152,7 +159,7 @@ void CheckpointWrite::agree_or_remove(std::function<void()> const& work) const {
 void write_checkpoint_files(comm::Communicator const& world, fs::path const& folder, std::vector<FilePlan> const& mine,
                             CheckpointMeta const& meta, ReadBack read_back) {
   CheckpointWrite checkpoint(world, folder, mine, meta, read_back);
-  checkpoint.write();
+  checkpoint.write([] {});
   checkpoint.finish();
 }
 

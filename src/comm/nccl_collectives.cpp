@@ -192,11 +192,11 @@ std::string device_name(int device) {
   return properties.name;
 }
 
-int64_t free_device_memory(int device) {
+DeviceMemory device_memory(int device) {
   std::size_t free = 0, all = 0;
   check(cudaSetDevice(device), "cudaSetDevice");
   check(cudaMemGetInfo(&free, &all), "cudaMemGetInfo");
-  return static_cast<int64_t>(free);
+  return {static_cast<int64_t>(free), static_cast<int64_t>(all)};
 }
 
 int choose_device(Communicator const& world) {

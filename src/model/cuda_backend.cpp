@@ -53,7 +53,8 @@ bool gpu_at_hand() { return comm::device_count() > 0; }
 
 GpuInfo find_gpu(comm::Communicator const& world) {
   int const device = comm::choose_device(world);
-  return {.name = comm::device_name(device), .free_memory = comm::free_device_memory(device)};
+  auto const [free, total] = comm::device_memory(device);
+  return {.name = comm::device_name(device), .free_memory = free, .total_memory = total};
 }
 
 std::unique_ptr<Backend> cuda_backend(comm::ParallelLayout const& layout, double timeout_seconds) {

@@ -10,9 +10,10 @@
 /// (tests/helpers/cpp/cuda_on_cpu.hpp), so that indices and sums are checked where there is no GPU. Hence no CUDA
 /// beyond blocks, threads, shared memory, barriers and shuffles.
 #ifdef __CUDACC__
+#include <refrain/base/error.hpp>
+
 #include <cuda_runtime.h>
 
-#include <stdexcept>
 #include <string>
 
 namespace refrain::model::launch {
@@ -22,12 +23,16 @@ template <class... Parameters>
 void launch(void (*kernel)(Parameters...), int64_t blocks, int threads, int64_t shared_bytes, void* stream,
             Parameters... arguments) {
   if (blocks == 0) return;
+  auto const check = [](cudaError_t code) {
+    if (code != cudaSuccess)
+      throw Error(std::string("a GPU kernel did not start: ") + cudaGetErrorString(code),
+                  "look at this node's GPU with nvidia-smi");
+  };
   if (shared_bytes > 48 * 1024)
-    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes));
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes)));
   kernel<<<static_cast<unsigned>(blocks), static_cast<unsigned>(threads), static_cast<std::size_t>(shared_bytes),
            static_cast<cudaStream_t>(stream)>>>(arguments...);
-  if (cudaError_t const code = cudaGetLastError(); code != cudaSuccess)
-    throw std::runtime_error(std::string("a GPU kernel did not start: ") + cudaGetErrorString(code));
+  check(cudaGetLastError());
 }
 
 }  // namespace

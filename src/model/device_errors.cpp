@@ -26,9 +26,20 @@ std::optional<Error> device_error(std::exception const& thrown) {
     return Error("the GPU's memory is full: " + beginning(text, 3), helps);
   if (text.find("DefaultCPUAllocator") != std::string::npos)
     return Error("the host's memory is full: " + beginning(text, 1), helps);
+  if (text.find("host memory") != std::string::npos || text.find("pinned") != std::string::npos)
+    return Error("the host's memory for checkpoints is full: " + beginning(text, 1),
+                 "give --background-checkpoints off, or take fewer ranks a node");
   if (text.find("CUDA error") != std::string::npos)
     return Error(beginning(text, 1), "look at this node's GPU with nvidia-smi; CUDA_LAUNCH_BLOCKING=1 finds the place");
   return Error(beginning(text, 1));
+}
+
+void with_device_errors(std::function<void()> const& work) {
+  try {
+    work();
+  } catch (c10::Error const& thrown) {
+    throw *device_error(thrown);
+  }
 }
 
 }  // namespace refrain::model

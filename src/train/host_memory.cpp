@@ -1,9 +1,11 @@
-#include <refrain/train/layout_choice.hpp>
+#include <refrain/base/error.hpp>
+#include <refrain/train/host_memory.hpp>
 
 #include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
+#include <optional>
 #include <string>
 
 namespace refrain::train {
@@ -19,33 +21,43 @@ std::optional<int64_t> number_in(fs::path const& path) {
   return std::nullopt;
 }
 
-/// What a control group and those above it leave of their limits. Version 2, or the memory controller of version 1.
-int64_t left_by_groups(int64_t most) {
-  std::ifstream groups("/proc/self/cgroup");
-  for (std::string line; std::getline(groups, line);) {
+/// Bytes of a group's pages of files that can be dropped at once, from its memory.stat.
+int64_t droppable(fs::path const& statistics, std::string const& name) {
+  std::ifstream file(statistics);
+  std::string word;
+  for (int64_t value = 0; file >> word >> value;)
+    if (word == name) return value;
+  return 0;
+}
+
+}  // namespace
+
+int64_t left_by_control_groups(int64_t most, fs::path const& groups, fs::path const& root) {
+  std::ifstream lines(groups);
+  for (std::string line; std::getline(lines, line);) {
     auto const first = line.find(':'), second = line.find(':', first + 1);
     if (second == std::string::npos) continue;
+    // Version 2, or the memory controller of version 1.
     std::string const controllers = line.substr(first + 1, second - first - 1);
     bool const unified = controllers.empty();
     if (!unified && controllers.find("memory") == std::string::npos) continue;
-    fs::path const root = unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
-    char const* const limit_name = unified ? "memory.max" : "memory.limit_in_bytes";
-    char const* const used_name = unified ? "memory.current" : "memory.usage_in_bytes";
-    for (fs::path group = root / line.substr(second + 2);; group = group.parent_path()) {
-      auto const limit = number_in(group / limit_name), used = number_in(group / used_name);
-      if (limit && used) most = std::min(most, std::max<int64_t>(0, *limit - *used));
-      if (group == root || !group.has_relative_path()) break;
+    fs::path const top = unified ? root : root / "memory";
+    for (fs::path group = top / line.substr(second + 2);; group = group.parent_path()) {
+      auto const limit = number_in(group / (unified ? "memory.max" : "memory.limit_in_bytes"));
+      auto const used = number_in(group / (unified ? "memory.current" : "memory.usage_in_bytes"));
+      int64_t const files = droppable(group / "memory.stat", unified ? "inactive_file" : "total_inactive_file");
+      if (limit && used) most = std::min(most, std::max<int64_t>(0, *limit - *used + files));
+      if (group == top || !group.has_relative_path()) break;
     }
   }
   return most;
 }
 
-}  // namespace
-
 int64_t available_memory() {
   std::ifstream file("/proc/meminfo");
   for (std::string word; file >> word;)
-    if (int64_t kibibytes = 0; word == "MemAvailable:" && file >> kibibytes) return left_by_groups(kibibytes * 1024);
+    if (int64_t kibibytes = 0; word == "MemAvailable:" && file >> kibibytes)
+      return left_by_control_groups(kibibytes * 1024, "/proc/self/cgroup", "/sys/fs/cgroup");
   throw Error("the system does not say how much memory is free", "mount /proc", {.file = "/proc/meminfo"});
 }
 

@@ -11,6 +11,7 @@
 #include <refrain/train/adapter_choice.hpp>
 #include <refrain/train/announcement.hpp>
 #include <refrain/train/estimate.hpp>
+#include <refrain/train/host_memory.hpp>
 #include <refrain/train/identity.hpp>
 #include <refrain/train/layout_choice.hpp>
 #include <refrain/train/plan_job.hpp>
@@ -76,11 +77,8 @@ void Run::choose_device() {
   // `auto` takes GPUs where every rank sees one.
   bool const on_gpu = options_.device == DeviceChoice::cuda ||
                       (options_.device == DeviceChoice::automatic && world_.min(model::gpu_at_hand() ? 1 : 0) == 1);
-  if (on_gpu && options_.dtype == Precision::fp32)
-    throw UsageError("--dtype fp32 on a GPU: attention there is computed in bf16",
-                     "give --dtype bf16, which keeps fp32 master weights, or --device cpu");
+  weights_ = weights_type(options_, on_gpu ? DeviceKind::gpu : DeviceKind::cpu);
   if (on_gpu) gpu_ = model::find_gpu(world_);
-  weights_ = on_gpu || options_.dtype == Precision::bf16 ? DType::bf16 : DType::fp32;
 }
 
 void Run::open_folder() {
@@ -245,14 +243,14 @@ Exit Run::train() {
                                                                 .provenance = provenance_,
                                                                 .identity = identity_,
                                                                 .small_files = adapter_files(adapter_, options_.init)},
-                                                .writes_in_background = formats().copies_state,
+                                                .writes_in_background = choice_->copies_state,
                                                 .final_dtype = final_dtype(),
                                                 .from = state,
                                                 .started = started_});
 
   bool initial_loaded = false;
   auto const load_initial = [&] {
-    comm::agree(world_, [&] { load_start(); });
+    comm::agree(world_, [&] { model::with_device_errors([&] { load_start(); }); });
     optimizer_->publish();
     initial_loaded = true;
   };

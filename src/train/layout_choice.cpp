@@ -1,7 +1,9 @@
 #include <refrain/train/layout_choice.hpp>
 
 #include <refrain/base/files.hpp>
+#include <refrain/base/log.hpp>
 #include <refrain/base/sealed_json.hpp>
+#include <refrain/train/host_memory.hpp>
 
 #include "formatted.hpp"
 
@@ -51,6 +53,19 @@ std::string together(std::vector<std::string> const& lines) {
   return text;
 }
 
+/// Whether a GPU's state is copied into host memory: --background-checkpoints, if the node's ranks have room for it.
+bool copies_into_host(Options const& options, int64_t bytes_of_node, int64_t host_memory) {
+  if (static_cast<double>(bytes_of_node) <= planned_share(DeviceKind::cpu) * static_cast<double>(host_memory))
+    return true;
+  std::string const too_much = formatted("copies of a node's optimizer state take %s, and its host has %s free",
+                                         format_bytes(static_cast<double>(bytes_of_node)).c_str(),
+                                         format_bytes(static_cast<double>(host_memory)).c_str());
+  if (options.background_checkpoints == Switch::on)
+    throw UsageError("--background-checkpoints on: " + too_much, "leave it out, or take more nodes with --zero 1");
+  log_warning(too_much + ": training waits while checkpoints are written");
+  return false;
+}
+
 }  // namespace
 
 LayoutWishes wishes_of(Options const& options) {
@@ -59,6 +74,13 @@ LayoutWishes wishes_of(Options const& options) {
   if (options.data_parallel > 0) wishes.data = options.data_parallel;
   if (options.zero) wishes.zero = static_cast<model::Zero>(*options.zero);
   return wishes;
+}
+
+DType weights_type(Options const& options, DeviceKind device) {
+  if (device == DeviceKind::gpu && options.dtype == Precision::fp32)
+    throw UsageError("--dtype fp32 on a GPU: attention there is computed in bf16",
+                     "give --dtype bf16, which keeps fp32 master weights, or --device cpu");
+  return device == DeviceKind::gpu || options.dtype == Precision::bf16 ? DType::bf16 : DType::fp32;
 }
 
 Formats formats_of(Options const& options, Adapter const& adapter, DType weights, DeviceKind device) {
@@ -97,10 +119,11 @@ LayoutChoice choose_layout(Options const& options, checkpoint::ModelConfig const
   auto const free = static_cast<double>(world.min(free_here));
   auto const machines = data_file("train/machines.json");
   std::string const gpu = world.broadcast(hardware.gpu ? hardware.gpu->name : "", 0);  // all ranks choose alike
-  Cluster const cluster{.nodes = world.size() / ranks_per_node,
-                        .ranks_per_node = ranks_per_node,
-                        .machine =
-                            hardware.gpu ? find_gpu_machine(gpu, free, machines) : find_machine("CPU", machines)};
+  Cluster const cluster{
+      .nodes = world.size() / ranks_per_node,
+      .ranks_per_node = ranks_per_node,
+      .machine = hardware.gpu ? find_gpu_machine(gpu, static_cast<double>(hardware.gpu->total_memory), machines)
+                              : find_machine("CPU", machines)};
 
   LayoutWishes wishes = wishes_of(options);
   std::string const before = world.rank() == 0 ? dump_text(layout_so_far(options)) : "";
@@ -108,7 +131,11 @@ LayoutChoice choose_layout(Options const& options, checkpoint::ModelConfig const
 
   Planner const planner(config, formats, cluster, workload_of(options, config, lengths),
                         planned_share(formats.device) * free);
-  LayoutChoice choice{.chosen = planner.candidates(wishes).front(), .too_much = std::nullopt};
+  LayoutChoice choice{.chosen = planner.candidates(wishes).front(), .copies_state = formats.copies_state};
+  if (hardware.gpu && formats.copies_state)
+    choice.copies_state =
+        copies_into_host(options, checkpoint_bytes(config, formats.adapter) / choice.chosen.layout.ranks() * on_a_node,
+                         world.min(available_memory()));
   auto const needed = static_cast<double>(choice.chosen.memory.total());
   if (needed <= free) return choice;
   std::string const fits = together(planner.remedies(wishes));

@@ -9,6 +9,7 @@ OptionTable Options::table(Options& o) {
   Range<double> const positive{.least = 0, .least_excluded = true};
   Range<double> const not_negative{.least = 0};
   Range<int64_t> const at_least_one{.least = 1};
+  constexpr int64_t most_ranks = 1 << 15;  // tensor x data fits an int
 
   table.group("Input and output")
       .add("pairs", o.pairs, "preference pairs, made by refrain-shard", "FILE.h5")
@@ -24,9 +25,9 @@ OptionTable Options::table(Options& o) {
 
   table.group("Layout")
       .add("tensor-parallel", o.tensor_parallel, "ranks that share the weights of one model; else the planner's choice",
-           at_least_one)
+           {.least = 1, .most = most_ranks})
       .add("data-parallel", o.data_parallel, "models side by side that see different pairs; 0: ranks / tensor-parallel",
-           {.least = 0})
+           {.least = 0, .most = most_ranks})
       .add("zero", o.zero,
            "what data-parallel ranks share instead of each holding it all: 1 optimizer state, 2 gradients too, 3 "
            "parameters too; else the planner's choice",
@@ -113,8 +114,8 @@ OptionTable Options::table(Options& o) {
       .flag("plan", o.plan,
             "prints which layouts fit, and memory, traffic and time of the one that is chosen; runs nothing. Of --init "
             "only config.json is read; without --pairs, lengths like RefusEU's are assumed")
-      .add("nodes", o.nodes, "nodes to plan for; without it 1", at_least_one)
-      .add("gpus-per-node", o.gpus_per_node, "GPUs (ranks) of each; without it 4", at_least_one)
+      .add("nodes", o.nodes, "nodes to plan for; without it 1", {.least = 1, .most = 512})
+      .add("gpus-per-node", o.gpus_per_node, "GPUs (ranks) of each; without it 4", {.least = 1, .most = 64})
       .add("machine", o.machine, "a name in machines.json; without it H100", "NAME")
       .add("plan-pairs", o.plan_pairs, "pairs to assume where there is no --pairs; without it 34,668", at_least_one)
       .add("plan-out", o.plan_out, "writes the plan as JSON too", "FILE");

@@ -11,6 +11,7 @@
 #include "formatted.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <iostream>
 
@@ -23,7 +24,9 @@ using Rows = std::vector<std::vector<std::string>>;
 /// Pairs of the paper's balanced configuration: 2,889 a language, twelve languages.
 constexpr int64_t balanced_pairs = 34668;
 constexpr std::size_t layouts_shown = 8;
-constexpr int64_t steps_looked_at = 64;
+
+/// Of the run: fewer where thousands of ranks are to be planned for, which takes long.
+int64_t steps_looked_at(int data_size) { return std::clamp<int64_t>(4096 / data_size, 4, 64); }
 
 std::string gigabytes(double bytes) { return formatted("%.1f", bytes / 1e9); }
 std::string seconds(double value) { return formatted("%.3g", value); }
@@ -49,10 +52,10 @@ Plan make_plan(Planner const& planner, LayoutWishes const& wishes) {
   if (!plan.chosen().fits) plan.remedies = planner.remedies(wishes);
   RunLayout const& layout = plan.chosen().layout;
   Workload const& workload = planner.workload();
-  plan.time = planner.mean_time(layout, steps_looked_at);
+  plan.time = planner.mean_time(layout, steps_looked_at(layout.data));
   TrafficModel const traffic(planner.config(), layout, planner.formats());
   TimeModel const clock(planner.config(), layout, planner.formats(), planner.cluster());
-  auto const steps = workload.sample(steps_looked_at);
+  auto const steps = workload.sample(steps_looked_at(layout.data));
   auto const count = static_cast<double>(steps.size());
   double forward = 0;
   for (int64_t const step : steps) {
@@ -116,8 +119,26 @@ std::string time_table(Plan const& plan) {
                        row("all", plan.time.total())});
 }
 
-/// The line that starts it on a cluster.
-std::string submit_line(Plan const& plan) {
+/// What of the plan's options a run must be given too, as a command line has it: those that are not the defaults.
+std::string given_words(Options const& options) {
+  constexpr std::array apart{"plan",  "nodes", "gpus-per-node",   "machine", "plan-pairs", "plan-out",
+                             "pairs", "init",  "tensor-parallel", "zero",    "recompute",  "run-dir"};
+  Options usual;
+  Json const defaults = Options::table(usual).record();
+  std::string words;
+  for (auto const& [name, value] : options.record.items()) {
+    if (value == defaults.value(name, Json()) || std::find(apart.begin(), apart.end(), name) != apart.end()) continue;
+    words += " --" + name;
+    for (Json const& one : value.is_array() ? value : Json::array({value}))
+      words += " " + (one.is_boolean()  ? (one.get<bool>() ? "on" : "off")
+                      : one.is_string() ? one.get<std::string>()
+                                        : one.dump());
+  }
+  return words;
+}
+
+/// The line that starts it on a cluster: a configuration's script where its pairs were assumed.
+std::string submit_line(Plan const& plan, Options const& options) {
   Cluster const& cluster = plan.planner.cluster();
   RunLayout const& layout = plan.chosen().layout;
   constexpr double day = 24 * 3600;
@@ -125,11 +146,17 @@ std::string submit_line(Plan const& plan) {
   double const limit = std::min(day, std::ceil(1.25 * plan.finish_seconds() / 600) * 600);
   auto const minutes = static_cast<int64_t>(limit) / 60;
   bool const large = parameter_count(plan.planner.config()) > 30'000'000'000;
-  return formatted(
-      "REFRAIN_TENSOR_PARALLEL=%d REFRAIN_TRAIN_ARGS='--zero %d --recompute %s' sbatch --nodes=%d --ntasks-per-node=%d "
-      "--time=%02ld:%02ld:00 slurm/dpo_%s_balanced.sh",
-      layout.tensor, static_cast<int>(layout.zero), choice_name(layout.recompute).c_str(), cluster.nodes,
-      cluster.ranks_per_node, minutes / 60, minutes % 60, large ? "70b" : "8b");
+  std::string const words =
+      formatted("--zero %d --recompute %s", static_cast<int>(layout.zero), choice_name(layout.recompute).c_str()) +
+      given_words(options);
+  std::string const where = formatted("--nodes=%d --ntasks-per-node=%d --time=%02ld:%02ld:00", cluster.nodes,
+                                      cluster.ranks_per_node, minutes / 60, minutes % 60);
+  if (!options.pairs.empty())
+    return formatted("srun %s refrain-train --pairs %s --init %s --run-dir RUN_DIR --tensor-parallel %d ",
+                     where.c_str(), options.pairs.c_str(), options.init.c_str(), layout.tensor) +
+           words;
+  return formatted("REFRAIN_TENSOR_PARALLEL=%d REFRAIN_TRAIN_ARGS='%s' sbatch %s slurm/dpo_%s_balanced.sh",
+                   layout.tensor, words.c_str(), where.c_str(), large ? "70b" : "8b");
 }
 
 /// Where transfers between data ranks are what a step waits for: from where on products would hide them.
@@ -204,7 +231,7 @@ Json sent_json(SentBytes const& sent) {
   return {{"parameters", sent.parameters}, {"gradients", sent.gradients}, {"activations", sent.activations}};
 }
 
-Json json_of(Plan const& plan, int64_t keep) {
+Json json_of(Plan const& plan, Options const& options) {
   Json memory = Json::object(), by_step = Json::array(), remedies = plan.remedies;
   for (auto const& [part, bytes] : plan.chosen().memory.parts()) memory[part] = bytes;
   memory["all"] = plan.chosen().memory.total();
@@ -227,8 +254,8 @@ Json json_of(Plan const& plan, int64_t keep) {
           {"training_gpu_hours", plan.gpu_hours(plan.training_seconds())},
           {"reference_gpu_hours", plan.gpu_hours(plan.reference_seconds)},
           {"checkpoint_bytes", checkpoint_bytes(config, plan.planner.formats().adapter)},
-          {"disk_bytes", run_disk(config, plan.planner.formats().adapter, keep)},
-          {"submit", submit_line(plan)}};
+          {"disk_bytes", run_disk(config, plan.planner.formats().adapter, options.keep_checkpoints)},
+          {"submit", submit_line(plan, options)}};
 }
 
 }  // namespace
@@ -240,23 +267,20 @@ void print_plan(Options const& options) {
       .ranks_per_node = static_cast<int>(options.gpus_per_node.value_or(4)),
       .machine = find_machine(options.machine.empty() ? "H100" : options.machine, data_file("train/machines.json"))};
   DeviceKind const device = cluster.machine.kind;
-  bool const bf16 =
-      options.dtype == Precision::bf16 || (options.dtype == Precision::automatic && device == DeviceKind::gpu);
   Workload workload =
       options.pairs.empty()
           ? workload_of(options, config, Workload::like_refuseu(options.plan_pairs.value_or(balanced_pairs)))
           : workload_of(options, config, lengths_of(h5::read_pairs(options.pairs)));
   workload.about = options.pairs.empty() ? "assumed: prompts of 60 to 250 tokens, answers of 20 to 200, evenly spread"
                                          : options.pairs.filename().string();
-  Formats const formats =
-      formats_of(options, adapter_to_train(options, config), bf16 ? DType::bf16 : DType::fp32, device);
+  Formats const formats = formats_of(options, adapter_to_train(options, config), weights_type(options, device), device);
   LayoutWishes const wishes = wishes_of(options);
   Planner const planner(config, formats, cluster, workload, planned_share(device) * cluster.machine.memory);
   Plan const plan = make_plan(planner, wishes);
+  require_one_micro_batch(formats, workload, plan.chosen().layout.data);
   std::cout << text_of(plan) << disk_line(plan, options.keep_checkpoints);
-  if (plan.chosen().fits) std::cout << "\n" << submit_line(plan) << "\n";
-  if (!options.plan_out.empty())
-    write_file_atomically(options.plan_out, dump_text(json_of(plan, options.keep_checkpoints), 2) + "\n");
+  if (plan.chosen().fits) std::cout << "\n" << submit_line(plan, options) << "\n";
+  if (!options.plan_out.empty()) write_file_atomically(options.plan_out, dump_text(json_of(plan, options), 2) + "\n");
 }
 
 }  // namespace refrain::train

@@ -32,14 +32,25 @@ void Profiler::begin_step() {
 }
 
 void Profiler::end_step() {
-  if (file_.empty() || seen_++ < steps_ || !trace::is_on()) return;
+  ++seen_;
+  if (!trace::is_on()) return;
+  if (++recorded_ == steps_) write();
+}
+
+void Profiler::finish() {
+  if (trace::is_on()) return write();
+  if (!file_.empty() && recorded_ == 0)
+    log_warning("nothing was recorded for --profile: a start's first step is left out, and no other was made");
+}
+
+void Profiler::write() {
   trace::stop();
   auto const events = world_.gather(trace::events_json(world_.rank()), 0);
   comm::agree(world_, [&] {
     if (world_.rank() == 0) trace::write_events(file_, events);
   });
-  log_line(formatted("where the time of %ld steps went, on rank 0; all ranks are in %s\n", steps_, file_.c_str()) +
-           table_of_parts(steps_));
+  log_line(formatted("where the time of %ld steps went, on rank 0; all ranks are in %s\n", recorded_, file_.c_str()) +
+           table_of_parts(recorded_));
 }
 
 }  // namespace refrain::train

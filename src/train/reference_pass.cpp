@@ -21,14 +21,15 @@ namespace {
 /// All that decides the bits of a pair's log-probabilities beside its tokens and the rows that it is packed with.
 /// @collective
 Json cache_settings(Options const& options, Json const& key, comm::ParallelLayout const& layout,
-                    model::Backend const& backend) {
+                    model::ParameterStore const& store) {
+  model::Backend const& backend = store.backend();
   int const tensor_size = layout.tensor().size();
   Json settings{{"weights", checkpoint::weights_digest(options.init, layout.world())},
                 {"adapter", key.contains("lora") ? key.at("lora") : Json(nullptr)},  // that the run starts from
                 {"dtype", key.at("dtype")},
                 {"device", backend.device().is_cuda() ? "cuda" : "cpu"},
                 {"tensor_parallel", tensor_size},
-                {"sequence_parallel", tensor_size > 1 && options.sequence_parallel != Switch::off},
+                {"sequence_parallel", tensor_size > 1 && store.options().sequence == model::SequenceParallel::on},
                 {"share_prompt", options.share_prompt},
                 {"threads", at::get_num_threads()},
                 {"logits_chunk_rows", options.logits_chunk_rows ? Json(*options.logits_chunk_rows) : Json(nullptr)},
@@ -137,10 +138,9 @@ int64_t Trainer::use_shared_reference(Json const& key, std::vector<ReferencePart
   auto const& options = parts_.options;
   int64_t const wanted = unknown_in(parts);
   parts_.watchdog.progress("digesting the weights for the reference cache");
-  shared_ = std::make_unique<SharedReference>(parts_.layout.world(), options.reference_cache,
-                                              cache_settings(options, key, parts_.layout, parts_.store.backend()),
-                                              parts_.checkpoints.provenance,
-                                              60 * std::min(1.0, options.checkpoint_minutes.value_or(1)));
+  shared_ = std::make_unique<SharedReference>(
+      parts_.layout.world(), options.reference_cache, cache_settings(options, key, parts_.layout, parts_.store),
+      parts_.checkpoints.provenance, 60 * std::min(1.0, options.checkpoint_minutes.value_or(1)));
   if (shared_->refresh()) recall_shared_reference(parts);
   int64_t const reason = unknown_in(parts) == 0 ? 0 : wait_for_shared_reference(parts);
   log_line(formatted("reference log-probabilities: %ld of %ld pairs from the cache, which has %ld of this model",

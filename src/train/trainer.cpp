@@ -33,8 +33,9 @@ Trainer::Trainer(RunParts parts)
       profiler_(parts_.options.profile, parts_.options.profile_steps, parts_.layout.world()),
       state_(parts_.from),
       writer_(parts_.optimizer, parts_.checkpoints, parts_.writes_in_background),
-      // Until one was written: 12 bytes a parameter at 1 GiB/s.
-      checkpoint_seconds_(12.0 * static_cast<double>(parameter_count(parts_.store.config())) / (1 << 30)),
+      // Until one was written: at 1 GiB/s.
+      checkpoint_seconds_(static_cast<double>(checkpoint_bytes(parts_.store.config(), parts_.store.options().adapter)) /
+                          (1 << 30)),
       product_rate_(static_cast<double>(
           parts_.layout.world().sum(static_cast<int64_t>(product_rate(parts_.store.backend().device()))))) {}
 
@@ -56,7 +57,10 @@ Exit Trainer::run() {
 
   Progress progress("train", parts_.steps, "steps", state_.step);
   while (state_.step < parts_.steps) {
-    if (must_stop()) return Exit::stopped_early;
+    if (must_stop()) {
+      profiler_.finish();
+      return Exit::stopped_early;
+    }
     profiler_.begin_step();
     one_step();
     profiler_.end_step();
@@ -67,6 +71,7 @@ Exit Trainer::run() {
     if (writer_.under_way() && writer_.written()) finish_checkpoint();
     if (!last && checkpoint_due()) begin_checkpoint();
   }
+  profiler_.finish();
   finish();
   return Exit::success;
 }

@@ -2,6 +2,7 @@
 
 #include <refrain/base/quiet_thread.hpp>
 #include <refrain/checkpoint/checkpoint.hpp>
+#include <refrain/model/device_errors.hpp>
 #include <refrain/model/slices.hpp>
 #include <refrain/train/run_folder.hpp>
 
@@ -50,7 +51,10 @@ constexpr Kind kinds[] = {{&Optimizer::master, master_prefix},
 StateWriter::StateWriter(Optimizer const& optimizer, CheckpointContext const& context, bool copies)
     : optimizer_(optimizer), context_(context), copies_(copies) {}
 
-StateWriter::~StateWriter() { join(); }
+StateWriter::~StateWriter() {
+  if (checkpoint_) checkpoint_->abandon();
+  join();
+}
 
 void StateWriter::join() {
   if (thread_.joinable()) thread_.join();
@@ -83,7 +87,7 @@ void StateWriter::begin(std::filesystem::path const& folder, TrainingState const
                       {"data_parallel", context_.layout.data().size()},
                       {"identity", context_.identity}};
   std::vector<checkpoint::SliceToWrite> slices;
-  comm::agree(world, [&] { slices = copied_slices(); });
+  comm::agree(world, [&] { model::with_device_errors([&] { slices = copied_slices(); }); });
   checkpoint_.emplace(
       world, folder,
       std::vector<checkpoint::FilePlan>{{.file = world.rank(), .files = world.size(), .slices = std::move(slices)}},
@@ -93,13 +97,12 @@ void StateWriter::begin(std::filesystem::path const& folder, TrainingState const
                                  .small_files = context_.small_files},
       read_back);
   if (!copies_) {
-    checkpoint_->write();
+    checkpoint_->write([] {});
     return;
   }
   written_ = false;
   thread_ = quiet_thread([this, copied = optimizer_.store().backend().mark()] {
-    copied();
-    checkpoint_->write();
+    checkpoint_->write(copied);
     written_ = true;
   });
 }

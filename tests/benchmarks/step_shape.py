@@ -98,8 +98,8 @@ def main():
             "--checkpoint-every", arguments.steps + 1, "--verify-writes", "off"])], check=True)
         steps = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()][2:]  # warm
 
-    # The prompt counts once for each answer where it is not shared: as num_tokens counts.
-    tokens = statistics.mean(row["tokens_per_second"] * row["step_seconds"] for row in steps)
+    # As they run: a pair's prompt once, and of an answer all but its last token.
+    tokens = statistics.mean(len(row["prompt_ids"]) + len(row["chosen_ids"]) + len(row["rejected_ids"]) - 2 for row in rows) * batch
     scored = statistics.mean(len(row["chosen_ids"]) + len(row["rejected_ids"]) for row in rows) * batch
     seconds = statistics.median(row["step_seconds"] for row in steps)
     mfu = flops(config, layers, tokens, scored) / seconds / arguments.ranks / (arguments.peak_tflops * 1e12)

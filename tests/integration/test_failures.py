@@ -118,10 +118,11 @@ def test_a_rank_that_stops_answering_is_named(inputs, tmp_path):
     assert_no_process_left(tmp_path)
 
 
-def test_disk_that_fills_up_leaves_the_last_checkpoint(inputs, tmp_path):
+@pytest.mark.parametrize("background", ["off", "on"])
+def test_disk_that_fills_up_leaves_the_last_checkpoint(inputs, tmp_path, background):
     with small_disk(tmp_path / "disk", "24m") as disk:
         run_dir = disk / "run"
-        words = [*words_of(inputs, run_dir, steps=100000), "--checkpoint-every", 3]
+        words = [*words_of(inputs, run_dir, steps=100000), "--checkpoint-every", 3, "--background-checkpoints", background]
         job = Running("train", *words, ranks=2)
         latest = run_dir / "checkpoints/latest"
         assert job.until(lambda: latest.exists() and latest.resolve().name >= "step-00000003")

@@ -83,7 +83,7 @@ def test_a_small_model_runs_in_the_simplest_layout(inputs, tmp_path):
     done = run("train", *words, ranks=2)
     assert "2 ranks (tensor 1 x data 2, zero 0, recompute none)" in done.stderr
     assert layout_of(tmp_path / "run") == {"tensor_parallel": 1, "data_parallel": 2, "zero": 0, "recompute": "none",
-                                           "sequence_parallel": False, "threads": 1}
+                                           "sequence_parallel": False, "threads": 1, "device": "cpu"}
 
 
 def test_a_resumed_run_keeps_its_layout(inputs, tmp_path):
@@ -93,7 +93,7 @@ def test_a_resumed_run_keeps_its_layout(inputs, tmp_path):
     run("train", *words, ranks=4)
     first = layout_of(run_dir, 0)
     assert first == {"tensor_parallel": 2, "data_parallel": 2, "zero": 2, "recompute": "block",
-                     "sequence_parallel": True, "threads": 1}
+                     "sequence_parallel": True, "threads": 1, "device": "cpu"}
     assert layout_of(run_dir) == first
 
 

@@ -3,6 +3,7 @@
 #include <refrain/checkpoint/tensor_source.hpp>
 #include <refrain/comm/communicator.hpp>
 
+#include <atomic>
 #include <exception>
 #include <filesystem>
 #include <functional>
@@ -48,16 +49,19 @@ enum class ReadBack { no, yes };
 /// A checkpoint folder that all ranks write together, each its own files: into `folder`.tmp, digests from memory,
 /// fsync, read back if asked, manifest last, rename, fsync of the parent. The slices of all ranks must cover every
 /// tensor exactly once. NaN and Inf are refused, naming the tensor. Free space is asked for first. In three parts, of
-/// which the second talks to nobody, so that it may run beside other work; nothing is left under `folder` or
-/// `folder`.tmp where a rank failed.
+/// which the second talks to nobody, so that it may run beside other work. Nothing is left under `folder`, nor under
+/// `folder`.tmp once `finish` has told of a failure; what is abandoned before leaves `folder`.tmp to the next start.
 class CheckpointWrite {
 public:
   /// Makes the temporary folder. @collective over `world`, which must outlive this. @throws the same Error on every
   /// rank
   CheckpointWrite(comm::Communicator const& world, std::filesystem::path const& folder, std::vector<FilePlan> mine,
                   CheckpointMeta meta, ReadBack read_back);
-  /// This rank's files. Once, from any thread, while no other uses HDF5; what fails is kept for `finish`.
-  void write() noexcept;
+  /// This rank's files, after `ready` returned. Once, from any thread, while no other uses HDF5; what fails is kept for
+  /// `finish`.
+  void write(std::function<void()> const& ready) noexcept;
+  /// Lets a `write` that goes on in another thread fail soon.
+  void abandon() noexcept { abandoned_ = true; }
   /// After every rank's `write`. @collective @throws the same Error on every rank
   void finish();
 
@@ -71,6 +75,7 @@ private:
   ReadBack read_back_;
   Json files_ = Json::array();
   std::exception_ptr failure_;
+  std::atomic<bool> abandoned_ = false;
 };
 
 /// The three parts at once; weights-00001-of-00002.h5 is rank 0's.

@@ -15,8 +15,11 @@ int device_count() noexcept;
 /// "NVIDIA H100 80GB HBM3". @throws Error
 std::string device_name(int device);
 
-/// Bytes of a GPU's memory that nobody uses. @throws Error
-int64_t free_device_memory(int device);
+struct DeviceMemory {
+  int64_t free, total;  ///< bytes
+};
+/// @throws Error
+DeviceMemory device_memory(int device);
 
 /// The GPU of this rank: the rank's place on its node, or the only one where the launcher shows each rank its own.
 /// @throws the same Error on every rank where there is no GPU, or two ranks of a node would share one. @collective

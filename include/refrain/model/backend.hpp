@@ -33,8 +33,8 @@ std::unique_ptr<Backend> cpu_backend(comm::ParallelLayout const& layout);
 bool gpu_at_hand();
 
 struct GpuInfo {
-  std::string name;         ///< "NVIDIA H100 80GB HBM3"
-  int64_t free_memory = 0;  ///< bytes
+  std::string name;                           ///< "NVIDIA H100 80GB HBM3"
+  int64_t free_memory = 0, total_memory = 0;  ///< bytes
 };
 /// This rank's GPU: by its place on the node, or the only one that it sees.
 /// @throws UsageError on every rank: no GPU, or more ranks than GPUs on a node, or a build without CUDA. @collective

@@ -13,22 +13,19 @@ namespace refrain::train {
 /// What the options fix of a layout.
 LayoutWishes wishes_of(Options const& options);
 
+/// Number type of the weights. @throws UsageError for fp32 on a GPU
+DType weights_type(Options const& options, DeviceKind device);
+
 /// Number types and buffers that the options ask for.
 Formats formats_of(Options const& options, Adapter const& adapter, DType weights, DeviceKind device);
 
 /// Batches and steps that the options make of such pairs.
 Workload workload_of(Options const& options, checkpoint::ModelConfig const& config, PairLengths lengths);
 
-/// Bytes of memory that the host's processes may still take: what the system calls available, or less where a control
-/// group (a batch job's) allows less. @throws Error if the system does not say
-int64_t available_memory();
-
-/// Memory that this process has now.
-int64_t resident_memory();
-
 /// The layout of a run's ranks, and what it was predicted to take.
 struct LayoutChoice {
   Candidate chosen;
+  bool copies_state = false;      ///< for checkpoints while training goes on: not where the host's memory is too small
   std::optional<Error> too_much;  ///< what to say instead of making the model: it does not fit
 };
 

@@ -18,10 +18,15 @@ public:
   /// Behind the last of the steps the trace is written, by rank 0 for all, and the table of rank 0 is logged.
   /// @collective @throws Error on every rank if the file cannot be written
   void end_step();
+  /// Where the run ends before that: writes what there is, or says that nothing was recorded. @collective @throws as
+  /// end_step
+  void finish();
 
 private:
+  void write();
+
   std::filesystem::path file_;
-  int64_t steps_, seen_ = 0;
+  int64_t steps_, seen_ = 0, recorded_ = 0;
   comm::Communicator world_;
 };
 

@@ -4,7 +4,8 @@
 
 #include <catch2/catch.hpp>
 
-#include <chrono>
+#include <algorithm>
+#include <ctime>
 
 using namespace refrain;
 using namespace refrain::train;
@@ -101,17 +102,21 @@ TEST_CASE("saved block inputs of 70B, whole and shared over the tensor ranks") {
 }
 
 TEST_CASE("70B on GPUs: planned within seconds, sharded as far as it must be") {
-  auto const begin = std::chrono::steady_clock::now();
+  std::clock_t const begin = std::clock();  // this process's, which other load does not lengthen
   Planner const plan = planner(llama_70b(), cluster(8, "H100"), 76e9);
   Candidate const best = plan.candidates({}).front();
-  CHECK(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() < 5);
+  CHECK(static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC < 5);
   REQUIRE(best.fits);
   CHECK(best.layout.tensor == 4);
   CHECK(best.layout.zero >= Zero::gradients);
   CHECK(static_cast<double>(best.memory.total()) < 76e9);
-  // One that fits comes first even where all others are faster.
-  for (Candidate const& other : plan.candidates({}))
-    if (!other.fits) CHECK(static_cast<double>(other.memory.total()) > 76e9);
+  // Those that fit come first, and none of them is faster by more than the 1 % that simplicity is worth.
+  bool fitting = true;
+  for (Candidate const& other : plan.candidates({})) {
+    CHECK((fitting || !other.fits));
+    fitting = other.fits;
+    if (other.fits) CHECK(best.time.total() <= 1.011 * other.time.total());
+  }
 }
 
 TEST_CASE("where 70B does not fit the plan says what would") {
@@ -186,9 +191,11 @@ TEST_CASE("the longest micro-batch is exact for short runs and bounds long ones"
                      .batches = {.global_batch_pairs = 2, .micro_batch_tokens = 50},
                      .steps = 2};
   short_run.batches.answers = Answers::chosen;
-  // Every pair alone or two together: 14, 25 and 36 tokens.
-  int64_t const longest = short_run.longest(1).tokens;
-  CHECK((longest == 39 || longest == 50 || longest == 36));
+  int64_t longest = 0;
+  for (int64_t step = 0; step < short_run.steps; ++step)
+    for (auto const& rank : short_run.step_shapes(step, 1))
+      for (PairWork const& batch : rank) longest = std::max(longest, batch.tokens);
+  CHECK(short_run.longest(1).tokens == longest);
   Workload const long_run = workload(34668);
   for (int const data : {1, 8}) {
     PairWork const most = long_run.longest(data);
