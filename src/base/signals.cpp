@@ -10,6 +10,8 @@ namespace {
 
 std::sig_atomic_t volatile received = 0;
 
+constexpr int stop_signals[] = {SIGUSR1, SIGTERM, SIGINT};
+
 void note(int signal) {
   if (signal == SIGINT && received == SIGINT) ::_exit(128 + SIGINT);
   received = signal;
@@ -22,8 +24,12 @@ void install_stop_handlers() {
   action.sa_handler = note;
   sigemptyset(&action.sa_mask);
   action.sa_flags = SA_RESTART;  // a write to a checkpoint goes on
-  for (int const signal : {SIGUSR1, SIGTERM, SIGINT})
+  for (int const signal : stop_signals)
     if (::sigaction(signal, &action, nullptr) != 0) throw system_error("install a signal handler");
+}
+
+void restore_stop_signals() {
+  for (int const signal : stop_signals) std::signal(signal, SIG_DFL);
 }
 
 bool stop_requested() noexcept { return received != 0; }

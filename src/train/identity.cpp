@@ -53,6 +53,7 @@ Json run_identity(Options const& options, DType weights, std::optional<checkpoin
                 {"seed", options.seed},
                 {"shuffle", options.shuffle},
                 {"dtype", to_string(weights)},
+                {"grad-dtype", options.grad_dtype == GradPrecision::weights ? to_string(weights) : "fp32"},
                 {"pairs", sha256_file(options.pairs)},
                 {"init", model_digest(options.init)},
                 {"eval-pairs", options.eval_pairs.empty() ? Json(nullptr) : Json(sha256_file(options.eval_pairs))},

@@ -4,6 +4,7 @@
 #include <refrain/base/launch.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/base/provenance.hpp>
+#include <refrain/base/signals.hpp>
 #include <refrain/checkpoint/adapter.hpp>
 #include <refrain/checkpoint/step_folders.hpp>
 #include <refrain/model/device_errors.hpp>
@@ -306,6 +307,7 @@ Exit Run::go() {
 
 Exit run(Options const& options, comm::Communicator const& world) {
   if (!options.plan) return Run(options, world).go();
+  restore_stop_signals();  // a plan has nothing to save
   if (world.rank() == 0) print_plan(options);
   return Exit::success;
 }

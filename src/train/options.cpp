@@ -146,6 +146,13 @@ void Options::validate_plan() const {
 
 void Options::validate() const {
   validate_plan();
+  for (auto const& [file, option] : {std::pair(profile, "--profile"), std::pair(plan_out, "--plan-out")})
+    if (!file.empty()) require_folder(std::filesystem::absolute(file).parent_path(), option);
+  if (!reference_cache.empty() && !needs_reference())
+    throw UsageError("--reference-cache: --loss sft has no reference", "leave it out, or choose another loss");
+  if (!reference_cache.empty() &&
+      std::filesystem::weakly_canonical(reference_cache) == std::filesystem::weakly_canonical(run_dir))
+    throw UsageError("--reference-cache and --run-dir are one folder", "name a folder of its own", {.file = run_dir});
   if (label_smoothing != 0 && loss != Loss::robust)
     throw UsageError("--label-smoothing belongs to --loss robust alone", "leave it out, or choose --loss robust");
   if (sft_weight != 0 && loss == Loss::sft)

@@ -3,10 +3,10 @@
 #include <refrain/base/files.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/base/table.hpp>
-#include <refrain/h5/pairs_file.hpp>
 #include <refrain/train/adapter_choice.hpp>
 #include <refrain/train/batch.hpp>
 #include <refrain/train/layout_choice.hpp>
+#include <refrain/train/pair_set.hpp>
 
 #include "formatted.hpp"
 
@@ -120,13 +120,15 @@ std::string time_table(Plan const& plan) {
 }
 
 /// What of the plan's options a run must be given too, as a command line has it: those that are not the defaults.
-std::string given_words(Options const& options) {
+/// `sweep`: nor those that a study's sweep sets.
+std::string given_words(Options const& options, bool sweep) {
   constexpr std::array apart{"plan",  "nodes", "gpus-per-node",   "machine", "plan-pairs", "plan-out",
                              "pairs", "init",  "tensor-parallel", "zero",    "recompute",  "run-dir"};
   Options usual;
   Json const defaults = Options::table(usual).record();
   std::string words;
   for (auto const& [name, value] : options.record.items()) {
+    if (sweep && (name == "beta" || name == "learning-rate" || name == "seed")) continue;
     if (value == defaults.value(name, Json()) || std::find(apart.begin(), apart.end(), name) != apart.end()) continue;
     words += " --" + name;
     for (Json const& one : value.is_array() ? value : Json::array({value}))
@@ -148,7 +150,7 @@ std::string submit_line(Plan const& plan, Options const& options) {
   bool const large = parameter_count(plan.planner.config()) > 30'000'000'000;
   std::string const words =
       formatted("--zero %d --recompute %s", static_cast<int>(layout.zero), choice_name(layout.recompute).c_str()) +
-      given_words(options);
+      given_words(options, options.pairs.empty());
   std::string const where = formatted("--nodes=%d --ntasks-per-node=%d --time=%02ld:%02ld:00", cluster.nodes,
                                       cluster.ranks_per_node, minutes / 60, minutes % 60);
   if (!options.pairs.empty())
@@ -203,6 +205,7 @@ std::string text_of(Plan const& plan) {
                       gigabytes(static_cast<double>(plan.chosen().memory.total())).c_str());
     for (auto const& remedy : plan.remedies) text += "would fit: " + remedy + "\n";
     if (plan.remedies.empty()) text += "nothing that is known here would: take GPUs with more memory\n";
+    text += "tensor ranks on several nodes were not considered; --tensor-parallel asks for them\n";
     return text + "\n" + memory_table(plan);
   }
   text += formatted("%ld of %zu layouts fit\n", static_cast<long>(fitting), plan.candidates.size()) +
@@ -267,10 +270,15 @@ void print_plan(Options const& options) {
       .ranks_per_node = static_cast<int>(options.gpus_per_node.value_or(4)),
       .machine = find_machine(options.machine.empty() ? "H100" : options.machine, data_file("train/machines.json"))};
   DeviceKind const device = cluster.machine.kind;
+  if ((options.device == DeviceChoice::cuda && device == DeviceKind::cpu) ||
+      (options.device == DeviceChoice::cpu && device == DeviceKind::gpu))
+    throw UsageError("--device contradicts --machine " + cluster.machine.name,
+                     "leave --device out, or give --machine " +
+                         std::string(device == DeviceKind::gpu ? "CPU" : "H100"));
   Workload workload =
       options.pairs.empty()
           ? workload_of(options, config, Workload::like_refuseu(options.plan_pairs.value_or(balanced_pairs)))
-          : workload_of(options, config, lengths_of(h5::read_pairs(options.pairs)));
+          : workload_of(options, config, PairSet::load(options.pairs, config.vocab_size).lengths);
   workload.about = options.pairs.empty() ? "assumed: prompts of 60 to 250 tokens, answers of 20 to 200, evenly spread"
                                          : options.pairs.filename().string();
   Formats const formats = formats_of(options, adapter_to_train(options, config), weights_type(options, device), device);

@@ -142,12 +142,19 @@ std::vector<std::string> Planner::remedies(LayoutWishes const& wishes) const {
       lines.push_back(
           formatted("--micro-batch-tokens %ld: %s", smaller.batches.micro_batch_tokens, layout->text().c_str()));
   }
-  for (Cluster more = cluster_; more.nodes < most_nodes;) {
-    more.nodes *= 2;
-    auto const layout = fitting(more, workload_, free);
-    if (!layout) continue;
-    lines.push_back(formatted("%d nodes like these: %s", more.nodes, layout->text().c_str()));
-    break;
+  auto const on = [&](int nodes) {
+    Cluster more = cluster_;
+    more.nodes = nodes;
+    return fitting(more, workload_, free);
+  };
+  int too_few = cluster_.nodes, enough = 2 * cluster_.nodes;
+  while (enough < most_nodes && !on(enough)) too_few = enough, enough *= 2;
+  if (on(enough)) {
+    while (enough - too_few > 1) {
+      int const middle = (too_few + enough) / 2;
+      (on(middle) ? enough : too_few) = middle;
+    }
+    lines.push_back(formatted("%d nodes like these: %s", enough, on(enough)->text().c_str()));
   }
   if (formats_.adapter) return lines;
   // An adapter's own states are small: there is what is frozen, in the weights' type, and what a micro-batch adds.

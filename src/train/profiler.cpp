@@ -1,5 +1,6 @@
 #include <refrain/train/profiler.hpp>
 
+#include <refrain/base/launch.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/base/table.hpp>
 #include <refrain/base/trace.hpp>
@@ -46,9 +47,11 @@ void Profiler::finish() {
 void Profiler::write() {
   trace::stop();
   auto const events = world_.gather(trace::events_json(world_.rank()), 0);
-  comm::agree(world_, [&] {
-    if (world_.rank() == 0) trace::write_events(file_, events);
-  });
+  if (world_.rank() == 0) try {
+      trace::write_events(file_, events);
+    } catch (Error const& error) {
+      log_warning(error_text(error) + ": the run goes on without its trace");
+    }
   log_line(formatted("where the time of %ld steps went, on rank 0; all ranks are in %s\n", recorded_, file_.c_str()) +
            table_of_parts(recorded_));
 }

@@ -63,7 +63,15 @@ void Trainer::recall_reference(Json const& key) {
   };
   comm::agree(parts_.layout.world(), [&] {
     if (parts_.folder == nullptr) return;
-    auto known = read_reference(parts_.options.run_dir / "reference.h5", key);
+    std::filesystem::path const file = parts_.options.run_dir / "reference.h5";
+    std::optional<Reference> known;
+    try {
+      known = read_reference(file, key);
+    } catch (Error const& error) {
+      if (exit_code_of(error) == Exit::usage) throw;
+      std::filesystem::rename(file, file.string() + ".damaged");
+      log_warning(error_text(error) + ": kept as reference.h5.damaged, and computed again");
+    }
     if (!known || !fits(known->train, parts_.train) || (parts_.eval != nullptr && !fits(known->eval, *parts_.eval)))
       return;
     parts_.train.reference = std::move(known->train);
@@ -176,6 +184,7 @@ bool Trainer::prepare_reference(Json const& key, std::function<void()> const& lo
     if (&set != &parts_.train) continue;
     progress.advance(reference_batches_ = static_cast<int64_t>(i) + 1);
     if (shared_) shared_->commit_if_due();
+    if (!computed && !shared_) continue;  // nothing was done since the last batch
     if (changed && minutes_are_over()) keep_reference(key);
     reason = stop_reason(computed);
   }

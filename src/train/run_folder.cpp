@@ -33,7 +33,12 @@ RunFolder::RunFolder(fs::path path) : path_(made(path)), lock_(FolderLock::acqui
 Json RunFolder::identity() const {
   fs::path const file = path_ / "run.json";
   if (!fs::exists(file)) return nullptr;
-  Json const run = read_sealed_json(file);
+  Json run;
+  try {
+    run = read_sealed_json(file);
+  } catch (Error const& error) {
+    throw Error(error.problem(), "remove it to go on: checkpoints say themselves which run they are of", error.place());
+  }
   if (!run.contains("identity")) throw Error("the key identity is missing", "this is no run's folder", {.file = file});
   return run.at("identity");
 }

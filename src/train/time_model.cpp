@@ -78,7 +78,8 @@ double TimeModel::data_rate() const {
 
 StepTime TimeModel::step(std::vector<std::vector<PairWork>> const& ranks) const {
   Machine const& machine = cluster_.machine;
-  double const tensor_rate = layout_.tensor > cluster_.ranks_per_node ? machine.network_rate : machine.node_rate;
+  bool const crosses_nodes = cluster_.nodes > 1 && cluster_.ranks_per_node % layout_.tensor != 0;
+  double const tensor_rate = crosses_nodes ? machine.network_rate : machine.node_rate;
   StepTime time;
   for (std::size_t k = 0; k < most_batches(ranks); ++k) {
     PairWork const batch = dearest(config_, ranks, k);

@@ -259,7 +259,8 @@ void Trainer::finish() {
     folder.write_status("finished", progressed());
   });
   if (parts_.eval != nullptr) say_language_table(after);
-  log_line(formatted("finished %ld steps; the model is in %s", parts_.steps, folders.final_folder().c_str()));
+  log_line(formatted("finished %ld steps; the %s is in %s", parts_.steps,
+                     parts_.store.options().adapter ? "adapter" : "model", folders.final_folder().c_str()));
 }
 
 void Trainer::say_language_table(Json const& after) const {

@@ -37,10 +37,10 @@ def write_model(folder, **changes):
     return folder
 
 
-def write_pairs(path, rows):
+def write_pairs(path, rows, vocabulary=MODEL["vocab_size"]):
     """pairs.h5 of token ids: rows of (prompt, chosen, rejected) lengths."""
     draw = random.Random(0)
-    ids = lambda count: [draw.randrange(3, MODEL["vocab_size"]) for _ in range(count)]
+    ids = lambda count: [draw.randrange(3, vocabulary) for _ in range(count)]
     source = path.with_suffix(".jsonl")
     source.write_text("".join(json.dumps({"prompt_ids": ids(p), "chosen_ids": ids(c), "rejected_ids": ids(r)}) + "\n"
                               for p, c, r in rows))

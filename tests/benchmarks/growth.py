@@ -13,7 +13,7 @@ SMALL = {"hidden_size": 256, "intermediate_size": 704, "num_attention_heads": 4,
 
 def measure(work, model, lengths, batch, micro_batch_tokens, steps):
     """Pairs a second over all steps but the first, and the highest memory in MiB."""
-    pairs = write_pairs(work / "pairs.h5", lengths)
+    pairs = write_pairs(work / "pairs.h5", lengths, SMALL["vocab_size"])
     rows, _ = train(work / "run", "--pairs", pairs, "--init", model, "--global-batch-pairs", batch, "--max-steps", steps,
                     "--micro-batch-tokens", micro_batch_tokens, "--logits-chunk-rows", 512)
     steady = rows[1:]

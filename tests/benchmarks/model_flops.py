@@ -12,7 +12,7 @@ from bench import MODEL, drawn_lengths, scratch_folder, train, write_model, writ
 
 SIZES = {"hidden_size": 1024, "intermediate_size": 2816, "num_attention_heads": 16, "num_key_value_heads": 8,
          "num_hidden_layers": 4}
-BATCH, MICRO_BATCH_TOKENS, STEPS = 16, 4096, 3
+BATCH, MICRO_BATCH_TOKENS, STEPS, PLAIN_ROWS = 8, 4096, 3, 2048
 LAYOUTS = {"1 rank x 2 threads": (1, 2, 1), "tensor parallel 2 x 1 thread": (2, 1, 2), "data parallel 2 x 1 thread": (2, 1, 1)}
 
 
@@ -44,20 +44,20 @@ def plain_products(threads):
     import torch
 
     torch.set_num_threads(threads)
-    rows = MICRO_BATCH_TOKENS
     seconds = 0.0
     for i, o, head in dict.fromkeys(products()):
-        n = rows // 2 if head else rows
+        n = PLAIN_ROWS // 2 if head else PLAIN_ROWS
         x, w, dy = torch.randn(n, i), torch.randn(o, i), torch.randn(n, o)
         grad = torch.zeros(o, i)
-        for measured in (False, True):
+        taken = []
+        for _ in range(4):
             begin = time.perf_counter()
             x @ w.t()
             dy @ w
             grad.addmm_(dy.t(), x)
-            elapsed = time.perf_counter() - begin
+            taken.append(time.perf_counter() - begin)
         times = sum(1 for product in products() if product == (i, o, head))
-        seconds += times * elapsed / (6 * n * i * o) * (6 * i * o)  # a row
+        seconds += times * statistics.median(taken[1:]) / n  # a row
     # FLOP/s over the mixture of shapes, as many rows of each.
     print(json.dumps(sum(6 * i * o for i, o, _ in products()) / seconds))
 
@@ -77,9 +77,10 @@ def main():
     work_of_a_step = flops(*counted(lengths))
     shares = {name: [] for name in LAYOUTS}
     for round_number in range(options.rounds):
-        done = subprocess.run([sys.executable, __file__, "--plain", "2"], capture_output=True, text=True, check=True)
-        plain = json.loads(done.stdout)
         for name, (ranks, threads, tensor) in LAYOUTS.items():
+            # Right before each, since the machine's speed drifts.
+            done = subprocess.run([sys.executable, __file__, "--plain", "2"], capture_output=True, text=True, check=True)
+            plain = json.loads(done.stdout)
             rows, _ = train(work / "run", "--pairs", pairs, "--init", model, "--global-batch-pairs", BATCH, "--max-steps", STEPS,
                             "--micro-batch-tokens", MICRO_BATCH_TOKENS, "--tensor-parallel", tensor, "--shuffle", "off",
                             ranks=ranks, threads=threads)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from refrain import fails, metrics, run
+from refrain import LONG, fails, metrics, run
 from small_runs import options, train_to, write_model, write_pairs
 
 LLAMA_70B = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 128256, "hidden_size": 8192,
@@ -54,15 +54,22 @@ def test_where_nothing_fits_the_plan_says_what_would(inputs, tmp_path):
     assert any("LoRA" in line for line in numbers["would_fit"])
 
 
-@pytest.mark.parametrize("ranks,more", [
-    (1, []), (2, ["--tensor-parallel", 2]), (2, ["--zero", 0]), (2, ["--zero", 1, "--dtype", "bf16"]),
-    (2, ["--zero", 2]), (2, ["--zero", 3, "--recompute", "block"]),
+EVERYDAY = [
+    (1, []), (2, ["--tensor-parallel", 2]), (2, ["--zero", 1, "--dtype", "bf16"]),
+    (4, ["--tensor-parallel", 2, "--zero", 3, "--recompute", "block"]),
+    (4, ["--tensor-parallel", 2, "--zero", 3, "--lora-rank", 4]),
+]
+ALL = EVERYDAY + [
+    (2, ["--zero", 0]), (2, ["--zero", 2]), (2, ["--zero", 3, "--recompute", "block"]),
     (4, ["--tensor-parallel", 2, "--zero", 3, "--recompute", "selective"]),
     (4, ["--tensor-parallel", 2, "--zero", 1, "--sequence-parallel", "off", "--recompute", "block"]),
     (2, ["--tensor-parallel", 2, "--lora-rank", 4, "--lora-targets", "q_proj,down_proj"]),
-    (4, ["--tensor-parallel", 2, "--zero", 3, "--lora-rank", 4]), (2, ["--share-prompt", "off"]),
-    (4, ["--tensor-parallel", 4, "--dtype", "bf16"]), (4, ["--zero", 2, "--dtype", "bf16"]),
-])
+    (2, ["--share-prompt", "off"]), (4, ["--tensor-parallel", 4, "--dtype", "bf16"]),
+    (4, ["--zero", 2, "--dtype", "bf16"]),
+]
+
+
+@pytest.mark.parametrize("ranks,more", ALL if LONG else EVERYDAY)
 def test_bytes_that_the_plan_says_are_those_that_a_run_counts(inputs, tmp_path, ranks, more):
     words = options(inputs["model"], inputs["pairs"], tmp_path / "run", steps=7)
     run("train", *words, *more, ranks=ranks)

@@ -15,11 +15,10 @@ public:
   Profiler(std::filesystem::path file, int64_t steps, comm::Communicator world);
 
   void begin_step();
-  /// Behind the last of the steps the trace is written, by rank 0 for all, and the table of rank 0 is logged.
-  /// @collective @throws Error on every rank if the file cannot be written
+  /// Behind the last of the steps the trace is written, by rank 0 for all, and the table of rank 0 is logged; a trace
+  /// that cannot be written is a warning. @collective
   void end_step();
-  /// Where the run ends before that: writes what there is, or says that nothing was recorded. @collective @throws as
-  /// end_step
+  /// Where the run ends before that: writes what there is, or says that nothing was recorded. @collective
   void finish();
 
 private:
