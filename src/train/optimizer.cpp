@@ -49,16 +49,11 @@ Optimizer::Optimizer(model::ParameterStore& store) : store_(store) {
   exp_avg_sq_.resize(units);
   for (int unit = store.layout().first_trained(); unit < store.units(); ++unit) {
     at::Tensor const weights = store.owned_weights(unit);
-    // Long vectors begin at the same place of a memory page, where a read of one waits for a write of another just
-    // before: each begins some elements later.
-    auto const zeros = [&](int64_t later) {
-      int64_t const count = weights.numel();
-      return at::zeros({count + later}, weights.options().dtype(at::kFloat)).narrow(0, later, count);
-    };
+    auto const zeros = [&] { return at::zeros(weights.sizes(), weights.options().dtype(at::kFloat)); };
     auto const at = static_cast<std::size_t>(unit);
-    master_[at] = is_bf16(weights) ? zeros(0) : weights;
-    exp_avg_[at] = zeros(256);
-    exp_avg_sq_[at] = zeros(512);
+    master_[at] = is_bf16(weights) ? zeros() : weights;
+    exp_avg_[at] = zeros();
+    exp_avg_sq_[at] = zeros();
   }
 }
 

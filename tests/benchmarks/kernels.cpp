@@ -119,9 +119,6 @@ void softmax(int64_t rows, int64_t vocabulary) {
 
 void optimizer(int64_t count) {
   at::Tensor const p = at::randn({count}), m = at::randn({count}), v = at::rand({count}), g = at::randn({count});
-  // As Optimizer places them.
-  at::Tensor const later_m = at::randn({count + 256}).narrow(0, 256, count);
-  at::Tensor const later_v = at::rand({count + 512}).narrow(0, 512, count);
   at::Tensor const g16 = g.to(at::kBFloat16), w16 = p.to(at::kBFloat16), step = at::ones({});
   refrain::train::AdamCoefficients const c{.grad_scale = 1,
                                            .decay = 1,
@@ -132,8 +129,8 @@ void optimizer(int64_t count) {
                                            .correction2 = 1,
                                            .eps = 1e-8F};
   auto const pass = [&](at::Tensor const& grads, uint16_t* weights) {
-    refrain::train::AdamVectors const vectors{p.mutable_data_ptr<float>(),          later_m.mutable_data_ptr<float>(),
-                                              later_v.mutable_data_ptr<float>(),    grads.const_data_ptr(),
+    refrain::train::AdamVectors const vectors{p.mutable_data_ptr<float>(),          m.mutable_data_ptr<float>(),
+                                              v.mutable_data_ptr<float>(),          grads.const_data_ptr(),
                                               grads.scalar_type() == at::kBFloat16, weights};
     at::parallel_for(0, count, 1 << 16,
                      [&](int64_t begin, int64_t end) { refrain::train::adamw_loop(vectors, begin, end, c); });
