@@ -93,6 +93,11 @@ def fails(job, *options, line, ranks=1, exit_code=1, **keywords):
     return done
 
 
+# Of a metrics row, what depends on time, machine and layout: all else is the run's result.
+NOT_THE_RESULT = {"pairs_per_second", "tokens_per_second", "step_seconds", "peak_memory_bytes", "mfu", "eval_seconds",
+                  "sent_bytes/parameters", "sent_bytes/gradients", "sent_bytes/activations"}
+
+
 def metrics(run_dir, prefix=""):
     """Rows of metrics.jsonl; evaluation rows only with prefix 'eval_'."""
     rows = [json.loads(text) for text in (pathlib.Path(run_dir) / "metrics.jsonl").read_text().splitlines()]
