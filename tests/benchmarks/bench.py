@@ -47,7 +47,8 @@ def write_pairs(path, rows, vocabulary=MODEL["vocab_size"]):
     known = path.with_suffix(".known")
     known.mkdir(exist_ok=True)
     (known / "config.json").write_text(json.dumps(MODEL))
-    call(BIN / "refrain-shard", "--pairs", source, "--tokenizer", known, "--configuration", "all", "--out", path)
+    call(BIN / "refrain-shard", "--pairs", source, "--tokenizer", known, "--configuration", "all", "--out", path, "--overwrite",
+         "--max-length", MODEL["max_position_embeddings"])
     return path
 
 
