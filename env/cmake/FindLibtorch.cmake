@@ -19,10 +19,19 @@ find_package_handle_standard_args(Libtorch
     "Set REFRAIN_LIBTORCH to the torch folder of an installed wheel, or run env/setup.sh, which installs one.")
 
 if(Libtorch_FOUND AND NOT TARGET Libtorch::libtorch)
+  # at::parallel_for is a header's: compiled without OpenMP it is a plain loop of one thread. The runtime is the one that
+  # libtorch brings, so that there is one pool of threads.
+  find_package(OpenMP REQUIRED COMPONENTS CXX)
+  file(GLOB Libtorch_OPENMP_LIBRARY ${REFRAIN_LIBTORCH}/lib/libgomp*.so*)
+  if(NOT Libtorch_OPENMP_LIBRARY)
+    set(Libtorch_OPENMP_LIBRARY ${OpenMP_CXX_LIBRARIES})
+  endif()
   add_library(Libtorch::libtorch INTERFACE IMPORTED)
   set_target_properties(Libtorch::libtorch PROPERTIES
     INTERFACE_INCLUDE_DIRECTORIES "${Libtorch_INCLUDE_DIR};${Libtorch_INCLUDE_DIR}/torch/csrc/api/include"
-    INTERFACE_LINK_LIBRARIES "${Libtorch_TORCH_LIBRARY};${Libtorch_CPU_LIBRARY};${Libtorch_C10_LIBRARY}"
+    INTERFACE_LINK_LIBRARIES
+      "${Libtorch_TORCH_LIBRARY};${Libtorch_CPU_LIBRARY};${Libtorch_C10_LIBRARY};${Libtorch_OPENMP_LIBRARY}"
+    INTERFACE_COMPILE_OPTIONS "$<$<COMPILE_LANGUAGE:CXX>:${OpenMP_CXX_FLAGS}>"
     INTERFACE_COMPILE_DEFINITIONS "_GLIBCXX_USE_CXX11_ABI=1")
   if(Libtorch_CUDA)
     # Nothing names a symbol of torch_cuda: it registers its operators when it is loaded, and must be loaded for that.
