@@ -7,7 +7,6 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <atomic>
 
 namespace refrain::model::kernels {
 namespace {
@@ -129,25 +128,6 @@ void swiglu_backward(at::Tensor const& dy_TI, at::Tensor const& gate_up_TI) {
     }
   });
   if (!gate_up.is_same(gate_up_TI)) gate_up_TI.copy_(gate_up);
-}
-
-void adamw(AdamBuffers const& buffers, AdamSettings const& settings) { device_kernels().adamw(buffers, settings); }
-
-at::Tensor sum_of_squares(at::Tensor const& flat) { return device_kernels().sum_of_squares(flat); }
-
-bool all_finite(at::Tensor const& tensor) {
-  if (tensor.is_cuda()) return at::isfinite(tensor).all().item<bool>();
-  constexpr int64_t piece = 1 << 16;
-  at::Tensor const flat = tensor.view({-1});
-  int64_t const count = flat.numel();
-  std::atomic<bool> finite{true};
-  at::parallel_for(0, (count + piece - 1) / piece, 1, [&](int64_t first, int64_t last) {
-    for (int64_t begin = first * piece; begin < std::min(count, last * piece); begin += piece) {
-      at::Tensor const part = in_fp32(flat.narrow(0, begin, std::min(piece, count - begin)));
-      if (!loops::finite_range(floats(part), part.numel())) finite = false;
-    }
-  });
-  return finite;
 }
 
 }  // namespace refrain::model::kernels

@@ -1,12 +1,9 @@
-#include "adamw_loop.hpp"
-
 #include <refrain/base/trace.hpp>
 #include <refrain/train/optimizer.hpp>
 
 #include <refrain/model/kernels.hpp>
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cmath>
@@ -16,24 +13,7 @@ namespace {
 
 using model::ParameterLayout;
 
-// Vectors are worked on a chunk at a time; sums of squares are then the same at any number of threads.
-constexpr int64_t chunk_elements = 1 << 16;
-
 bool is_bf16(at::Tensor const& tensor) { return tensor.scalar_type() == at::kBFloat16; }
-
-double sum_of_squares(at::Tensor const& values) {
-  int64_t const count = values.numel(), chunks = (count + chunk_elements - 1) / chunk_elements;
-  std::vector<double> partial(static_cast<std::size_t>(chunks));
-  at::parallel_for(0, chunks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t chunk = begin; chunk < end; ++chunk)
-      partial[static_cast<std::size_t>(chunk)] =
-          sum_of_squares_loop(values.const_data_ptr(), is_bf16(values), chunk * chunk_elements,
-                              std::min(count, (chunk + 1) * chunk_elements));
-  });
-  double sum = 0;
-  for (double const value : partial) sum += value;
-  return sum;
-}
 
 void sum_over(comm::Collectives& ranks, double& value) {
   comm::Buffer const buffer{.data = &value, .count = 1, .type = DType::fp64};
@@ -69,21 +49,20 @@ double Optimizer::grad_norm() const {
   auto& backend = store_.backend();
   bool const counts_replicated = backend.tensor().rank() == 0;
   ParameterLayout const& layout = store_.layout();
-  double sum = 0;
-  std::vector<at::Tensor> on_gpu;  // read together: each reading would make the host wait
+  std::vector<at::Tensor> sums;  // read together: on a GPU each reading would make the host wait
   for (int unit = store_.layout().first_trained(); unit < store_.units(); ++unit) {
     model::FlatRange const shard = layout.shard(unit), owned = store_.owned(unit);
     at::Tensor const grads = store_.owned_grads(unit).narrow(0, shard.begin - owned.begin, shard.size());
     layout.for_each_piece(unit, shard, [&](ParameterLayout::Piece const& piece) {
       if (piece.spec.info.split == checkpoint::Split::none && !counts_replicated) return;
-      at::Tensor const values = grads.narrow(0, piece.at, piece.count);
-      if (values.is_cuda())
-        on_gpu.push_back(model::kernels::sum_of_squares(values));
-      else
-        sum += sum_of_squares(values);
+      sums.push_back(model::kernels::sum_of_squares(grads.narrow(0, piece.at, piece.count)));
     });
   }
-  if (!on_gpu.empty()) sum += at::stack(on_gpu).sum().item<double>();
+  double sum = 0;
+  if (!sums.empty()) {
+    at::Tensor const read = at::stack(sums).cpu();
+    for (int64_t i = 0; i < read.numel(); ++i) sum += read.const_data_ptr<double>()[i];
+  }
   sum_over(backend.data(), sum);
   sum_over(backend.tensor(), sum);
   return std::sqrt(sum);
@@ -93,7 +72,7 @@ void Optimizer::step(AdamStep const& settings) {
   trace::Span const span("optimizer");
   constexpr double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
   auto const number = static_cast<double>(settings.number);
-  AdamCoefficients const common{
+  model::kernels::AdamSettings kernel{
       .grad_scale = static_cast<float>(settings.grad_scale),
       .decay = 1,
       .beta1_rest = static_cast<float>(1 - beta1),
@@ -103,49 +82,20 @@ void Optimizer::step(AdamStep const& settings) {
       .correction2 = static_cast<float>(std::sqrt(1 - std::pow(beta2, number))),
       .eps = static_cast<float>(eps),
   };
-  auto const decay = static_cast<float>(1 - settings.learning_rate * settings.weight_decay);  // of matrices
+  auto const matrix_decay = static_cast<float>(1 - settings.learning_rate * settings.weight_decay);
   for (int unit = store_.layout().first_trained(); unit < store_.units(); ++unit) {
-    at::Tensor const grads = store_.owned_grads(unit), weights = store_.owned_weights(unit);
-    if (weights.is_cuda()) {
-      step_on_gpu(unit, common, decay);
-      continue;
-    }
-    AdamVectors const vectors{
-        .p = master(unit).mutable_data_ptr<float>(),
-        .m = exp_avg(unit).mutable_data_ptr<float>(),
-        .v = exp_avg_sq(unit).mutable_data_ptr<float>(),
-        .g = grads.const_data_ptr(),
-        .bf16_grads = is_bf16(grads),
-        .w = is_bf16(weights) ? static_cast<uint16_t*>(weights.mutable_data_ptr()) : nullptr,
-    };
     store_.layout().for_each_piece(unit, store_.owned(unit), [&](ParameterLayout::Piece const& piece) {
-      AdamCoefficients coefficients = common;
-      if (piece.spec.info.shape.size() > 1) coefficients.decay = decay;
-      at::parallel_for(piece.at, piece.at + piece.count, chunk_elements,
-                       [&](int64_t begin, int64_t end) { adamw_loop(vectors, begin, end, coefficients); });
+      auto const part = [&](at::Tensor const& flat) { return flat.narrow(0, piece.at, piece.count); };
+      kernel.decay = piece.spec.info.shape.size() > 1 ? matrix_decay : 1;
+      model::kernels::adamw({.master = part(master(unit)),
+                             .exp_avg = part(exp_avg(unit)),
+                             .exp_avg_sq = part(exp_avg_sq(unit)),
+                             .grad = part(store_.owned_grads(unit)),
+                             .weights = part(store_.owned_weights(unit))},
+                            kernel);
     });
   }
   store_.publish();
-}
-
-void Optimizer::step_on_gpu(int unit, AdamCoefficients const& common, float decay) {
-  store_.layout().for_each_piece(unit, store_.owned(unit), [&](ParameterLayout::Piece const& piece) {
-    auto const part = [&](at::Tensor const& flat) { return flat.narrow(0, piece.at, piece.count); };
-    at::Tensor const weights = store_.owned_weights(unit);
-    model::kernels::adamw({.master = part(master(unit)),
-                           .exp_avg = part(exp_avg(unit)),
-                           .exp_avg_sq = part(exp_avg_sq(unit)),
-                           .grad = part(store_.owned_grads(unit)),
-                           .weights = is_bf16(weights) ? part(weights) : at::Tensor()},
-                          {.grad_scale = common.grad_scale,
-                           .decay = piece.spec.info.shape.size() > 1 ? decay : common.decay,
-                           .beta1_rest = common.beta1_rest,
-                           .beta2 = common.beta2,
-                           .beta2_rest = common.beta2_rest,
-                           .step_size = common.step_size,
-                           .correction2 = common.correction2,
-                           .eps = common.eps});
-  });
 }
 
 void Optimizer::publish() {

@@ -1,6 +1,4 @@
 // Each fused loop against the shortest composition of libtorch's own operators, forward and backward, in turn.
-#include "../../src/train/adamw_loop.hpp"
-
 #include <refrain/model/kernels.hpp>
 
 #include <ATen/ATen.h>
@@ -120,40 +118,30 @@ void softmax(int64_t rows, int64_t vocabulary) {
 void optimizer(int64_t count) {
   at::Tensor const p = at::randn({count}), m = at::randn({count}), v = at::rand({count}), g = at::randn({count});
   at::Tensor const g16 = g.to(at::kBFloat16), w16 = p.to(at::kBFloat16), step = at::ones({});
-  refrain::train::AdamCoefficients const c{.grad_scale = 1,
-                                           .decay = 1,
-                                           .beta1_rest = 0.1F,
-                                           .beta2 = 0.999F,
-                                           .beta2_rest = 0.001F,
-                                           .step_size = 1e-3F,
-                                           .correction2 = 1,
-                                           .eps = 1e-8F};
-  auto const pass = [&](at::Tensor const& grads, uint16_t* weights) {
-    refrain::train::AdamVectors const vectors{p.mutable_data_ptr<float>(),          m.mutable_data_ptr<float>(),
-                                              v.mutable_data_ptr<float>(),          grads.const_data_ptr(),
-                                              grads.scalar_type() == at::kBFloat16, weights};
-    at::parallel_for(0, count, 1 << 16,
-                     [&](int64_t begin, int64_t end) { refrain::train::adamw_loop(vectors, begin, end, c); });
+  kernels::AdamSettings const settings{.grad_scale = 1,
+                                       .decay = 1,
+                                       .beta1_rest = 0.1F,
+                                       .beta2 = 0.999F,
+                                       .beta2_rest = 0.001F,
+                                       .step_size = 1e-3F,
+                                       .correction2 = 1,
+                                       .eps = 1e-8F};
+  auto const ours = [&](at::Tensor const& grads, at::Tensor const& weights) {
+    kernels::adamw({.master = p, .exp_avg = m, .exp_avg_sq = v, .grad = grads, .weights = weights}, settings);
   };
   auto const fused = [&](at::Tensor const& grads) {
     at::_fused_adamw_({p}, {grads}, {m}, {v}, {}, {step}, 1e-3, 0.9, 0.999, 0.0, 1e-8, false, false);
   };
-  compare("AdamW, fp32", [&] { pass(g, nullptr); }, [&] { fused(g); });
+  compare("AdamW, fp32", [&] { ours(g, p); }, [&] { fused(g); });
   compare(
-      "AdamW, bf16 gradients and weights", [&] { pass(g16, static_cast<uint16_t*>(w16.mutable_data_ptr())); },
+      "AdamW, bf16 gradients and weights", [&] { ours(g16, w16); },
       [&] {
         fused(g16.to(at::kFloat));
         w16.copy_(p);
       });
   compare(
       "gradient norm in fp64",
-      [&] {
-        std::vector<double> partial(static_cast<std::size_t>(count >> 16) + 1);
-        at::parallel_for(0, count, 1 << 16, [&](int64_t begin, int64_t end) {
-          partial[static_cast<std::size_t>(begin >> 16)] =
-              refrain::train::sum_of_squares_loop(g.const_data_ptr(), false, begin, end);
-        });
-      },
+      [&] { kernels::sum_of_squares(g); },
       [&] { at::linalg_vector_norm(g, 2, c10::nullopt, false, at::kDouble).item<double>(); });
 }
 

@@ -3,9 +3,9 @@
 
     tests/benchmarks/plan_study.py [--machine H100] [--nodes-8b 1] [--nodes-70b 8] [OPTION of refrain-train...]
 
-GPU hours of one training run: with both answers on a prompt of their own and with the prompt shared (where
-refrain-train has --share-prompt), each with its reference log-probabilities computed and found in a cache. Plans depend on the number of pairs alone, so the eleven runs of one
-language are one row.
+GPU hours of one training run: with each answer on a prompt of its own and with one prompt for both, each with its
+reference log-probabilities computed and found in a cache. Plans depend on the number of pairs alone, so the eleven runs
+of one language are one row.
 """
 
 import argparse
@@ -47,9 +47,7 @@ def main():
     parser.add_argument("--nodes-8b", type=int, default=1)
     parser.add_argument("--nodes-70b", type=int, default=8)
     words, more = parser.parse_known_args()
-    knows = "--share-prompt" in subprocess.run([TRAIN, "--help"], check=True, capture_output=True, text=True).stdout
-    forms = [("prompts apart", ["--share-prompt", "off"]), ("shared", ["--share-prompt", "on"])] if knows else [
-        ("prompts apart", [])]
+    forms = [("prompts apart", "off"), ("shared", "on")]
     columns = ["configuration", "runs", "pairs", "model", "layout"]
     columns += [name + more for name, _ in forms for more in ("", ", reference cached")]
     print("| " + " | ".join(columns) + " |")
@@ -58,8 +56,8 @@ def main():
     for size, nodes in (("8B", words.nodes_8b), ("70B", words.nodes_70b)):
         for name, languages, runs in CONFIGURATIONS:
             hours = []
-            for _, option in forms:
-                numbers = plan(size, nodes, words.machine, languages, *option, *more)
+            for _, share in forms:
+                numbers = plan(size, nodes, words.machine, languages, "--share-prompt", share, *more)
                 hours += [numbers["training_gpu_hours"] + numbers["reference_gpu_hours"], numbers["training_gpu_hours"]]
             layout = numbers["layout"]
             text = (f"{nodes} x 4, tensor {layout['tensor_parallel']} x data {layout['data_parallel']}, zero "

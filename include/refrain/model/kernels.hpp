@@ -1,5 +1,7 @@
 #pragma once
 
+#include <refrain/model/adam_settings.hpp>
+
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
@@ -57,13 +59,10 @@ void logits_to_gradient(at::Tensor const& logits_CV, at::Tensor const& targets_C
 struct AdamBuffers {
   at::Tensor master, exp_avg, exp_avg_sq, grad, weights;
 };
-/// Coefficients of one step, rounded to fp32 where torch rounds.
-struct AdamSettings {
-  float grad_scale, decay, beta1_rest, beta2, beta2_rest, step_size, correction2, eps;
-};
-/// torch.optim.AdamW's update in one pass, and the weights rounded from the result. @pre in a GPU's memory
+/// torch.optim.AdamW's update in one pass, and the weights rounded from the result. An element's result does not depend
+/// on where vectors are cut.
 void adamw(AdamBuffers const& buffers, AdamSettings const& settings);
-/// Sum of the squares of a flat vector (fp32 or bf16), fp64, as a scalar tensor beside it. @pre in a GPU's memory
+/// Sum of the squares of a flat vector (fp32 or bf16), fp64, as a scalar tensor beside it.
 at::Tensor sum_of_squares(at::Tensor const& flat);
 
 /// Whether no element is NaN or infinite.

@@ -18,8 +18,6 @@ struct AdamStep {
   double grad_scale = 1;  ///< what clipping multiplies gradients by
 };
 
-struct AdamCoefficients;
-
 /// AdamW over the parts of a ParameterStore's buffers that this rank owns: one pass over long vectors. The master
 /// weights are fp32; where the weights are fp32 too, they are the same memory. Frozen units have none of it.
 class Optimizer {
@@ -49,8 +47,6 @@ public:
   model::ParameterStore& store() const noexcept { return store_; }
 
 private:
-  void step_on_gpu(int unit, AdamCoefficients const& common, float decay);
-
   model::ParameterStore& store_;
   std::vector<at::Tensor> master_, exp_avg_, exp_avg_sq_;
 };

@@ -1,13 +1,10 @@
 #pragma once
 
+#include <refrain/model/adam_settings.hpp>
+
 #include <cstdint>
 
-namespace refrain::train {
-
-/// What AdamW's formula needs, rounded to fp32 where torch rounds.
-struct AdamCoefficients {
-  float grad_scale, decay, beta1_rest, beta2, beta2_rest, step_size, correction2, eps;
-};
+namespace refrain::model::kernels::loops {
 
 /// The vectors of one pass, none of which overlap. A bf16 value is the upper half of a float's bits.
 struct AdamVectors {
@@ -19,9 +16,9 @@ struct AdamVectors {
 
 /// One pass over the elements [begin, end). Element by element, so its results do not depend on how a vector is cut;
 /// its source alone is compiled to vector instructions.
-void adamw_loop(AdamVectors const& vectors, int64_t begin, int64_t end, AdamCoefficients const& coefficients);
+void adamw(AdamVectors const& vectors, int64_t begin, int64_t end, AdamSettings const& settings);
 
 /// Sum of squares in fp64 over the elements [begin, end) of fp32 or bf16 values.
-double sum_of_squares_loop(void const* values, bool bf16, int64_t begin, int64_t end);
+double sum_of_squares(void const* values, bool bf16, int64_t begin, int64_t end);
 
-}  // namespace refrain::train
+}  // namespace refrain::model::kernels::loops
