@@ -5,7 +5,7 @@
 #include <bit>
 #include <cmath>
 
-namespace refrain::model::kernels::loops {
+namespace refrain::model::loops {
 namespace {
 
 inline float value_of(float const* values, int64_t i) { return values[i]; }
@@ -20,8 +20,8 @@ inline uint16_t rounded(float value) {
 }
 
 template <class Grad, bool writes_bf16>
-[[gnu::always_inline]] inline void pass(AdamVectors const& vectors, int64_t begin, int64_t end, AdamSettings const& settings) {
-  AdamSettings const k = settings;  // a copy, which what is written cannot change
+[[gnu::always_inline]] inline void pass(AdamVectors const& vectors, int64_t begin, int64_t end, kernels::AdamSettings const& settings) {
+  kernels::AdamSettings const k = settings;  // a copy, which what is written cannot change
   float* __restrict const p = vectors.p, * __restrict const m = vectors.m, * __restrict const v = vectors.v;
   Grad const* __restrict const g = static_cast<Grad const*>(vectors.g);
   uint16_t* __restrict const w = vectors.w;
@@ -56,7 +56,7 @@ template <class Value>
 
 }  // namespace
 
-REFRAIN_VECTOR_LOOP void adamw(AdamVectors const& vectors, int64_t begin, int64_t end, AdamSettings const& settings) {
+REFRAIN_VECTOR_LOOP void adamw(AdamVectors const& vectors, int64_t begin, int64_t end, kernels::AdamSettings const& settings) {
   bool const writes_bf16 = vectors.w != nullptr;
   if (vectors.bf16_grads && writes_bf16) pass<uint16_t, true>(vectors, begin, end, settings);
   if (vectors.bf16_grads && !writes_bf16) pass<uint16_t, false>(vectors, begin, end, settings);
@@ -69,4 +69,4 @@ REFRAIN_VECTOR_LOOP double sum_of_squares(void const* values, bool bf16, int64_t
               : squares(static_cast<float const*>(values), begin, end);
 }
 
-}  // namespace refrain::model::kernels::loops
+}  // namespace refrain::model::loops

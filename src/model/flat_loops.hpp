@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace refrain::model::kernels::loops {
+namespace refrain::model::loops {
 
 /// The vectors of one pass, none of which overlap. A bf16 value is the upper half of a float's bits.
 struct AdamVectors {
@@ -16,9 +16,9 @@ struct AdamVectors {
 
 /// One pass over the elements [begin, end). Element by element, so its results do not depend on how a vector is cut;
 /// its source alone is compiled to vector instructions.
-void adamw(AdamVectors const& vectors, int64_t begin, int64_t end, AdamSettings const& settings);
+void adamw(AdamVectors const& vectors, int64_t begin, int64_t end, kernels::AdamSettings const& settings);
 
 /// Sum of squares in fp64 over the elements [begin, end) of fp32 or bf16 values.
 double sum_of_squares(void const* values, bool bf16, int64_t begin, int64_t end);
 
-}  // namespace refrain::model::kernels::loops
+}  // namespace refrain::model::loops
