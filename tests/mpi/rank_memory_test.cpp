@@ -1,12 +1,16 @@
-// No rank holds a model to load or to save it: what that takes beside the rank's own shard is bounded.
+// What a rank holds is what the planner's formula says, and no rank holds a model to load or to save it.
 #include "fixtures.hpp"
 
 #include <refrain/checkpoint/model_config.hpp>
+#include <refrain/train/memory_model.hpp>
 #include <refrain/train/training_state.hpp>
 
 #include <ATen/ATen.h>
 #include <catch2/catch.hpp>
 
+#include <malloc.h>
+
+#include <cmath>
 #include <fstream>
 #include <functional>
 #include <string>
@@ -32,6 +36,7 @@ int64_t status_bytes(std::string const& field) {
 
 // The most memory that this process had during `work` above what it had before.
 int64_t memory_taken_by(std::function<void()> const& work) {
+  malloc_trim(0);  // what earlier cases left
   std::ofstream reset("/proc/self/clear_refs");  // 5: the highest memory counts from now on
   REQUIRE(reset << 5 << std::flush);
   int64_t const before = status_bytes("VmRSS:");
@@ -57,6 +62,37 @@ void require_filled(Optimizer const& optimizer, double first) {
 }
 
 }  // namespace
+
+TEST_CASE("parameters, gradients and optimizer take what the formula says") {
+  comm::Communicator const world = comm::Communicator::world();
+  auto const model = checkpoint::ModelConfig::from_json(config, "config.json");
+  auto const weights = GENERATE(DType::fp32, DType::bf16);
+  auto const zero = GENERATE(model::Zero::none, model::Zero::optimizer, model::Zero::gradients, model::Zero::parameters);
+  for (int const tensor : {1, 2}) {
+    if (world.size() % tensor != 0) continue;
+    comm::ParallelLayout const layout(world, tensor);
+    RunLayout const run{.tensor = tensor, .data = world.size() / tensor, .zero = zero};
+    RankMemory const formula = rank_memory(model, run, {.weights = weights}, {});
+    int64_t const predicted =
+        formula.parameters + formula.gathered + formula.gradients + formula.gradient_buffers + formula.optimizer;
+    auto const backend = model::cpu_backend(layout);
+    int64_t const taken = memory_taken_by([&] {
+      model::ParameterStore store(model, *backend, {.weights = weights, .zero = zero});
+      Optimizer optimizer(store);
+      fill(optimizer, 1);
+      for (int unit = 0; unit < store.units(); ++unit) {
+        store.owned_weights(unit).fill_(1);
+        store.flat_grads(unit).fill_(1);
+        auto const lease = store.acquire(unit);
+        store.reduce(unit);
+      }
+      store.finish_reductions();
+      optimizer.publish();
+    });
+    INFO(run.text() << ": " << taken / 1000000 << " MB taken, " << predicted / 1000000 << " MB predicted");
+    CHECK(std::abs(static_cast<double>(taken - predicted)) < 0.1 * static_cast<double>(predicted));
+  }
+}
 
 TEST_CASE("loading and saving hold no second copy of the shard, and no whole model") {
   comm::Communicator const world = comm::Communicator::world();
