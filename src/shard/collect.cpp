@@ -67,7 +67,8 @@ public:
         languages_(languages),
         world_(world),
         input_(options),
-        tokenizer_(options.tokenizer, options.chat_template, options.tokenization, options.max_length),
+        tokenizer_(options.tokenizer, options.chat_template, options.template_date, options.tokenization,
+                   options.max_length),
         columns_(languages.empty()     ? LabelColumns::optional
                  : options.for_pairs() ? LabelColumns::required
                                        : LabelColumns::language_required) {}
@@ -94,8 +95,8 @@ public:
       progress.advance(input_.bytes_read() / megabyte,
                        format_count(static_cast<long long>(collected.rows.size())) + " rows");
     }
-    for (auto const& name : world_.all_gather(tokenizer_.template_name()))
-      if (!name.empty()) collected.template_name = name;
+    collected.template_name = any_of_ranks(tokenizer_.template_name());
+    collected.template_date = any_of_ranks(tokenizer_.template_date());
     return collected;
   }
 
@@ -104,6 +105,14 @@ private:
     int64_t row = std::numeric_limits<int64_t>::max();
     std::optional<Error> error;
   };
+
+  /// What the ranks that have a text have; no two have different ones. @collective
+  std::string any_of_ranks(std::string const& own) const {
+    std::string found;
+    for (auto const& text : world_.all_gather(own))
+      if (!text.empty()) found = text;
+    return found;
+  }
 
   /// Runs over the next `rows_a_rank` rows of every rank and does its own. @returns whether there may be more
   bool read_round(std::string& packed) {

@@ -104,6 +104,7 @@ Exit run(Options const& options, comm::Communicator const& world) {
   comm::agree(world, [&] {
     if (world.rank() != 0) return;
     provenance->set("chat_template", collected.template_name);
+    if (!collected.template_date.empty()) provenance->set("template_date", collected.template_date);
     provenance->set("ranks", world.size());
     Sides const sides = choose_sides(options, sets, collected.rows);
     if (options.for_pairs() && sides.out.empty()) {

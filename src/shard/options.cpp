@@ -40,7 +40,11 @@ OptionTable Options::table(Options& options) {
       .add("tokenization", options.tokenization,
            "trl: as TRL 1.16; trl-legacy: as TRL up to 0.27, parts encoded apart and an end token more (pairs only)")
       .add("chat-template", options.chat_template, "auto (by the model's own template), a family, or a JSON file",
-           "auto|NAME|FILE.json");
+           "auto|NAME|FILE.json")
+      .add("template-date", options.template_date,
+           "the day that a template such as llama-3.2's writes, as 05 Jan 2025; if not given 26 Jul 2024, or a JSON "
+           "file's own",
+           "DATE");
   return table;
 }
 
@@ -62,6 +66,8 @@ void Options::validate() {
                      "give both, or neither");
   if (!dev_out.empty() && std::filesystem::weakly_canonical(dev_out) == std::filesystem::weakly_canonical(out))
     throw UsageError("--out and --dev-out are the same file", "give each side a file of its own");
+  if (!template_date.empty() && !text::is_template_date(template_date))
+    throw UsageError("--template-date is '" + template_date + "'", "give a day like 26 Jul 2024");
   LanguageSets::load(language_sets).find(configuration);
   require_folder(tokenizer, "--tokenizer");
   for (auto const& file : inputs()) {

@@ -42,10 +42,11 @@ auto at_place(Place const& place, Work const& work) {
 
 }  // namespace
 
-RowTokenizer::RowTokenizer(std::filesystem::path folder, std::string chat_template, Tokenization tokenization,
-                           int64_t max_length)
+RowTokenizer::RowTokenizer(std::filesystem::path folder, std::string chat_template, std::string template_date,
+                           Tokenization tokenization, int64_t max_length)
     : folder_(std::move(folder)),
       chat_template_(std::move(chat_template)),
+      template_date_(std::move(template_date)),
       tokenization_(tokenization),
       max_length_(max_length) {
   auto const config = folder_ / "config.json";
@@ -66,10 +67,15 @@ text::Tokenizer const& RowTokenizer::tokenizer() {
 
 int64_t RowTokenizer::known_ids() { return config_vocab_ ? *config_vocab_ : tokenizer().vocab_size(); }
 
+text::ChatTemplate const& RowTokenizer::chat_template() {
+  if (!template_) template_.emplace(text::ChatTemplate::load(chat_template_, folder_, template_date_));
+  return *template_;
+}
+
 std::string RowTokenizer::render(Turns const& turns, bool add_generation_prompt, Place const& place) {
-  if (!template_) template_.emplace(text::ChatTemplate::load(chat_template_, folder_));
+  text::ChatTemplate const& form = chat_template();
   return at_place(place, [&] {
-    return template_->render(turns, add_generation_prompt, tokenizer().bos_token(), tokenizer().eos_token());
+    return form.render(turns, add_generation_prompt, tokenizer().bos_token(), tokenizer().eos_token());
   });
 }
 
@@ -86,6 +92,11 @@ void RowTokenizer::check_ids(TokenIds const& ids, char const* column, Place cons
 }
 
 Parts<TokenIds> RowTokenizer::tokenise(Parts<Turns> const& parts, Place const& place) {
+  if (chat_template().use() == text::TemplateUse::guard)
+    throw Error("chat template " + chat_template().name() + " is a guard's, which renders no answer to be learnt",
+                "name the template of a model that answers (--chat-template), or give the guard's own answers as text "
+                "or ready token ids",
+                place);
   auto const with_chosen = render(joined(parts.prompt, parts.chosen), false, place);
   auto const with_rejected = render(joined(parts.prompt, parts.rejected), false, place);
   auto prompt = render(parts.prompt, true, place);
@@ -160,6 +171,7 @@ TokenPair RowTokenizer::pair(PairContent const& content, Place const& place) {
 TokenIds RowTokenizer::prompt(PromptContent const& content, Place const& place) {
   if (auto const* ids = std::get_if<TokenIds>(&content.content)) {
     check_ids(*ids, "prompt_ids", place);
+    if (ids->empty()) throw Error("column prompt_ids is empty", "nothing can follow it: leave the row out", place);
     return *ids;
   }
   return encode(render(std::get<Turns>(content.content), true, place), place);

@@ -1,5 +1,6 @@
 #include <refrain/text/pipeline.hpp>
 #include <refrain/text/tokenizer_file.hpp>
+#include <refrain/text/unicode.hpp>
 
 namespace refrain::text {
 
@@ -30,6 +31,8 @@ void Normalizer::add(Json const& value, std::filesystem::path const& path) {
     if (!pattern.contains("String")) refuse_component(path, "normalizer Replace", "with a regular expression");
     steps_.push_back(
         Replace{json_get<std::string>(pattern, "String", path), json_get<std::string>(value, "content", path)});
+  } else if (type == "NFC") {
+    steps_.emplace_back(Nfc{});
   } else {
     refuse_component(path, "normalizer", type);
   }
@@ -40,9 +43,10 @@ std::string Normalizer::apply(std::string_view text) const {
   for (auto const& step : steps_) {
     if (auto const* prepend = std::get_if<Prepend>(&step)) {
       if (!out.empty()) out.insert(0, prepend->text);
+    } else if (auto const* replace = std::get_if<Replace>(&step)) {
+      out = replace_all(out, replace->from, replace->to);
     } else {
-      auto const& replace = std::get<Replace>(step);
-      out = replace_all(out, replace.from, replace.to);
+      out = to_nfc(std::move(out));
     }
   }
   return out;

@@ -42,6 +42,12 @@ AddedToken special_token(Json const& value, std::string const& key, fs::path con
   return token;
 }
 
+/// The token that a class gives that name where no file does; "" for none.
+std::string token_of_class(TokenizerClass built_as, std::string_view name) {
+  bool const named = name == "eos_token" || name == "unk_token" || name == "pad_token";
+  return built_as == TokenizerClass::qwen2 && named ? "<|endoftext|>" : "";
+}
+
 /// The tokens of tokenizer_config.json's `added_tokens_decoder`, by rising id.
 std::vector<AddedToken> added_tokens_decoder(Json const& config, fs::path const& path) {
   std::map<int64_t, AddedToken> by_id;
@@ -57,14 +63,13 @@ std::vector<AddedToken> added_tokens_decoder(Json const& config, fs::path const&
   return values_of(by_id);
 }
 
-/// The first of config.json's ids of that name, as a token.
-std::string token_by_id(Json const& config, std::string const& key,
-                        std::function<std::string(int32_t)> const& token_of) {
+/// The first of config.json's ids of that name, or -1.
+int32_t first_id(Json const& config, std::string const& key) {
   auto found = config.find(key);
-  if (found == config.end() || found->is_null()) return {};
+  if (found == config.end() || found->is_null()) return -1;
   Json const& id = found->is_array() && !found->empty() ? found->front() : *found;
   int64_t const value = id.is_number_integer() ? id.get<int64_t>() : -1;
-  return value >= 0 && value <= INT32_MAX ? token_of(static_cast<int32_t>(value)) : "";
+  return value >= 0 && value <= INT32_MAX ? static_cast<int32_t>(value) : -1;
 }
 
 /// The older added_tokens.json, content to id: those that tokenizer.json does not have, by rising id.
@@ -86,8 +91,8 @@ std::vector<AddedToken> tokens_of_older_file(fs::path const& path, std::vector<A
 
 }  // namespace
 
-SpecialTokens SpecialTokens::read(fs::path const& folder, std::vector<AddedToken> const& of_tokenizer,
-                                  std::function<std::string(int32_t)> const& token_of) {
+SpecialTokens SpecialTokens::read(fs::path const& folder, TokenizerClass built_as,
+                                  std::vector<AddedToken> const& of_tokenizer) {
   fs::path const config_path = folder / "tokenizer_config.json", map_path = folder / "special_tokens_map.json";
   Json const config = read_if_there(config_path);
   SpecialTokens out;
@@ -96,16 +101,18 @@ SpecialTokens SpecialTokens::read(fs::path const& folder, std::vector<AddedToken
   std::vector<AddedToken> known = of_tokenizer;
   Json map = Json::object();
   if (config.contains("added_tokens_decoder")) {
+    out.without_own = built_as != TokenizerClass::as_written;
     known = out.added = added_tokens_decoder(config, config_path);
   } else {
     map = read_if_there(map_path);  // transformers reads these two only then
     out.added = tokens_of_older_file(folder / "added_tokens.json", of_tokenizer, config);
   }
+  std::size_t const first_special = out.added.size();
   for (char const* name : named_tokens) {
     bool const in_map = map.contains(name);
     Json const& source = in_map ? map : config;
-    if (!source.contains(name)) continue;
-    AddedToken token = special_token(source[name], name, in_map ? map_path : config_path);
+    Json const& value = source.contains(name) ? source[name] : Json(token_of_class(built_as, name));
+    AddedToken token = special_token(value, name, in_map ? map_path : config_path);
     if (std::string_view(name) == "bos_token") out.bos = token.content;
     if (std::string_view(name) == "eos_token") out.eos = token.content;
     if (token.content.empty()) continue;
@@ -124,11 +131,16 @@ SpecialTokens SpecialTokens::read(fs::path const& folder, std::vector<AddedToken
         for (Json const& value : (*source)[name])
           out.added.push_back(special_token(value, name, source == &map ? map_path : config_path));
 
+  // Qwen2Tokenizer adds its special tokens once more, without flags.
+  if (built_as == TokenizerClass::qwen2)
+    for (std::size_t i = first_special; i < out.added.size(); ++i)
+      out.added[i] = special_token(out.added[i].content, "content", config_path);
+
   fs::path const model_config = folder / "config.json";
   if (!config.contains("bos_token") && !map.contains("bos_token"))
-    out.bos = token_by_id(read_if_there(model_config), "bos_token_id", token_of);
-  if (!config.contains("eos_token") && !map.contains("eos_token"))
-    out.eos = token_by_id(read_if_there(model_config), "eos_token_id", token_of);
+    out.bos_by_id = first_id(read_if_there(model_config), "bos_token_id");
+  if (!config.contains("eos_token") && !map.contains("eos_token") && out.eos.empty())
+    out.eos_by_id = first_id(read_if_there(model_config), "eos_token_id");
   return out;
 }
 

@@ -89,19 +89,19 @@ Tokenizer::~Tokenizer() = default;
 
 Tokenizer Tokenizer::load(std::filesystem::path const& folder) {
   TokenizerFile file = TokenizerFile::read(folder / "tokenizer.json");
-  apply_tokenizer_class(file, folder);
+  TokenizerClass const built_as = apply_tokenizer_class(file, folder);
   auto state = std::make_unique<State>(file);
   state->vocab_size = state->model.end_id();
   std::vector<AddedToken> own;
   if (Json const tokens = part(file, "added_tokens"); tokens.is_array())
     for (Json const& token : tokens) own.push_back(AddedToken::from_json(token, file.path));
-  for (AddedToken const& token : own) state->add(token);
-
-  SpecialTokens const special = SpecialTokens::read(folder, own, [&](int32_t id) { return state->token_of(id); });
+  SpecialTokens const special = SpecialTokens::read(folder, built_as, own);
+  if (!special.without_own)
+    for (AddedToken const& token : own) state->add(token);
   for (AddedToken const& token : special.added) state->add(token);
   state->find_added_tokens(special.split_special_tokens);
-  state->bos = special.bos;
-  state->eos = special.eos;
+  state->bos = special.bos_by_id < 0 ? special.bos : state->token_of(special.bos_by_id);
+  state->eos = special.eos_by_id < 0 ? special.eos : state->token_of(special.eos_by_id);
   if (!state->bos.empty()) state->bos_id = state->id_of(state->bos);
   if (!state->eos.empty()) state->eos_id = state->id_of(state->eos);
   state->path = file.path;

@@ -1,9 +1,15 @@
+#include <refrain/base/error.hpp>
 #include <refrain/text/unicode.hpp>
 
+#include <unicode/bytestream.h>
+#include <unicode/normalizer2.h>
+#include <unicode/stringpiece.h>
 #include <unicode/uchar.h>
+#include <unicode/uniset.h>
 
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 namespace refrain::text {
 namespace {
@@ -40,6 +46,15 @@ Unit first_unit(std::string_view bytes) noexcept {
   }
   return {length, true};
 }
+
+/// Normalisation form C, over all characters that ICU knows and over those of Unicode 9 alone.
+struct FormC {
+  UErrorCode status = U_ZERO_ERROR;
+  icu::Normalizer2 const* all = icu::Normalizer2::getNFCInstance(status);
+  icu::UnicodeSet known{icu::UnicodeString(u"[:age=9.0:]"), status};
+
+  FormC() { known.freeze(); }
+};
 
 }  // namespace
 
@@ -128,6 +143,22 @@ std::string_view strip(std::string_view text) noexcept {
     text = text.substr(0, begin);
   }
   return text;
+}
+
+std::string to_nfc(std::string text) {
+  if (text.size() > static_cast<std::size_t>(std::numeric_limits<int32_t>::max()))
+    throw Error("a text of " + std::to_string(text.size()) + " bytes is too long to be normalised", "shorten it");
+  icu::StringPiece const source(text.data(), static_cast<int32_t>(text.size()));
+  static FormC const form;
+  UErrorCode status = form.status;
+  // What is in the form over all characters is so over some of them, and is found out faster.
+  if (U_SUCCESS(status) && form.all->isNormalizedUTF8(source, status)) return text;
+  std::string out;
+  icu::StringByteSink<std::string> sink(&out, source.length());
+  if (U_SUCCESS(status))
+    icu::FilteredNormalizer2(*form.all, form.known).normalizeUTF8(0, source, sink, nullptr, status);
+  if (U_FAILURE(status)) throw Error(std::string("ICU cannot normalise a text: ") + u_errorName(status));
+  return out;
 }
 
 std::string to_valid_utf8(std::string_view bytes) {

@@ -1,4 +1,4 @@
-"""See tokenizer.sh. First: the first pass over the text, when no word is known; best: the best pass after it."""
+"""See tokenizer.sh; a tokenizer of Qwen2's kind is trained for it. First: the first pass over the text, when no word is known; best: the best pass after it."""
 
 import argparse
 import json
@@ -6,11 +6,15 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 import time
 
 from tokenizers import Tokenizer
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(SOURCE / "tests/helpers"))
+import qwen_tokenizer
+
 BIN = pathlib.Path(os.environ.get("REFRAIN_BIN", SOURCE / "build/bin"))
 DATA = pathlib.Path(os.environ.get("REFRAIN_TEST_DATA", SOURCE / "../shared/data"))
 
@@ -49,7 +53,12 @@ def main():
         sys.exit(f"no text in {DATA / 'udhr'}: set REFRAIN_TEST_DATA or give --text")
     print(f"{len(lines)} lines, {megabytes:.3f} MB, {options.repeats} passes, one thread")
     print(f"{'tokenizer':<12}{'':10}{'load s':>8}{'first MB/s':>12}{'best MB/s':>12}{'ids':>9}")
-    for folder in options.tokenizer or [DATA / "tokenizers/llama3", DATA / "stories260K/hf"]:
+    temporary = tempfile.TemporaryDirectory()
+    qwen2 = pathlib.Path(temporary.name) / "qwen2"
+    qwen2.mkdir()
+    folders = options.tokenizer or [DATA / "tokenizers/llama3", DATA / "stories260K/hf",
+                                    qwen_tokenizer.train(qwen2, size=30_000)]
+    for folder in folders:
         # Ours runs before and after theirs, so that a machine that slows down favours nobody.
         runs = {"refrain": ours(folder, lines, options.repeats), "tokenizers": theirs(folder, lines, options.repeats)}
         again = ours(folder, lines, options.repeats)

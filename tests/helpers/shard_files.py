@@ -64,13 +64,20 @@ def read_prompts(path):
 LANGUAGES = ("en", "de", "fr", "it", "es", "pt", "pl", "cs", "sk", "sl", "lt", "lv")
 
 
+VISIBLE = [*range(33, 127), *range(161, 173), *range(174, 256)]
+BYTES = VISIBLE + [byte for byte in range(256) if byte not in VISIBLE]  # by their id in the tokenizer below
+
+
+def tiny_text(ids):
+    """The text of ids of `tiny_tokenizer`, special tokens left out."""
+    return bytes(BYTES[i] for i in ids if i < 256).decode()
+
+
 def tiny_tokenizer(folder, **config):
     """A tokenizer of Llama 3's kind that knows the 256 bytes and the special tokens alone; needs no other file."""
     folder = pathlib.Path(folder)
     folder.mkdir()
-    visible = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in visible]
-    letters = [chr(byte) for byte in visible] + [chr(256 + i) for i in range(len(others))]
+    letters = [chr(byte) for byte in VISIBLE] + [chr(256 + i) for i in range(256 - len(VISIBLE))]
     special = ["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
     split = {"type": "Split", "pattern": {"Regex": r"\s+|\S+"}, "behavior": "Isolated", "invert": False}
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}

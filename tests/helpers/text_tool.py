@@ -12,7 +12,8 @@ MARKERS = ["<|eot_id|>", "<|begin_of_text|>", "<|start_header_id|>", "<|eot_id",
            "</s>", "<unk>", "<0x0A>", "[INST]", "\u2581", "<|end_header_id|>\n\n"]
 CONTRACTIONS = ["'s", "'S", "'LL", "'\u017f", "'re", "'Ve", "'", "\u2019s", "don't", "I'M", "'T'd"]
 SCRIPTS = [(0x41, 0x7A), (0xC0, 0x24F), (0x400, 0x4FF), (0x370, 0x3FF), (0x600, 0x6FF), (0x4E00, 0x9FFF), (0x21, 0x2F),
-           (0x30, 0x39), (0x660, 0x669), (0x1F300, 0x1F6FF), (0x300, 0x36F)]
+           (0x30, 0x39), (0x660, 0x669), (0x1F300, 0x1F6FF), (0x300, 0x36F), (0x1100, 0x11FF), (0xAC00, 0xD7A3),
+           (0x900, 0x97F), (0x1E00, 0x1FFF), (0x2120, 0x2130)]
 
 
 def tokenize(folder, lines, *options):
@@ -37,7 +38,7 @@ def random_texts(count, seed, pieces=()):
         if kind < 2:
             low, high = rng.choice(SCRIPTS)
             text = "".join(chr(rng.randint(low, high)) for _ in range(rng.randint(1, 8)))
-            return rng.choice(["", " "]) + text + rng.choice(["", "", "\u200d", "\ufe0f", "\u0301"])
+            return rng.choice(["", " "]) + text + rng.choice(["", "", "\u200d", "\ufe0f", "\u0301", "\u0327\u0301"])
         if kind == 2:
             return "".join(rng.choice(SPACES + "     ") for _ in range(rng.randint(1, 5)))
         if kind == 3:

@@ -9,7 +9,8 @@ import stat
 import pytest
 
 from refrain import fails, run
-from shard_files import (corpus, datasets, pair_row, provenance, read_pairs, read_prompts, tiny_tokenizer, write_jsonl)
+from shard_files import (corpus, datasets, pair_row, provenance, read_pairs, read_prompts, tiny_text, tiny_tokenizer,
+                         write_jsonl)
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +21,9 @@ def tokenizer(tmp_path_factory):
 @pytest.fixture
 def shard(tokenizer, tmp_path):
     """Runs refrain-shard on a file of `rows` (or on given files) into tmp_path/NAME.h5."""
-    def call(rows, configuration, *options, name="out", ranks=1, kind="--pairs", **keywords):
+    def call(rows, configuration, *options, name="out", ranks=1, kind="--pairs", template="llama-3", **keywords):
         files = [write_jsonl(tmp_path / "in.jsonl", rows)] if isinstance(rows[0], dict) else rows
-        done = run("shard", kind, *files, "--tokenizer", tokenizer, "--chat-template", "llama-3", "--configuration",
+        done = run("shard", kind, *files, "--tokenizer", tokenizer, "--chat-template", template, "--configuration",
                    configuration, "--out", tmp_path / f"{name}.h5", *options, ranks=ranks, **keywords)
         return tmp_path / f"{name}.h5", done.stdout
     return call
@@ -155,6 +156,57 @@ def test_prompts(shard):
     assert [row["row_id"] for row in ours] == [9, 9, 10] and ours[1]["language"] == "lt"
     assert all(row["ids"][-3] == 258 for row in ours)  # the generation prompt's end of header, then two line breaks
     assert f"{path}: 3 prompts" in text
+
+
+def prompt_rows():
+    """Every form that a prompt may have, in one file."""
+    turns = [{"role": "system", "content": "s"}, {"role": "user", "content": "first"},
+             {"role": "assistant", "content": "answer"}, {"role": "user", "content": " last "}]
+    labels = {"category": "S2", "style": "slang", "id": "a"}
+    return [{"prompt": "restricted activity 17", "lang": "en", "row_id": 1, **labels},
+            {"messages": turns, "lang": "de", "row_id": 2}, {"prompt_ids": [256, 7, 8], "lang": "lv", "row_id": 3},
+            {"prompt_ids": [9], "prompt": "shown beside its ids", "lang": "lt", "row_id": 4},
+            {"prompt_ids": [10], "messages": turns, "lang": "lt", "row_id": 5}]
+
+
+def test_forms_of_prompts(shard, tmp_path):
+    path, _ = shard(prompt_rows(), "all", kind="--prompts")
+    rows = read_prompts(path)
+    assert [row["text"] for row in rows] == ["restricted activity 17", " last ", "", "shown beside its ids", " last "]
+    assert [row["ids"] for row in rows[2:]] == [[256, 7, 8], [9], [10]]
+    assert rows[1]["ids"].count(257) == 5  # a header for each turn and for the answer
+    assert {name: rows[0][name] for name in ("id", "language", "category", "style", "row_id")} == {
+        "id": "a", "language": "en", "category": "S2", "style": "slang", "row_id": 1}
+    run("convert", "verify", path)
+
+
+def test_prompts_from_parquet_gzip_and_many_ranks(shard, tmp_path):
+    pq, pa = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+    rows = [{**row, "row_id": 5 * i + row["row_id"]} for i in range(20) for row in prompt_rows()]
+    lines, _ = shard(rows, "all", name="lines", kind="--prompts")
+    with gzip.open(tmp_path / "in.jsonl.gz", "wt", encoding="utf-8") as file:
+        file.write("\n".join(json.dumps(row) for row in rows))
+    packed, _ = shard([tmp_path / "in.jsonl.gz"], "all", name="packed", kind="--prompts", ranks=4)
+    assert datasets(packed) == datasets(lines)
+    columns = {name: [row.get(name) for row in rows] for row in rows for name in row}
+    pq.write_table(pa.table(columns), tmp_path / "in.parquet", row_group_size=7)
+    try:
+        parquet, _ = shard([tmp_path / "in.parquet"], "all", name="parquet", kind="--prompts", ranks=2)
+    except AssertionError as error:
+        if "which this build cannot read" in str(error):
+            pytest.skip("built without Parquet")
+        raise
+    assert datasets(parquet) == datasets(lines)
+
+
+@pytest.mark.parametrize("day", ["26 Jul 2024", "05 Jan 2025"])
+def test_the_day_that_a_template_writes(shard, day):
+    given = [] if day == "26 Jul 2024" else ["--template-date", day]
+    path, _ = shard([{"prompt": "x"}], "all", *given, kind="--prompts", template="llama-3.2")
+    record = provenance(path)
+    assert record["chat_template"] == "llama-3.2" and record["template_date"] == day
+    assert f"Today Date: {day}" in tiny_text(read_prompts(path)[0]["ids"])
+    assert "template_date" not in provenance(shard([{"prompt": "x"}], "all", kind="--prompts", name="other")[0])
 
 
 def test_modes_and_second_runs(shard, tokenizer, tmp_path):

@@ -223,7 +223,8 @@ def test_tokenizer(refused, tokenizer, tmp_path):
     call(f"there is no model with a vocabulary in it [{file}] (give the tokenizer.json that belongs to the model)")
     shutil.copytree(tokenizer, folder, dirs_exist_ok=True)
     refused(f"the model has no chat template [{folder}] (name one of the same form with --chat-template "
-            "NAME|FILE.json; NAME is one of llama-2, llama-3, llama-3.1)", [GOOD], defaults=False,
+            "NAME|FILE.json; NAME is one of chatml, llama-2, llama-3, llama-3.1, llama-3.2, llama-guard-3, polyguard, "
+            "qwen2, qwen2.5)", [GOOD], defaults=False,
             options=("--configuration", "all", "--pairs", "{in}", "--tokenizer", folder, "--out", "{out}"))
 
 
@@ -254,6 +255,12 @@ def test_prompts(refused):
             "prompt_ids)",
             [{"text": "x"}], options=options)
     refused("column prompt has no turns [{in}:line 1] (leave the row out)", [{"prompt": []}], options=options)
+    refused("column messages is of type string, a list of turns is wanted [{in}:line 2] (correct the row, or leave it "
+            "out)", [{"prompt": "x"}, {"messages": "x"}], options=options)
+    refused("column prompt_ids is empty [{in}:line 2] (nothing can follow it: leave the row out)",
+            [{"prompt_ids": [1]}, {"prompt_ids": []}], options=options)
+    refused("column prompt_ids holds the token id 260, the model knows 0 to 259 [{in}:line 1] (make the ids with the "
+            "tokenizer of {tokenizer})", [{"prompt_ids": [260]}], options=options)
 
 
 def test_template(refused, tmp_path):
@@ -265,6 +272,62 @@ def test_template(refused, tmp_path):
     refused("roles do not alternate: turn 2 is of role 'user' [{in}:line 1] (chat template llama-2 wants user, "
             "assistant, user, ... behind a system turn)", rows,
             options=(*options, "--chat-template", "llama-2"), defaults=False)
+
+
+def test_template_options(refused):
+    options = ("--configuration", "all", "--tokenizer", "{tokenizer}", "--out", "{out}", "--pairs", "{in}")
+    def call(line, *more, exit_code=1):
+        refused(line, [GOOD], options=(*options, *more), defaults=False, exit_code=exit_code)
+    call("there is no chat template 'llama3' (--chat-template takes auto, one of chatml, llama-2, llama-3, llama-3.1, "
+         "llama-3.2, llama-guard-3, polyguard, qwen2, qwen2.5, or a JSON file)", "--chat-template", "llama3")
+    call("--template-date is '2024-07-26' (give a day like 26 Jul 2024)", "--template-date", "2024-07-26",
+         "--chat-template", "llama-3.2", exit_code=2)
+    call("--template-date is '30 Feb 2025' (give a day like 26 Jul 2024)", "--template-date", "30 Feb 2025",
+         exit_code=2)
+    call("a date is given, and chat template llama-3 writes none (leave --template-date out)", "--template-date",
+         "01 Jan 2025", "--chat-template", "llama-3")
+    call("chat template llama-guard-3 is a guard's, which renders no answer to be learnt [{in}:line 1] (name the "
+         "template of a model that answers (--chat-template), or give the guard's own answers as text or ready token "
+         "ids)", "--chat-template", "llama-guard-3")
+
+
+OWN_FORM = {"name": "mine", "turns": {"*": {"prefix": "{role}:", "suffix": "\n", "strip": True}}}
+FORMS = {
+    "broken": ("{", "broken JSON: syntax error while parsing object key - unexpected end of input; expected string "
+                    "literal [{dir}/form.json:line 1, column 2] (correct the file or make it again)"),
+    "a list": ([], "'template' should be an object [{dir}/form.json:template] (correct the file)"),
+    "unknown key": ({**OWN_FORM, "sytem": {}}, "a chat template has no 'sytem' in 'template' "
+                    "[{dir}/form.json:sytem] (see docs/chat-templates.md for the form)"),
+    "no name": ({"turns": OWN_FORM["turns"]},
+                "'name' is missing, should be a string [{dir}/form.json:name] (correct the file)"),
+    "no turns": ({"name": "mine"}, "'turns' should name at least one role [{dir}/form.json:turns] (correct the file)"),
+    "no strip": ({**OWN_FORM, "turns": {"user": {"prefix": ""}}},
+                 "'strip' is missing, should be true or false [{dir}/form.json:strip] (correct the file)"),
+    "use": ({**OWN_FORM, "use": "judge"}, "'use' is 'judge', should be chat or guard [{dir}/form.json:use] (correct "
+            "the file)"),
+    "place": ({**OWN_FORM, "system": {"place": "last", "strip": True}},
+              "'place' is 'last', should be turn or first_turn [{dir}/form.json:system] (correct the file)"),
+    "lines": ({**OWN_FORM, "policy": ["a", 1]},
+              "'policy' is a list, should be a list of strings [{dir}/form.json:policy] (correct the file)"),
+    "date": ({**OWN_FORM, "date": "today", "begin": "{date}"},
+             "'date' is 'today', not a day like 26 Jul 2024 [{dir}/form.json:date] (correct the file)"),
+    "date unwritten": ({**OWN_FORM, "date": "26 Jul 2024"}, "there is a 'date', and {date} is written nowhere "
+                       "[{dir}/form.json:date] (see docs/chat-templates.md for the form)"),
+    "date unnamed": ({**OWN_FORM, "end": "{date}"}, "{date} is written, and there is no 'date' [{dir}/form.json:date] "
+                     "(see docs/chat-templates.md for the form)"),
+    "other turns": ({**OWN_FORM, "exact_roles": ["user"]},
+                    "chat template mine renders the turns user, not user, assistant [{in}:line 1] (give these turns, "
+                    "or another template)"),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_own_template(refused, tmp_path, name):
+    form, line = FORMS[name]
+    (tmp_path / "form.json").write_text(form if isinstance(form, str) else json.dumps(form))
+    refused(line, [GOOD], defaults=False, options=(
+        "--configuration", "all", "--tokenizer", "{tokenizer}", "--out", "{out}", "--pairs", "{in}", "--chat-template",
+        "{dir}/form.json"))
 
 
 def test_paths(refused, tokenizer, tmp_path):

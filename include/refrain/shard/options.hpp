@@ -29,6 +29,7 @@ struct Options {
   std::vector<std::filesystem::path> pairs, prompts;
   std::filesystem::path tokenizer, out, dev_out, language_sets;
   std::string configuration, chat_template = "auto";
+  std::string template_date;  ///< as the template writes it; "" for the template's own
   Tokenization tokenization = Tokenization::trl;
   int64_t max_length = 1024;  ///< tokens of prompt and answer together
   int64_t seed = 42;

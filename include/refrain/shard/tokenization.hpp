@@ -38,8 +38,10 @@ class RowTokenizer {
 public:
   /// @param folder tokenizer.json and the like; a config.json there says how many ids the model knows
   /// @param chat_template auto, a family's name, or a JSON file
+  /// @param template_date the day that the template writes, "" for its own
   /// @param max_length tokens of prompt and answer together
-  RowTokenizer(std::filesystem::path folder, std::string chat_template, Tokenization tokenization, int64_t max_length);
+  RowTokenizer(std::filesystem::path folder, std::string chat_template, std::string template_date,
+               Tokenization tokenization, int64_t max_length);
 
   /// The pair's ids, or why it is dropped. @throws Error naming the place
   TokenPair pair(PairContent const& content, Place const& place);
@@ -48,9 +50,12 @@ public:
 
   /// Name of the chat template that was used, or "" if no row needed one.
   std::string template_name() const { return template_ ? template_->name() : std::string(); }
+  /// The day that it writes, or "".
+  std::string template_date() const { return template_ ? template_->date() : std::string(); }
 
 private:
   text::Tokenizer const& tokenizer();
+  text::ChatTemplate const& chat_template();
   std::string render(Turns const& turns, bool add_generation_prompt, Place const& place);
   TokenIds encode(std::string const& text, Place const& place);
   void check_ids(TokenIds const& ids, char const* column, Place const& place);
@@ -61,7 +66,7 @@ private:
   Parts<TokenIds> encode_apart(Parts<std::string> const& parts, Place const& place);
 
   std::filesystem::path folder_;
-  std::string chat_template_;
+  std::string chat_template_, template_date_;
   Tokenization tokenization_;
   int64_t max_length_;
   std::optional<int64_t> config_vocab_;

@@ -13,7 +13,7 @@
 
 namespace refrain::text {
 
-/// tokenizer.json's `normalizer`: Prepend and Replace, or none.
+/// tokenizer.json's `normalizer`: Prepend, Replace, NFC or a Sequence of them, or none.
 class Normalizer {
 public:
   /// @throws Error naming a type that is not understood
@@ -29,8 +29,9 @@ private:
   struct Replace {
     std::string from, to;
   };
+  struct Nfc {};
   void add(Json const& value, std::filesystem::path const& path);
-  std::vector<std::variant<Prepend, Replace>> steps_;
+  std::vector<std::variant<Prepend, Replace, Nfc>> steps_;
 };
 
 /// tokenizer.json's `pre_tokenizer`: Split, ByteLevel, Metaspace or a Sequence of them.

@@ -9,9 +9,9 @@
 
 namespace refrain::text {
 
-/// A tokenizer.json of Hugging Face's kind, byte-level BPE with a regex split (Llama 3) or SentencePiece-type BPE with
-/// byte fallback (Llama 2): the same ids as the `tokenizers` library gives, loaded by transformers 5. What is not
-/// understood is refused by name.
+/// A tokenizer.json of Hugging Face's kind, byte-level BPE with a regex split (Llama 3, Qwen2) or SentencePiece-type
+/// BPE with byte fallback (Llama 2): the same ids as the `tokenizers` library gives, loaded by transformers 5. What is
+/// not understood is refused by name.
 class Tokenizer {
 public:
   /// From a folder with tokenizer.json (and tokenizer_config.json).

@@ -24,6 +24,11 @@ bool is_word(char32_t code_point) noexcept;
 /// Python's str.strip: White_Space and the information separators U+001C to U+001F. @pre well-formed UTF-8
 std::string_view strip(std::string_view text) noexcept;
 
+/// Unicode's normalisation form C (UAX 15) as `tokenizers` 0.23 has it, with the tables of Unicode 9: a character that
+/// is younger stays as it is, where it is.
+/// @pre well-formed UTF-8. @throws Error beyond 2 GiB, which ICU does not count
+std::string to_nfc(std::string text);
+
 /// `bytes` with whatever is not UTF-8 as U+FFFD, one for each maximal part (as Rust's and Python's decoders do).
 std::string to_valid_utf8(std::string_view bytes);
 

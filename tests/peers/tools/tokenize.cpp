@@ -1,12 +1,14 @@
-// refrain-tokenize FOLDER [--template NAME] [--special] [--skip-special] [--repeat N]: for the tests; not installed.
+// refrain-tokenize FOLDER [--template NAME] [--date DAY] [--special] [--skip-special] [--repeat N]: for the tests; not
+// installed.
 //
 // Reads JSON lines and writes one JSON line for each: of a string its ids (with --special those of add_special_tokens),
-// of {"turns": [{role, content}...], "generation": bool} {"text", "ids"} as the chat template gives them, of a list of
-// ids its text; or {"error"}. With --repeat the lines are strings, encoded N times over by one thread, and the seconds
-// that each time took are written instead.
+// of {"turns": [{role, content}...], "generation": bool} {"text", "ids"} as the chat template gives them, of {"prompt",
+// "response" or null} the ids that a guard reads, of a list of ids its text; or {"error"}. With --repeat the lines are
+// strings, encoded N times over by one thread, and the seconds that each time took are written instead.
 #include <refrain/base/error.hpp>
 #include <refrain/base/json_file.hpp>
 #include <refrain/text/chat_template.hpp>
+#include <refrain/text/guard.hpp>
 #include <refrain/text/tokenizer.hpp>
 
 #include <chrono>
@@ -25,6 +27,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 struct Options {
   std::optional<std::string> template_name;
+  std::string date;
   bool special = false, skip_special = false;
   int repeat = 0;
 };
@@ -36,6 +39,11 @@ Json answer(text::Tokenizer const& tokenizer, std::optional<text::ChatTemplate> 
     return options.special ? tokenizer.encode_with_special(text) : tokenizer.encode(text);
   }
   if (line.is_array()) return tokenizer.decode(line.get<std::vector<int32_t>>(), options.skip_special);
+  if (line.contains("response")) {
+    std::optional<std::string> response;
+    if (!line["response"].is_null()) response = line["response"].get<std::string>();
+    return text::guard_ids(chat.value(), tokenizer, line.at("prompt").get<std::string>(), response);
+  }
   std::vector<text::Turn> turns;
   for (Json const& turn : line.at("turns")) turns.push_back({turn.at("role"), turn.at("content")});
   std::string const rendered =
@@ -49,6 +57,8 @@ int run(int argc, char** argv) {
     std::string const option = argv[i];
     if (option == "--template")
       options.template_name = argv[++i];
+    else if (option == "--date")
+      options.date = argv[++i];
     else if (option == "--special")
       options.special = true;
     else if (option == "--skip-special")
@@ -62,7 +72,7 @@ int run(int argc, char** argv) {
   text::Tokenizer const tokenizer = text::Tokenizer::load(argv[1]);
   double const load_seconds = seconds_since(start);
   std::optional<text::ChatTemplate> chat;
-  if (options.template_name) chat = text::ChatTemplate::load(*options.template_name, argv[1]);
+  if (options.template_name) chat = text::ChatTemplate::load(*options.template_name, argv[1], options.date);
 
   std::vector<std::string> texts;
   for (std::string line; std::getline(std::cin, line);) {
@@ -97,7 +107,8 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    std::cerr << "usage: refrain-tokenize FOLDER [--template NAME] [--special] [--skip-special] [--repeat N] < LINES\n";
+    std::cerr << "usage: refrain-tokenize FOLDER [--template NAME] [--date DAY] [--special] [--skip-special] [--repeat "
+                 "N] < LINES\n";
     return 2;
   }
   try {

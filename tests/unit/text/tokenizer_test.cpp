@@ -118,6 +118,39 @@ TEST_CASE("a tokenizer of class LlamaTokenizer marks the first word only, as tra
   CHECK(Tokenizer::load(folder.path).encode("a<s>a") == Ids{266, 1, 260});
 }
 
+TEST_CASE("a normaliser of form C, between added tokens and within them") {
+  TemporaryFolder const folder;
+  Json file = byte_level_json({});
+  file["normalizer"] = {{"type", "NFC"}};
+  Json token = added(256, "e\xCC\x81!");
+  token["normalized"] = true;
+  file["added_tokens"].push_back(token);
+  file["added_tokens"].push_back(added(257, "a\xCC\x81"));
+  folder.write_json("tokenizer.json", file);
+  Tokenizer const tokenizer = Tokenizer::load(folder.path);
+  CHECK(tokenizer.encode("e\xCC\x81") == Ids{0xC3, 0xA9});
+  CHECK(tokenizer.encode("\xC3\xA9!e\xCC\x81!") == Ids{256, 256});
+  CHECK(tokenizer.encode("a\xCC\x81\xC3\xA1") == Ids{257, 0xC3, 0xA1});  // not normalised: found as it is written
+}
+
+TEST_CASE("a tokenizer of class Qwen2Tokenizer is built anew, as transformers 5 does") {
+  TemporaryFolder const folder;
+  Json file = byte_level_json({{"1", "2"}});
+  file["model"]["ignore_merges"] = true;
+  folder.write_json("tokenizer.json", file);
+  CHECK(Tokenizer::load(folder.path).encode("12 e\xCC\x81") == Ids{256, ' ', 'e', 0xCC, 0x81});
+  Ids const rebuilt{'1', '2', ' ', 0xC3, 0xA9};
+  folder.write_json("config.json", {{"model_type", "qwen2"}});
+  Tokenizer const tokenizer = Tokenizer::load(folder.path);
+  CHECK(tokenizer.encode("12 e\xCC\x81") == rebuilt);
+  CHECK(tokenizer.eos_token() == "<|endoftext|>");  // the class's own, where no file names one
+  CHECK(tokenizer.eos_id() == 257);
+  folder.write_json("config.json", {{"model_type", "llama"}});
+  folder.write_json("tokenizer_config.json", {{"tokenizer_class", "Qwen2TokenizerFast"}, {"eos_token", "<end>"}});
+  CHECK(Tokenizer::load(folder.path).encode("12 e\xCC\x81") == rebuilt);
+  CHECK(Tokenizer::load(folder.path).eos_token() == "<end>");
+}
+
 TEST_CASE("special tokens around a text") {
   TemporaryFolder const folder;
   Json file = sentencepiece_json();

@@ -32,6 +32,17 @@ TEST_CASE("words and white space as Rust's regex has them") {
   CHECK_FALSE(is_white_space(0x1C));
 }
 
+TEST_CASE("normalisation form C") {
+  CHECK(to_nfc("plain") == "plain");
+  CHECK(to_nfc("e\xCC\x81") == "\xC3\xA9");                                 // e and an acute accent
+  CHECK(to_nfc("\xE2\x84\xAB") == "\xC3\x85");                              // the sign for angstrom
+  CHECK(to_nfc("q\xCC\x87\xCC\xA3") == "q\xCC\xA3\xCC\x87");                // marks in their order
+  CHECK(to_nfc("\xE1\x84\x92\xE1\x85\xA1\xE1\x86\xAB") == "\xED\x95\x9C");  // Hangul
+  CHECK(to_nfc("\xE0\xA4\x95\xE0\xA4\xBC") == "\xE0\xA4\x95\xE0\xA4\xBC");  // excluded from composition
+  CHECK(to_nfc("e\xE0\xA2\x98\xCC\x81") == "e\xE0\xA2\x98\xCC\x81");        // a mark of Unicode 14 stands between
+  CHECK(to_nfc("\xEF\xAC\x81") == "\xEF\xAC\x81");                          // fi stays a ligature
+}
+
 TEST_CASE("what is not UTF-8 becomes one U+FFFD for each maximal part") {
   std::string const mark = "\xEF\xBF\xBD";
   CHECK(to_valid_utf8("a\xE2\x82z") == "a" + mark + "z");
