@@ -91,6 +91,8 @@ void VerdictsWriter::append(Verdicts const& rows) {
   for (auto const& [name, judge] : rows.judges) {
     if (!is_name(name))
       throw Error("'" + name + "' cannot be a judge's name", "name it with letters, digits, '.', '-' and '_'");
+    if (judge.labels.empty() && judge.scores.empty() && judge.texts.empty())
+      throw Error("judge " + name + " has no columns", "give it those of its kind (h5schemas/verdicts.v1.json)");
     kinds_[name] = judge.kind;
     std::string const group = judges_group + name + "/";
     for (auto const& [column, labels] : judge.labels) file_.append(group + column, labels);

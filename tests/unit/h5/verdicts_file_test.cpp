@@ -127,7 +127,7 @@ TEST_CASE("a column of the wrong length, type or label is refused by name") {
   CHECK(refusal([](Verdicts& rows) {
           rows.judges["lid"].labels["consistent"].pop_back();
         }).starts_with("/judges/lid/consistent: has 2 verdicts, but /"));
-  CHECK(refusal([](Verdicts& rows) { rows.judges["lid"].labels.clear(); }) == ": no such object");
+  CHECK(refusal([](Verdicts& rows) { rows.judges["lid"].labels.clear(); }) == ": judge lid has no columns");
   CHECK(refusal([](Verdicts& rows) { rows.judges["fluency"].kind = "refusal"; }) ==
         ": the file lacks /judges/fluency/refusal");
   CHECK(refusal([](Verdicts& rows) {
