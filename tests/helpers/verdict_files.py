@@ -11,7 +11,8 @@ UNPARSED, NOT_ASKED = -1, -2
 
 def _numbers(file, name, values, dtype):
     values = numpy.asarray(values, dtype)
-    file.create_dataset(name, data=values, chunks=(max(len(values), 1),), fletcher32=True)
+    checked = {"chunks": (len(values),), "fletcher32": True} if len(values) else {}
+    file.create_dataset(name, data=values, **checked)
 
 
 def _texts(file, name, values):
