@@ -15,7 +15,7 @@ std::string appendix(Inputs const& inputs) {
   auto settings = settings_table(inputs.results, inputs.runs, inputs.identity());
   add(settings, "");
   add(deviations_table(inputs.runs), inputs.runs.empty() ? "No training run was given." : "Training is the paper's.");
-  add(with_language_names(pairs_table(inputs.runs), inputs), "The numbers of pairs are not known here.");
+  add(with_language_names(pairs_table(inputs.runs), inputs, Daggers::none), "The numbers of pairs are not known here.");
   add(hours_table(inputs.runs), "The hours of training are not known here.");
   add(files_table(inputs.results, inputs.identity()), "");
   text += "Not measured:\n\\begin{itemize}\n";

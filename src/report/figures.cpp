@@ -11,7 +11,7 @@ namespace {
 
 /// Okabe and Ito's colors, which the color-blind tell apart, dark enough for thin lines on white.
 constexpr std::array<char const*, 8> colors{"#0072b2", "#d55e00", "#007a5a", "#b0508a",
-                                            "#8a6d00", "#2a7fb0", "#000000", "#6b6b6b"};
+                                            "#8a6d00", "#5b3a9e", "#000000", "#6b6b6b"};
 constexpr char grid_color[] = "#d5d5d5";
 constexpr double font = 11;
 

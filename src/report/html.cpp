@@ -19,13 +19,14 @@ table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabul
 caption { text-align: left; font-weight: 600; padding: .3rem 0; }
 th, td { padding: .25rem .6rem; text-align: left; vertical-align: top; border-bottom: 1px solid #d5d5d5;
   overflow-wrap: normal; }
-thead th { border-bottom: 2px solid #1a1a1a; } tbody th { font-weight: 600; } .number { text-align: right; white-space: nowrap; }
-td.long { min-width: 12rem; overflow-wrap: anywhere; }
+thead th { border-bottom: 2px solid #1a1a1a; } tbody th { font-weight: 600; } .number { text-align: right; } td.number { white-space: nowrap; }
+tbody th, thead th:first-child { position: sticky; left: 0; background: #ffffff; min-width: 6rem; }
+thead th { vertical-align: bottom; } td.long { min-width: 12rem; overflow-wrap: anywhere; }
 figure { margin: 1.5rem 0; } figcaption, .note { font-size: .9rem; color: #404040; max-width: 46rem; }
 summary { cursor: pointer; color: #004a8f; } blockquote { margin: .5rem 0; padding: .2rem 1rem; border-left: 4px solid #808080;
   white-space: pre-wrap; }
 @media print { body { max-width: none; font-size: 9pt; } .skip, nav { display: none; } .scroll { overflow: visible; }
-  table { font-size: 7pt; } .scroll svg { max-width: 100%; height: auto; } h2 { break-after: avoid; }
+  tbody th, thead th:first-child { position: static; } table { font-size: 7pt; } .scroll svg { max-width: 100%; height: auto; } h2 { break-after: avoid; }
   figure, tr { break-inside: avoid; } thead { display: table-header-group; } }
 )css";
 

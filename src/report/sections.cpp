@@ -62,13 +62,25 @@ private:
     if (!section.views.empty() || !section.figures.empty()) document_.sections.push_back(std::move(section));
   }
 
-  Table named(Table table) const { return with_language_names(std::move(table), in_); }
+  Table named(Table table, Daggers daggers = Daggers::shown) const {
+    return with_language_names(std::move(table), in_, daggers);
+  }
 
-  /// A wide table, language by checkpoint.
-  View by_checkpoint(Table const& table, std::vector<std::string> const& rows, PivotValue const& value,
-                     std::string note) const {
-    View view{.table = pivot(named(table), rows, "name", value), .note = std::move(note), .more = {}};
-    return view;
+  /// A wide table, a column for each value of `columns`; rows by their first key, and languages in their order.
+  Table wide(Table const& table, std::vector<std::string> const& rows, std::string const& columns,
+             PivotValue const& value, Daggers daggers = Daggers::shown) const {
+    auto result = pivot(table, rows, columns, value);
+    auto const language = std::find(rows.begin(), rows.end(), "language");
+    if (language == rows.end()) return result;
+    auto const place = static_cast<std::size_t>(language - rows.begin());
+    auto const key = [&](std::vector<Cell> const& row) {
+      auto const& all = in_.results.languages;
+      auto const rank = std::find(all.begin(), all.end(), *row[place].word()) - all.begin();
+      return std::pair(place == 0 ? std::string{} : *row[0].word(), rank);
+    };
+    std::stable_sort(result.rows.begin(), result.rows.end(),
+                     [&](auto const& a, auto const& b) { return key(a) < key(b); });
+    return named(std::move(result), daggers);
   }
 
   void summary() {
@@ -99,7 +111,9 @@ private:
     add({.id = "attack-success",
          .title = "Attack success by language",
          .paragraphs = {},
-         .views = {by_checkpoint(table, {"language"}, value, "ASR in percent [Wilson 95 %]. " + dagger_note())},
+         .views = {{.table = wide(table, {"language"}, "name", value),
+                    .note = "ASR in percent [Wilson 95 %]. " + dagger_note(),
+                    .more = {}}},
          .figures = {dot_figure(dots, {.group = "language", .series = "name", .value = value, .axis = "ASR, %"})}});
   }
 
@@ -145,7 +159,7 @@ private:
 
   void judges() {
     auto const table = keep(judge_table(in_.results));
-    auto const shares = pivot(named(table), {"judge", "language"}, "name", {"share", "ci_low", "ci_high"});
+    auto const shares = wide(table, {"judge", "language"}, "name", {"share", "ci_low", "ci_high"});
     auto const whole = named(table);
     auto const agreement = keep(agreement_table(in_.results));
     Section section{.id = "judges",
@@ -174,9 +188,10 @@ private:
     add({.id = "consistency",
          .title = "Language consistency",
          .paragraphs = {"A model that answers in another language, or in none, is not safer for it."},
-         .views = {{.table = pivot(named(table), {"judge", "language"}, "name", {"consistency", "ci_low", "ci_high"}),
+         .views = {{.table =
+                        wide(table, {"judge", "language"}, "name", {"consistency", "ci_low", "ci_high"}, Daggers::none),
                     .note = "Share of answers in the prompt's language, in percent [Wilson 95 %].",
-                    .more = {named(table)}}},
+                    .more = {named(table, Daggers::none)}}},
          .figures = {scatter_figure("asr_consistency", "Attack success against language consistency", dots,
                                     {.x_axis = "answers in the prompt's language, %", .y_axis = "ASR, %"})}});
   }
@@ -187,9 +202,10 @@ private:
     add({.id = "refusal",
          .title = "Refusals",
          .paragraphs = {},
-         .views = {{.table = pivot(named(table), {"judge", "language"}, "name", {"refusal_rate", "ci_low", "ci_high"}),
-                    .note = "Share of answers that refuse, in percent [Wilson 95 %], by each judge that tells.",
-                    .more = {named(table)}}}});
+         .views = {
+             {.table = wide(table, {"judge", "language"}, "name", {"refusal_rate", "ci_low", "ci_high"}, Daggers::none),
+              .note = "Share of answers that refuse, in percent [Wilson 95 %], by each judge that tells.",
+              .more = {named(table, Daggers::none)}}}});
   }
 
   void quality() {
@@ -197,10 +213,11 @@ private:
     auto const flags = keep(quality_table(in_.results));
     Section section{.id = "quality", .title = "Quality of answers", .paragraphs = {}};
     if (!rubrics.rows.empty())
-      section.views.push_back({.table = pivot(named(rubrics), {"judge", "language"}, "name", {"mean"}),
+      section.views.push_back({.table = wide(rubrics, {"judge", "language"}, "name", {"mean"}, Daggers::none),
                                .note = "Mean points, from 1 to 5; the change from the first checkpoint is in the rows.",
-                               .more = {named(rubrics)}});
-    section.views.push_back({.table = where(flags, "language", pool), .note = {}, .more = {named(flags)}});
+                               .more = {named(rubrics, Daggers::none)}});
+    section.views.push_back(
+        {.table = where(flags, "language", pool), .note = {}, .more = {named(flags, Daggers::none)}});
     add(std::move(section));
   }
 
@@ -229,7 +246,8 @@ private:
                                  "only bounded, by the next start.",
                              .more = {}});
     if (auto const pairs = keep(pairs_table(in_.runs)); !pairs.rows.empty())
-      section.views.push_back({.table = pivot(named(pairs), {"language"}, "run", {"pairs"}), .note = {}, .more = {}});
+      section.views.push_back(
+          {.table = wide(pairs, {"language"}, "run", {"pairs"}, Daggers::none), .note = {}, .more = {}});
     add(std::move(section));
   }
 
@@ -273,7 +291,7 @@ private:
 
 }  // namespace
 
-Table with_language_names(Table table, Inputs const& inputs) {
+Table with_language_names(Table table, Inputs const& inputs, Daggers daggers) {
   std::set<std::string> judges;
   for (auto const& checkpoint : inputs.results.checkpoints)
     for (auto const& [name, judge] : checkpoint.judges)
@@ -294,7 +312,7 @@ Table with_language_names(Table table, Inputs const& inputs) {
       auto code = *row[c].word();
       if (code == pool) continue;
       auto const name = inputs.languages.name(code);
-      bool const dagger = strange(code);
+      bool const dagger = daggers == Daggers::shown && strange(code);
       code = code.empty() ? "(none given)" : name == code ? code : name + " (" + code + ")";
       if (dagger) code += " \u2020";
       row[c] = code;

@@ -25,9 +25,11 @@ struct Inputs {
 /// All of the report. @throws Error
 Document make_document(Inputs const& inputs);
 
-/// Languages as people read them, in columns of codes (`language`, `train`, `test`): "Slovak (sk)", with a dagger where
-/// no judge of these verdicts was made for the language.
-Table with_language_names(Table table, Inputs const& inputs);
+/// Whether languages that no safety judge of these verdicts was made for are marked.
+enum class Daggers { none, shown };
+
+/// Languages as people read them, in columns of codes (`language`, `train`, `test`): "Slovak (sk)".
+Table with_language_names(Table table, Inputs const& inputs, Daggers daggers);
 
 /// What was not measured, a sentence each.
 std::vector<std::string> not_measured(Inputs const& inputs);
