@@ -239,22 +239,22 @@ Figure line_figure(std::string id, std::string title, std::vector<Panel> const& 
 }
 
 Figure scatter_figure(std::string id, std::string title, std::vector<Series> const& dots, ScatterSpec const& spec) {
-  double const width = 720, height = 400, left = 64, top = 34, plot = width - left - 140;
+  std::vector<std::string> names;
+  Range x_range, y_range;
+  for (auto const& series : dots) {
+    names.push_back(series.name);
+    for (auto const& point : series.points) x_range.add(100 * point.x), y_range.add(100 * point.y);
+  }
+  double const width = 720, height = 330, left = 64, plot = width - left - 20,
+               top = legend_height(names, width - 20) + 24;
   Figure figure{std::move(id), std::move(title), {}, Drawing(width, top + height + 44)};
   auto& drawing = figure.drawing;
-  Axes axes(drawing, {0, 100}, {0, 100}, left, top, plot, height);
+  legend(drawing, names, 10, 0, width - 20);
+  Axes axes(drawing, x_range.widened(), y_range.widened(), left, top, plot, height);
   axes.draw(spec.x_axis);
-  drawing.text({10, 16}, spec.y_axis, font);
-  std::vector<double> taken;  // heights of names, so that none covers another
+  drawing.text({left, top - 7}, spec.y_axis, font + 1);
   for (std::size_t s = 0; s < dots.size(); ++s)
-    for (auto const& point : dots[s].points) {
-      auto const at = axes.at(100 * point.x, 100 * point.y);
-      dot(drawing, at, s, 4.5);
-      double y = at.y + 4;
-      while (std::any_of(taken.begin(), taken.end(), [&](double other) { return std::abs(other - y) < font; })) y += 3;
-      taken.push_back(y);
-      drawing.text({at.x + 9, y}, dots[s].name, font);
-    }
+    for (auto const& point : dots[s].points) dot(drawing, axes.at(100 * point.x, 100 * point.y), s, 5);
   figure.description = spec.y_axis + " against " + spec.x_axis + ", a dot for each of " + std::to_string(dots.size()) +
                        ". The numbers are in the tables beside it.";
   return figure;

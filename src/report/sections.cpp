@@ -183,8 +183,10 @@ private:
     if (table.rows.empty()) return;
     auto const asr = pooled_values(asr_table(in_.results), "asr");
     std::vector<Series> dots;
-    for (auto const& [name, consistency] : pooled_values(table, "consistency"))
-      if (asr.contains(name)) dots.push_back({name, {{consistency, asr.at(name)}}});
+    auto const consistency = pooled_values(table, "consistency");
+    for (auto const& checkpoint : in_.results.checkpoints)
+      if (auto const& name = checkpoint.name; asr.contains(name) && consistency.contains(name))
+        dots.push_back({name, {{consistency.at(name), asr.at(name)}}});
     add({.id = "consistency",
          .title = "Language consistency",
          .paragraphs = {"A model that answers in another language, or in none, is not safer for it."},

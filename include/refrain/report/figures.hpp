@@ -49,7 +49,7 @@ Figure line_figure(std::string id, std::string title, std::vector<Panel> const& 
 struct ScatterSpec {
   std::string x_axis, y_axis;
 };
-/// Shares against shares, 0 to 100 %, each dot with its name.
+/// Shares against shares, in percent; the axes span what there is.
 Figure scatter_figure(std::string id, std::string title, std::vector<Series> const& dots, ScatterSpec const& spec);
 
 }  // namespace refrain::report
