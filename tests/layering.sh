@@ -16,6 +16,7 @@ declare -A below=(
   [convert]='base comm h5 checkpoint text'
   [shard]='base comm h5 checkpoint text'
   [study]='base'
+  [report]='base h5'
 )
 with_torch=' model train '
 device_files='^(src/comm/nccl_|src/model/cuda_)[^/]*$'

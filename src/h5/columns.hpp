@@ -1,7 +1,7 @@
 #pragma once
 
 #include <refrain/h5/reader.hpp>
-#include <refrain/h5/writer.hpp>
+#include <refrain/h5/row_writer.hpp>
 
 #include <filesystem>
 #include <string>
@@ -12,10 +12,9 @@
 /// of the file, so that a table is read and written by one list.
 namespace refrain::h5 {
 
-/// @throws Error if the file is not of this schema
+/// @throws Error
 template <class Table, class Columns>
-Table read_table(std::filesystem::path const& path, std::string const& schema, Columns const& columns) {
-  Reader const file(path, schema);
+Table read_columns(Reader const& file, Columns const& columns) {
   Table table;
   columns(table, [&]<class T>(char const* name, std::vector<T>& column) {
     if constexpr (std::is_same_v<T, std::string>)
@@ -24,6 +23,23 @@ Table read_table(std::filesystem::path const& path, std::string const& schema, C
       column = file.read<T>(name);
   });
   return table;
+}
+
+/// @throws Error if the file is not of this schema
+template <class Table, class Columns>
+Table read_table(std::filesystem::path const& path, std::string const& schema, Columns const& columns) {
+  return read_columns<Table>(Reader(path, schema), columns);
+}
+
+/// Adds the rows of `table` to the ends of a file's columns. @throws Error
+template <class Table, class Columns>
+void append_columns(RowWriter& file, Table const& table, Columns const& columns) {
+  columns(table, [&]<class T>(char const* name, std::vector<T> const& column) {
+    if constexpr (std::is_same_v<T, std::string>)
+      file.append_text(name, column);
+    else
+      file.append(name, column);
+  });
 }
 
 /// Atomically (temporary name, sync, rename). @throws Error

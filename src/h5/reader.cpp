@@ -33,33 +33,36 @@ Reader::Reader(std::filesystem::path path, std::string const& schema) : path_(st
 #endif
   file_ = Handle(H5Fopen(path_.c_str(), H5F_ACC_RDONLY, access.get()), H5Fclose);
   if (!file_) throw hdf5_error("cannot be opened as HDF5", again, {.file = path_});
-  schema_ = text_attribute("schema");
+  auto root = own(H5Gopen2(file_.get(), "/", H5P_DEFAULT), H5Gclose, "cannot read the root group", {.file = path_});
+  auto const root_text = [&](std::string const& name) {
+    if (!has_attribute(root.get(), "/", name))
+      throw Error("the file has no root attribute '" + name + "'", "give a file that Refrain wrote", {.file = path_});
+    return text_attribute(root.get(), "/", name);
+  };
+  schema_ = root_text("schema");
   if (!schema.empty() && schema_ != schema)
     throw Error("the file is of kind " + schema_ + ", but " + schema + " is needed here", "give the right file",
                 {.file = path_});
-  auto const provenance = text_attribute("provenance");
-  if (has_attribute("provenance_xxh3") &&
-      text_attribute("provenance_xxh3") != xxh3(std::as_bytes(std::span(provenance))))
+  auto const provenance = root_text("provenance");
+  if (has_attribute(root.get(), "/", "provenance_xxh3") &&
+      root_text("provenance_xxh3") != xxh3(std::as_bytes(std::span(provenance))))
     throw Error("the provenance does not match its digest", again, {.file = path_, .object = "/@provenance"});
   provenance_ = Json::parse(provenance, nullptr, false);
   if (provenance_.is_discarded())
     throw Error("provenance is not JSON", again, {.file = path_, .object = "/@provenance"});
-  auto root = own(H5Gopen2(file_.get(), "/", H5P_DEFAULT), H5Gclose, "cannot read the root group", {.file = path_});
   walk(root.get(), "/", 0);
-  check_schema(schema_, datasets_, path_);
+  check_schema(schema_, datasets_, kinds_, path_);
 }
 
-bool Reader::has_attribute(std::string const& name) const {
-  auto const exists = H5Aexists(file_.get(), name.c_str());
-  check(exists, "cannot read the root's attributes", {.file = path_, .object = "/@" + name});
+bool Reader::has_attribute(hid_t object, std::string const& of, std::string const& name) const {
+  auto const exists = H5Aexists(object, name.c_str());
+  check(exists, "cannot read the attributes", {.file = path_, .object = of + "@" + name});
   return exists > 0;
 }
 
-std::string Reader::text_attribute(std::string const& name) const {
-  Place const place{.file = path_, .object = "/@" + name};
-  if (!has_attribute(name))
-    throw Error("the file has no root attribute '" + name + "'", "give a file that Refrain wrote", {.file = path_});
-  auto attribute = own(H5Aopen(file_.get(), name.c_str(), H5P_DEFAULT), H5Aclose, "cannot read the attribute", place);
+std::string Reader::text_attribute(hid_t object, std::string const& of, std::string const& name) const {
+  Place const place{.file = path_, .object = of + "@" + name};
+  auto attribute = own(H5Aopen(object, name.c_str(), H5P_DEFAULT), H5Aclose, "cannot read the attribute", place);
   auto type = own(H5Aget_type(attribute.get()), H5Tclose, "cannot read the attribute", place);
   if (H5Tget_class(type.get()) != H5T_STRING || H5Tis_variable_str(type.get()) != 0)
     throw Error("the attribute is not text of fixed length", "give a file that Refrain wrote", place);

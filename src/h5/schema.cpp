@@ -3,6 +3,7 @@
 #include <refrain/base/files.hpp>
 
 #include <algorithm>
+#include <set>
 
 namespace refrain::h5 {
 
@@ -30,20 +31,19 @@ bool matches(std::string const& pattern, std::string const& name) {
 /// Checks one dataset at a time and remembers what the named lengths are.
 class Checker {
 public:
-  Checker(Json const& schema, std::map<std::string, DatasetInfo> const& datasets, std::filesystem::path const& path)
-      : schema_(schema), datasets_(datasets), path_(path), made_by_(schema.value("made_by", "")) {}
+  Checker(Json const& schema, std::map<std::string, DatasetInfo> const& datasets,
+          std::map<std::string, std::string> const& kinds, std::filesystem::path const& path)
+      : schema_(schema), datasets_(datasets), kinds_(kinds), path_(path), made_by_(schema.value("made_by", "")) {}
 
   void run() {
     for (auto const& [name, rule] : schema_.at("objects").items()) {
-      if (name.back() == '*') {
+      if (rule.contains("kinds")) {
+        groups(name.substr(0, name.size() - 1), rule);
+      } else if (name.back() == '*') {
         for (auto const& [dataset, info] : datasets_)
           if (matches(name, dataset)) one(dataset, info, rule, 0);
-      } else if (rule.at("type") == "text") {
-        text(name, rule);
-      } else if (auto found = datasets_.find(name); found != datasets_.end()) {
-        one(name, found->second, rule, 0);
       } else {
-        missing(name, rule);
+        object(name, rule);
       }
     }
   }
@@ -52,6 +52,29 @@ private:
   Place place(std::string const& name) const { return {.file = path_, .object = name}; }
   std::string again() const {
     return made_by_.empty() ? "make the file again" : "make the file again with " + made_by_;
+  }
+
+  /// The groups right below `prefix`, each by the columns of its kind.
+  void groups(std::string const& prefix, Json const& rule) {
+    std::set<std::string> found;
+    for (auto const& [dataset, info] : datasets_)
+      if (dataset.starts_with(prefix)) found.insert(dataset.substr(0, dataset.find('/', prefix.size())));
+    for (auto const& group : found) {
+      auto const kind = kinds_.find(group);
+      if (kind == kinds_.end()) throw Error("the group has no attribute 'kind'", again(), place(group));
+      if (!rule.at("kinds").contains(kind->second)) continue;
+      for (auto const& [column, column_rule] : rule.at("kinds").at(kind->second).items()) {
+        auto whole = column_rule;
+        whole["shape"] = rule.at("shape");
+        object(group + "/" + column, whole);
+      }
+    }
+  }
+
+  void object(std::string const& name, Json const& rule) {
+    if (rule.at("type") == "text") return text(name, rule);
+    if (auto const found = datasets_.find(name); found != datasets_.end()) return one(name, found->second, rule, 0);
+    missing(name, rule);
   }
 
   void missing(std::string const& name, Json const& rule) const {
@@ -104,6 +127,7 @@ private:
 
   Json const& schema_;
   std::map<std::string, DatasetInfo> const& datasets_;
+  std::map<std::string, std::string> const& kinds_;
   std::filesystem::path const& path_;
   std::string made_by_;
   std::map<std::string, std::pair<int64_t, std::string>> lengths_;
@@ -112,9 +136,9 @@ private:
 }  // namespace
 
 void check_schema(std::string const& schema, std::map<std::string, DatasetInfo> const& datasets,
-                  std::filesystem::path const& path) {
+                  std::map<std::string, std::string> const& kinds, std::filesystem::path const& path) {
   auto const rules = load_schema(schema, path);
-  Checker(rules, datasets, path).run();
+  Checker(rules, datasets, kinds, path).run();
 }
 
 }  // namespace refrain::h5

@@ -63,9 +63,10 @@ void Reader::walk(hid_t group, std::string const& prefix, int depth) {
     // Two links to one object could make a circle of groups, or count its bytes twice.
     if (link_count(object.get(), place) != 1) throw Error("has more than one link", foreign, place);
     auto const type = H5Iget_type(object.get());
-    if (type == H5I_GROUP)
+    if (type == H5I_GROUP) {
+      if (has_attribute(object.get(), name, "kind")) kinds_[name] = text_attribute(object.get(), name, "kind");
       walk(object.get(), name + "/", depth + 1);
-    else if (type == H5I_DATASET)
+    } else if (type == H5I_DATASET)
       inspect_dataset(object.get(), name);
     else
       throw Error("is neither a group nor a dataset", foreign, place);

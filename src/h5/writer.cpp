@@ -12,7 +12,7 @@ namespace refrain::h5 {
 
 namespace {
 
-constexpr int64_t chunk_bytes = int64_t{4} << 20;
+constexpr auto chunk_bytes = static_cast<int64_t>(growing_chunk_bytes);
 
 /// `own` and `check` for a file that is written.
 Handle make(hid_t id, Handle::Closer close, std::string const& problem, Place const& place) {
@@ -85,9 +85,25 @@ void Writer::create(std::string const& name, DType dtype, Shape const& shape) {
   auto const dimensions = sizes(shape);
   auto space = make(H5Screate_simple(static_cast<int>(shape.size()), dimensions.data(), nullptr), H5Sclose,
                     "cannot make the dataset", place(name));
+  create_dataset(name, dtype, space, chunk_shape(shape, size_of(dtype)));
+}
+
+void Writer::create_growing(std::string const& name, DType dtype) {
+  hsize_t const none = 0, any = H5S_UNLIMITED;
+  auto space = make(H5Screate_simple(1, &none, &any), H5Sclose, "cannot make the dataset", place(name));
+  create_dataset(name, dtype, space, {chunk_bytes / static_cast<int64_t>(size_of(dtype))});
+}
+
+void Writer::extend(std::string const& name, int64_t length) {
+  open_for_writing(name);
+  auto const extent = static_cast<hsize_t>(length);
+  expect(H5Dset_extent(open_dataset_.get(), &extent), "cannot extend the dataset", place(name));
+}
+
+void Writer::create_dataset(std::string const& name, DType dtype, Handle const& space, Shape const& chunk) {
   auto creation = make(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, "cannot make the dataset", place(name));
-  auto const chunk = sizes(chunk_shape(shape, size_of(dtype)));
-  expect(H5Pset_chunk(creation.get(), static_cast<int>(chunk.size()), chunk.data()), "cannot set the chunks",
+  auto const extent = sizes(chunk);
+  expect(H5Pset_chunk(creation.get(), static_cast<int>(extent.size()), extent.data()), "cannot set the chunks",
          place(name));
   expect(H5Pset_fletcher32(creation.get()), "cannot set the checksum", place(name));
   expect(H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER), "cannot switch fill values off", place(name));
@@ -116,12 +132,15 @@ Handle Writer::open_object(std::string const& object) const {
   return make(H5Oopen(file_.get(), object.c_str(), H5P_DEFAULT), H5Oclose, "no such object", place(object));
 }
 
+void Writer::open_for_writing(std::string const& name) {
+  if (name == open_name_ && open_dataset_) return;
+  open_dataset_ = make(H5Dopen2(file_.get(), name.c_str(), H5P_DEFAULT), H5Dclose, "no such dataset", place(name));
+  open_name_ = name;
+}
+
 void Writer::write_box(std::string const& name, Shape const& start, Shape const& count,
                        std::span<std::byte const> values) {
-  if (name != open_name_ || !open_dataset_) {
-    open_dataset_ = make(H5Dopen2(file_.get(), name.c_str(), H5P_DEFAULT), H5Dclose, "no such dataset", place(name));
-    open_name_ = name;
-  }
+  open_for_writing(name);
   note_activity();
   if (element_count(count) == 0) return;
   auto const offset = sizes(start), extent = sizes(count);

@@ -37,6 +37,8 @@ public:
 
   /// All datasets by path ("/pair/row_id"), text columns as their two parts.
   std::map<std::string, DatasetInfo> const& datasets() const noexcept { return datasets_; }
+  /// Attribute `kind` of every group that has one, by the group's path ("/judges/polyguard").
+  std::map<std::string, std::string> const& kinds() const noexcept { return kinds_; }
   bool contains(std::string const& name) const { return datasets_.contains(name); }
   /// Whether there is a text column of this name.
   bool contains_text(std::string const& name) const { return contains(name + "/offsets") && contains(name + "/bytes"); }
@@ -61,8 +63,9 @@ private:
   void read_all(std::string const& name, std::span<std::byte> out) const;
   void walk(hid_t group, std::string const& prefix, int depth);
   void inspect_dataset(hid_t dataset, std::string const& name);
-  bool has_attribute(std::string const& name) const;
-  std::string text_attribute(std::string const& name) const;
+  /// Whether the object, whose place is `of`, has the attribute.
+  bool has_attribute(hid_t object, std::string const& of, std::string const& name) const;
+  std::string text_attribute(hid_t object, std::string const& of, std::string const& name) const;
 
   std::filesystem::path path_;
   std::string schema_;
@@ -70,6 +73,7 @@ private:
   Handle file_;
   int64_t file_size_ = 0;
   std::map<std::string, DatasetInfo> datasets_;
+  std::map<std::string, std::string> kinds_;
 };
 
 }  // namespace refrain::h5

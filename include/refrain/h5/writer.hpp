@@ -43,6 +43,10 @@ public:
   /// A dataset without values; every element must then be written by `write_box`, best in whole rows of `chunk_shape`.
   /// @throws Error
   void create(std::string const& name, DType dtype, Shape const& shape);
+  /// A one-dimensional dataset that has no elements yet; `extend` gives it more, which must then be written. Its chunks
+  /// are of `growing_chunk_bytes`. @throws Error
+  void create_growing(std::string const& name, DType dtype);
+  void extend(std::string const& name, int64_t length);
   /// `count[i]` elements from `start[i]` on along axis i, row-major, in the dataset's own type. @throws Error
   void write_box(std::string const& name, Shape const& start, Shape const& count, std::span<std::byte const> values);
   /// Attributes of an object ("/" is the root) of fixed length. @throws Error
@@ -53,6 +57,8 @@ public:
   void finish();
 
 private:
+  void create_dataset(std::string const& name, DType dtype, Handle const& space, Shape const& chunk);
+  void open_for_writing(std::string const& name);
   void make_groups(std::string const& name);
   Handle open_object(std::string const& object) const;
   Place place(std::string const& object = {}) const;
@@ -66,6 +72,9 @@ private:
   std::string open_name_;  ///< the dataset that `open_dataset_` is, kept open between boxes
   Handle open_dataset_;
 };
+
+/// Bytes of a chunk of a dataset that grows.
+inline constexpr std::size_t growing_chunk_bytes = std::size_t{4} << 20;
 
 /// Dimensions of the chunks of a dataset: about 4 MiB, whole trailing axes, equal parts. `element_size` in bytes.
 Shape chunk_shape(Shape const& shape, std::size_t element_size);

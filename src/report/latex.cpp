@@ -1,0 +1,80 @@
+#include <refrain/report/document.hpp>
+
+namespace refrain::report {
+namespace {
+
+std::string alignment(Table const& table) {
+  std::string letters;
+  for (auto const& column : table.columns) letters += column.format == Format::text ? 'l' : 'r';
+  return letters;
+}
+
+std::string row_text(std::vector<std::string> const& cells) {
+  std::string line;
+  for (std::size_t c = 0; c < cells.size(); ++c) line += (c > 0 ? " & " : "") + cells[c];
+  return line + " \\\\\n";
+}
+
+std::string heading(Table const& table) {
+  std::vector<std::string> titles;
+  for (auto const& column : table.columns) titles.push_back(escape_latex(column.title));
+  return row_text(titles);
+}
+
+std::string body(Table const& table) {
+  std::string lines;
+  for (auto const& row : table.rows) {
+    std::vector<std::string> cells;
+    for (std::size_t c = 0; c < row.size(); ++c)
+      cells.push_back(escape_latex(formatted(row[c], table.columns[c].format)));
+    lines += row_text(cells);
+  }
+  return lines;
+}
+
+}  // namespace
+
+std::string escape_latex(std::string const& text) {
+  std::string safe;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    char const c = text[i];
+    if (std::string("&%$#_{}").find(c) != std::string::npos)
+      safe += std::string("\\") + c;
+    else if (c == '\\')
+      safe += "\\textbackslash{}";
+    else if (c == '~')
+      safe += "\\textasciitilde{}";
+    else if (c == '^')
+      safe += "\\textasciicircum{}";
+    else if (c == '<' || c == '>')
+      safe += c == '<' ? "\\textless{}" : "\\textgreater{}";
+    else if (text.compare(i, 3, "\u2013") == 0)
+      safe += "--", i += 2;
+    else if (text.compare(i, 3, "\u2020") == 0)
+      safe += "\\textdagger{}", i += 2;
+    else
+      safe += c;
+  }
+  return safe;
+}
+
+std::string to_latex(Table const& table) {
+  return "% \\usepackage{booktabs}\n\\begin{table}\n\\centering\n\\caption{" + escape_latex(table.title) +
+         "}\n\\label{tab:" + table.id + "}\n\\begin{tabular}{" + alignment(table) + "}\n\\toprule\n" + heading(table) +
+         "\\midrule\n" + body(table) + "\\bottomrule\n\\end{tabular}\n\\end{table}\n";
+}
+
+std::string to_long_latex(Table const& table) {
+  std::string columns;
+  // Words may be long: they wrap in columns of equal width.
+  std::size_t words = 0;
+  for (auto const& column : table.columns) words += column.format == Format::text;
+  for (auto const& column : table.columns)
+    columns +=
+        column.format != Format::text ? std::string("r") : "p{" + std::to_string(words > 0 ? 80 / words : 80) + "ex}";
+  return "\\begin{longtable}{" + columns + "}\n\\caption{" + escape_latex(table.title) + "}\\label{tab:" + table.id +
+         "}\\\\\n\\toprule\n" + heading(table) + "\\midrule\n\\endfirsthead\n\\toprule\n" + heading(table) +
+         "\\midrule\n\\endhead\n\\bottomrule\n\\endlastfoot\n" + body(table) + "\\end{longtable}\n";
+}
+
+}  // namespace refrain::report

@@ -1,0 +1,93 @@
+#include <refrain/report/options.hpp>
+
+#include <refrain/base/files.hpp>
+
+#include <set>
+
+namespace refrain::report {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<NamedFile> parse_all(std::vector<std::string> const& words, std::string const& option) {
+  std::vector<NamedFile> files;
+  std::set<fs::path> seen;
+  for (auto const& word : words) {
+    files.push_back(NamedFile::parse(word, option));
+    require_readable_file(files.back().path, option);
+    if (!seen.insert(fs::weakly_canonical(files.back().path)).second)
+      throw UsageError(option + " names a file twice", "name each file once", {.file = files.back().path});
+  }
+  return files;
+}
+
+/// Whether the folder has nothing in it that a report has not put there.
+bool is_report(fs::path const& folder) { return fs::is_empty(folder) || fs::exists(folder / "report.json"); }
+
+}  // namespace
+
+NamedFile NamedFile::parse(std::string const& word, std::string const& option) {
+  auto const equals = word.find('=');
+  if (equals == std::string::npos || fs::exists(word)) return {.name = {}, .path = word};
+  NamedFile file{.name = word.substr(0, equals), .path = word.substr(equals + 1)};
+  if (file.name.empty() || file.path.empty())
+    throw UsageError(option + ": '" + word + "' lacks its " + (file.name.empty() ? "name" : "file"),
+                     "write NAME=FILE.h5, or FILE.h5 alone");
+  return file;
+}
+
+OptionTable Options::table(Options& options) {
+  OptionTable table("report",
+                    "Makes tables, figures and one page that reads by itself (report.html) from verdict files and "
+                    "training runs. Needs no MPI.");
+  table.group("Input and output")
+      .add("verdicts", options.verdict_words,
+           "verdicts.v1 with final labels; NAME labels the checkpoint, else its run's own name does. Files of one NAME "
+           "are joined",
+           "[NAME=]FILE.h5...")
+      .required()
+      .add("runs", options.runs, "training runs, for their curves and settings", "DIR...")
+      .add("out", options.out, "folder to make, or of an earlier report", "DIR")
+      .required();
+  table.group("Comparison")
+      .add("baseline", options.baseline, "the checkpoint that the others are compared with; the first if not given",
+           "NAME")
+      .add("resamples", options.resamples, "of the cluster bootstrap", Range<int64_t>{.least = 100, .most = 100'000})
+      .add("seed", options.seed, "of the cluster bootstrap and of the choice of examples", Range<int64_t>{.least = 0});
+  table.group("Text and privacy")
+      .flag("anonymous", options.anonymous,
+            "leave out hosts, paths, users, accounts and job ids, for double-blind review")
+      .flag("include-text", options.include_text,
+            "show prompts and answers, which may be harmful, where judges differ or an attack succeeded")
+      .add("responses", options.response_words,
+           "responses.v1 of the same NAMEs: for --include-text, and for prompts that are nearly the same where no "
+           "category "
+           "is known",
+           "[NAME=]FILE.h5...")
+      .add("examples", options.examples, "answers shown a checkpoint and language",
+           Range<int64_t>{.least = 1, .most = 1000})
+      .add("include-category", options.include_categories,
+           "S4: show text of this category too, which is otherwise left out (docs/report.md says why)", "S4");
+  return table;
+}
+
+void Options::validate() {
+  verdicts = parse_all(verdict_words, "--verdicts");
+  responses = parse_all(response_words, "--responses");
+  if (include_text && responses.empty())
+    throw UsageError("--include-text is given without --responses", "name the files that have the text");
+  for (auto const& category : include_categories)
+    if (category != guarded_category)
+      throw UsageError("--include-category: '" + category + "' is not a category that is left out",
+                       std::string("only ") + guarded_category + " is");
+  if (!include_categories.empty() && !include_text)
+    throw UsageError("--include-category is given without --include-text", "give both, or neither");
+  for (auto const& run : runs) require_folder(run, "--runs");
+  if (fs::exists(out) && !fs::is_directory(out))
+    throw UsageError("--out names a file, where a folder is wanted", "name a folder", {.file = out});
+  if (fs::exists(out) && !is_report(out))
+    throw UsageError("--out names a folder that holds something else than a report",
+                     "name a new folder, or that of an earlier report", {.file = out});
+}
+
+}  // namespace refrain::report

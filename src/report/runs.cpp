@@ -1,0 +1,188 @@
+#include <refrain/report/runs.hpp>
+
+#include <refrain/base/digest.hpp>
+#include <refrain/base/files.hpp>
+#include <refrain/base/sealed_json.hpp>
+#include <refrain/h5/reader.hpp>
+#include <refrain/report/measures.hpp>
+
+#include <algorithm>
+#include <ctime>
+#include <map>
+#include <optional>
+#include <sstream>
+
+namespace refrain::report {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<Json> read_lines(fs::path const& path) {
+  std::istringstream text(read_file(path));
+  std::vector<Json> lines;
+  for (std::string line; std::getline(text, line);)
+    if (!line.empty()) lines.push_back(parse_json(line, path));
+  return lines;
+}
+
+std::vector<std::pair<std::string, int64_t>> count_pairs(Json const& record, fs::path const& file) {
+  fs::path const path = json_get_or<std::string>(json_get<Json>(record, "options", file), "pairs", "", file);
+  auto const digest = json_get_or<std::string>(json_get<Json>(record, "identity", file), "pairs", "", file);
+  if (path.empty() || !fs::is_regular_file(path) || sha256_file(path) != digest) return {};
+  std::map<std::string, int64_t> counts;
+  for (auto const& language : h5::Reader(path, "pairs.v1").read_text("/pair/language")) ++counts[language];
+  std::vector<std::pair<std::string, int64_t>> sorted(counts.begin(), counts.end());
+  auto const languages = Languages::load();
+  std::sort(sorted.begin(), sorted.end(),
+            [&](auto const& a, auto const& b) { return languages.before(a.first, b.first); });
+  return sorted;
+}
+
+/// Seconds since 1970 of "2026-01-31T12:00:00Z"; none for anything else.
+std::optional<double> seconds_of(Json const& object, char const* key) {
+  auto const found = object.is_object() ? object.find(key) : object.end();
+  if (found == object.end() || !found->is_string()) return std::nullopt;
+  std::tm parts{};
+  char const* const end = ::strptime(found->get_ref<std::string const&>().c_str(), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  if (end == nullptr || *end != '\0') return std::nullopt;
+  return static_cast<double>(::timegm(&parts));
+}
+
+/// A number at a path of keys, or `fallback`.
+int64_t number_at(Json const& object, std::initializer_list<char const*> path, int64_t fallback) {
+  Json const* at = &object;
+  for (char const* key : path) {
+    if (!at->is_object() || !at->contains(key)) return fallback;
+    at = &at->at(key);
+  }
+  return at->is_number_integer() ? at->get<int64_t>() : fallback;
+}
+
+int64_t ranks_of(Json const& start) {
+  return number_at(start, {"provenance", "layout", "tensor_parallel"}, 1) *
+         number_at(start, {"provenance", "layout", "data_parallel"}, 1);
+}
+
+/// What became of a run's starts.
+struct Starts {
+  std::map<std::string, int64_t> endings;
+  double known = 0, most = 0;  ///< seconds of all ranks
+};
+
+Starts follow(Run const& run) {
+  Starts result;
+  auto const starts = run.record.value("starts", Json::array());
+  for (std::size_t i = 0; i < starts.size(); ++i) {
+    auto const begin = seconds_of(starts[i], "time");
+    if (!begin) continue;
+    auto const next = i + 1 < starts.size() ? seconds_of(starts[i + 1], "time") : std::nullopt;
+    std::optional<double> end;
+    std::string ending = "lost";
+    for (auto const& line : run.endings)
+      if (auto const time = seconds_of(line, "time"); time && *time >= *begin && (!next || *time <= *next)) {
+        end = time;
+        ending = line.value("ending", "lost");
+        break;
+      }
+    if (!end && !next) {  // the last one says itself how it ended
+      auto const state = run.status.value("state", "");
+      end = seconds_of(run.status, "updated");
+      ending = state == "running" ? "lost" : state;
+    }
+    ++result.endings[ending];
+    auto const ranks = static_cast<double>(ranks_of(starts[i]));
+    if (end) result.known += ranks * (*end - *begin);
+    if (auto const until = end ? end : next) result.most += ranks * (*until - *begin);
+  }
+  return result;
+}
+
+Cell metric(Json const& row, char const* key) {
+  auto const found = row.find(key);
+  return found != row.end() && found->is_number() ? number(found->get<double>()) : Cell{};
+}
+
+}  // namespace
+
+Run read_run(fs::path const& folder) {
+  if (!fs::exists(folder / "run.json"))
+    throw Error("the folder is no training run: it has no run.json", "give --runs the folders that refrain-train wrote",
+                {.file = folder});
+  Run run{.name = run_name(folder), .record = read_sealed_json(folder / "run.json")};
+  if (fs::exists(folder / "status.json")) run.status = read_sealed_json(folder / "status.json");
+  if (!run.status.is_object()) run.status = Json::object();
+  if (auto const file = folder / "metrics.jsonl"; fs::exists(file))
+    for (auto& row : read_lines(file))
+      if (row.is_object() && row.contains("loss")) run.metrics.push_back(std::move(row));
+  if (fs::path const starts = fs::weakly_canonical(folder).string() + ".starts.jsonl"; fs::exists(starts))
+    run.endings = read_lines(starts);
+  run.pairs_by_language = count_pairs(run.record, folder / "run.json");
+  return run;
+}
+
+Table curve_table(std::vector<Run> const& runs) {
+  Table table{.id = "curves",
+              .title = "Training",
+              .columns = {{"run", "Run"},
+                          {"step", "Step", Format::count},
+                          {"loss", "Loss", Format::decimal},
+                          {"margin", "Reward margin", Format::decimal},
+                          {"accuracy", "Reward accuracy", Format::decimal}},
+              .rows = {}};
+  for (auto const& run : runs)
+    for (auto const& row : run.metrics)
+      table.rows.push_back({run.name, number_at(row, {"step"}, 0), metric(row, "loss"), metric(row, "rewards/margins"),
+                            metric(row, "rewards/accuracies")});
+  return table;
+}
+
+Table hours_table(std::vector<Run> const& runs) {
+  Table table{.id = "hours",
+              .title = "Hours of training, failed and lost starts among them",
+              .columns = {{"run", "Run"},
+                          {"state", "State"},
+                          {"device", "Device"},
+                          {"ranks", "Ranks", Format::count},
+                          {"starts", "Starts", Format::count},
+                          {"finished", "Finished", Format::count},
+                          {"stopped", "Stopped early", Format::count},
+                          {"failed", "Failed", Format::count},
+                          {"lost", "Lost", Format::count},
+                          {"hours", "Hours x ranks", Format::decimal},
+                          {"hours_at_most", "At most", Format::decimal}},
+              .rows = {}};
+  for (auto const& run : runs) {
+    auto const starts = run.record.value("starts", Json::array());
+    Json const last = starts.empty() ? Json::object() : starts.back();
+    auto const layout = last.value("provenance", Json::object()).value("layout", Json::object());
+    auto const followed = follow(run);
+    std::vector<Cell> row{run.name, run.status.value("state", "unknown"), layout.value("device", "unknown"),
+                          ranks_of(last), static_cast<int64_t>(starts.size())};
+    for (char const* ending : {"finished", "stopped", "failed", "lost"}) {
+      auto const found = followed.endings.find(ending);
+      row.emplace_back(found == followed.endings.end() ? int64_t{0} : found->second);
+    }
+    row.emplace_back(followed.known / 3600);
+    row.emplace_back(followed.most / 3600);
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+Table pairs_table(std::vector<Run> const& runs) {
+  Table table{.id = "pairs",
+              .title = "Pairs trained on, after drops and selection",
+              .columns = {{"run", "Run"}, {"language", "Language"}, {"pairs", "Pairs", Format::count}},
+              .rows = {}};
+  for (auto const& run : runs) {
+    int64_t all = 0;
+    for (auto const& [language, pairs] : run.pairs_by_language) {
+      table.rows.push_back({run.name, language, pairs});
+      all += pairs;
+    }
+    if (all > 0) table.rows.push_back({run.name, std::string(pool), all});
+  }
+  return table;
+}
+
+}  // namespace refrain::report
