@@ -11,6 +11,7 @@ declare -A below=(
   [h5]='base'
   [checkpoint]='base comm h5'
   [text]='base comm h5'
+  [endpoint]='base'
   [model]='base comm h5 checkpoint'
   [train]='base comm h5 checkpoint model'
   [convert]='base comm h5 checkpoint text'
