@@ -14,6 +14,7 @@ declare -A below=(
   [endpoint]='base'
   [model]='base comm h5 checkpoint'
   [train]='base comm h5 checkpoint model'
+  [judge]='base comm h5 checkpoint text endpoint'
   [convert]='base comm h5 checkpoint text'
   [shard]='base comm h5 checkpoint text'
   [study]='base'
