@@ -79,6 +79,7 @@ if has integration || has slurm || has peers || has gpu; then make_peers; fi
 targets=()
 has unit && targets+=(unit_tests)
 has mpi && targets+=(mpi_tests)
+has integration && targets+=(integration_tests)
 has peers && targets+=(peers_tests)
 if has cuda || has gpu; then targets+=(gpu_tests); fi
 if (( ${#targets[@]} )); then

@@ -46,7 +46,7 @@ function(refrain_build_facts target)
   endif()
   string(REGEX REPLACE "^.*= *'|'.*$" "" torch "${torch}")
   set(libraries "libtorch=${torch}" "HDF5=${HDF5_VERSION}" "Boost=${Boost_VERSION_STRING}" "OpenSSL=${OPENSSL_VERSION}"
-    "xxHash=${XXHASH_VERSION}" "PCRE2=${PCRE2_VERSION}" "ICU=${ICU_VERSION}" "nlohmann_json=${nlohmann_json_VERSION}"
+    "xxHash=${XXHASH_VERSION}" "libcurl=${CURL_VERSION_STRING}" "PCRE2=${PCRE2_VERSION}" "ICU=${ICU_VERSION}" "nlohmann_json=${nlohmann_json_VERSION}"
     "spdlog=${spdlog_VERSION}" "compiler=${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}")
   if(REFRAIN_HAVE_CUDA)
     list(APPEND libraries "CUDA=${NCCL_CUDART_VERSION}" "NCCL=${NCCL_VERSION}")
