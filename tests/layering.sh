@@ -13,14 +13,16 @@ declare -A below=(
   [text]='base comm h5'
   [endpoint]='base'
   [model]='base comm h5 checkpoint'
+  [inference]='base comm h5 checkpoint model'
   [train]='base comm h5 checkpoint model'
   [judge]='base comm h5 checkpoint text endpoint'
   [convert]='base comm h5 checkpoint text'
   [shard]='base comm h5 checkpoint text'
+  [generate]='base comm h5 checkpoint text model inference'
   [study]='base'
   [report]='base h5'
 )
-with_torch=' model train '
+with_torch=' model train inference generate '
 device_files='^(src/comm/nccl_|src/model/cuda_)[^/]*$'
 
 # check ROOT: prints what is wrong; status 1 if anything is.

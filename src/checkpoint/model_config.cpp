@@ -2,6 +2,7 @@
 
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
+#include <refrain/checkpoint/model_family.hpp>
 #include <refrain/checkpoint/tensor_source.hpp>
 
 namespace refrain::checkpoint {
@@ -115,18 +116,24 @@ DType read_dtype(ConfigReader const& reader) {
   throw Error("'dtype' is \"" + name + "\"", "known are bfloat16, float16 and float32", reader.place("dtype"));
 }
 
-void refuse_what_changes_results(ConfigReader const& reader) {
+ModelFamily const& read_family(ConfigReader const& reader) {
   auto const type = json_get<std::string>(reader.json(), "model_type", reader.path());
-  if (type != "llama")
-    throw Error("'model_type' is \"" + type + "\"", "only models of type llama are supported",
-                reader.place("model_type"));
+  if (auto const* family = find_family(type)) return *family;
+  throw Error("'model_type' is \"" + type + "\"", "supported are " + known_families(), reader.place("model_type"));
+}
+
+void refuse_what_changes_results(ConfigReader const& reader, ModelFamily const& family) {
   reader.refuse_unless("hidden_act", "silu", "only silu is supported");
   reader.refuse_unless("attention_bias", false, "bias in attention is not supported");
   reader.refuse_unless("mlp_bias", false, "bias in the MLP is not supported");
   reader.refuse_unless("attention_dropout", 0, "dropout is not supported");
   reader.refuse_unless("pretraining_tp", 1, "sliced products are not supported");
-  reader.refuse_unless("sliding_window", nullptr, "a sliding window is not supported");
+  if (!family.names_unused_window)
+    reader.refuse_unless("sliding_window", nullptr, "a sliding window is not supported");
   reader.refuse_unless("use_sliding_window", false, "a sliding window is not supported");
+  for (auto const& type : json_get_or<std::vector<std::string>>(reader.json(), "layer_types", {}, reader.path()))
+    if (type != "full_attention")
+      throw Error("'layer_types' has \"" + type + "\"", "only full_attention is supported", reader.place("layer_types"));
   reader.refuse_unless("partial_rotary_factor", 1, "partial rotary embeddings are not supported");
   reader.refuse_unless("quantization_config", nullptr, "quantized weights are not supported");
 }
@@ -135,8 +142,11 @@ void refuse_what_changes_results(ConfigReader const& reader) {
 
 ModelConfig ModelConfig::from_json(Json const& config, std::filesystem::path const& path) {
   ConfigReader const reader(config, path);
-  refuse_what_changes_results(reader);
+  ModelFamily const& family = read_family(reader);
+  refuse_what_changes_results(reader, family);
   ModelConfig model{};
+  model.model_type = family.model_type;
+  model.qkv_bias = family.qkv_bias;
   model.vocab_size = reader.count("vocab_size");
   model.hidden_size = reader.count("hidden_size");
   model.intermediate_size = reader.count("intermediate_size");
@@ -146,7 +156,9 @@ ModelConfig ModelConfig::from_json(Json const& config, std::filesystem::path con
                     std::to_string(most_layers),
                 "correct the file", reader.place("num_hidden_layers"));
   model.num_attention_heads = reader.count("num_attention_heads");
-  model.num_key_value_heads = reader.count("num_key_value_heads", model.num_attention_heads);
+  model.num_key_value_heads = reader.count("num_key_value_heads", family.num_key_value_heads > 0
+                                                                     ? family.num_key_value_heads
+                                                                     : model.num_attention_heads);
   if (model.num_attention_heads % model.num_key_value_heads != 0)
     throw Error(std::to_string(model.num_attention_heads) + " attention heads do not divide by " +
                     std::to_string(model.num_key_value_heads) + " key-value heads",
@@ -163,7 +175,7 @@ ModelConfig ModelConfig::from_json(Json const& config, std::filesystem::path con
     throw Error("'head_dim' is " + std::to_string(model.head_dim) + ", should be even and above 0", "correct the file",
                 reader.place("head_dim"));
   reader.refuse_enormous(model);
-  model.max_position_embeddings = reader.count("max_position_embeddings", 2048);
+  model.max_position_embeddings = reader.count("max_position_embeddings", family.max_position_embeddings);
   model.rms_norm_eps = reader.positive(config, "rms_norm_eps", 1e-6);
   model.initializer_range = reader.positive(config, "initializer_range", 0.02);
   model.tie_word_embeddings = json_get_or<bool>(config, "tie_word_embeddings", false, path);
@@ -193,6 +205,11 @@ std::vector<ParameterInfo> parameter_list(ModelConfig const& config) {
     add("self_attn.q_proj.weight", {queries, hidden}, Split::rows);
     add("self_attn.k_proj.weight", {keys, hidden}, Split::rows);
     add("self_attn.v_proj.weight", {keys, hidden}, Split::rows);
+    if (config.qkv_bias) {
+      add("self_attn.q_proj.bias", {queries}, Split::rows);
+      add("self_attn.k_proj.bias", {keys}, Split::rows);
+      add("self_attn.v_proj.bias", {keys}, Split::rows);
+    }
     add("self_attn.o_proj.weight", {hidden, queries}, Split::columns);
     add("post_attention_layernorm.weight", {hidden}, Split::none);
     add("mlp.gate_proj.weight", {inner, hidden}, Split::rows);

@@ -23,8 +23,8 @@ bool belongs_to_tokenizer(std::string const& name) {
                      [&](char const* beginning) { return name.starts_with(beginning); });
 }
 
-/// transformers' PreTrainedModel._init_weights: norms are 1, linear and embedding weights normal with deviation
-/// initializer_range, the embedding of the padding token 0. A value depends on seed, tensor name and its index alone.
+/// transformers' PreTrainedModel._init_weights: norms are 1, biases 0, linear and embedding weights normal with
+/// deviation initializer_range, the embedding of the padding token 0. A value depends on seed, tensor name and its index alone.
 class Initialiser {
 public:
   Initialiser(checkpoint::ModelConfig const& config, int64_t padding_row, uint64_t seed)
@@ -44,7 +44,7 @@ public:
 
 private:
   float value(checkpoint::ParameterInfo const& parameter, CounterRandom const& random, int64_t index) const {
-    if (parameter.shape.size() == 1) return 1;
+    if (parameter.shape.size() == 1) return parameter.name.ends_with(".bias") ? 0 : 1;
     bool const embedding = parameter.name == "model.embed_tokens.weight";
     if (embedding && index / config_.hidden_size == padding_row_) return 0;
     return static_cast<float>(config_.initializer_range * random.normal(static_cast<uint64_t>(index)));

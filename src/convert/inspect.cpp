@@ -53,7 +53,7 @@ void print_model(std::ostream& out, fs::path const& folder) {
   auto const config = checkpoint::ModelConfig::load(folder);
   int64_t parameters = 0;
   for (auto const& parameter : parameter_list(config)) parameters += element_count(parameter.shape);
-  out << "  llama, " << format_count(parameters) << " parameters: " << config.num_hidden_layers << " layers, hidden "
+  out << "  " << config.model_type << ", " << format_count(parameters) << " parameters: " << config.num_hidden_layers << " layers, hidden "
       << config.hidden_size << ", intermediate " << config.intermediate_size << ", " << config.num_attention_heads
       << " heads of " << config.head_dim << ", " << config.num_key_value_heads << " key-value heads, vocabulary "
       << config.vocab_size << (config.tie_word_embeddings ? ", tied embeddings" : "") << "\n";

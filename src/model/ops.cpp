@@ -51,6 +51,7 @@ private:
 // y; `low_TR` becomes the adapter's t = scale x A^T, where there is one.
 at::Tensor project(at::Tensor const& x_TI, ParameterStore& store, Projection const& projection, at::Tensor& low_TR) {
   at::Tensor y_TO = times_transposed(x_TI, store.fused_weight(projection.first, projection.count));
+  if (projection.bias) y_TO.add_(store.fused_weight(*projection.bias, projection.count));
   if (!projection.lora) return y_TO;
   Lora const& lora = *projection.lora;
   low_TR = times_transposed(x_TI, store.fused_weight(lora.a, static_cast<int>(lora.parts.size()))).mul_(lora.scale);
@@ -68,8 +69,10 @@ at::Tensor project(at::Tensor const& x_TI, ParameterStore& store, Projection con
 // the gradient of B.
 at::Tensor project_backward(at::Tensor const& dy_TO, at::Tensor const& x_TI, at::Tensor const& low_TR,
                             ParameterStore& store, Projection const& projection) {
-  if (store.trained(projection.first))
+  if (store.trained(projection.first)) {
     add_outer_product(store.fused_grad(projection.first, projection.count), dy_TO, x_TI);
+    if (projection.bias) store.fused_grad(*projection.bias, projection.count).add_(dy_TO.sum(0, false, at::kFloat));
+  }
   at::Tensor dx_TI = times(dy_TO, store.fused_weight(projection.first, projection.count));
   if (!projection.lora) return dx_TI;
   Lora const& lora = *projection.lora;
@@ -91,7 +94,9 @@ at::Tensor project_backward(at::Tensor const& dy_TO, at::Tensor const& x_TI, at:
 }  // namespace
 
 Projection projection_of(ParameterStore const& store, ParamId first, int count) {
-  Projection result{.first = first, .count = count};
+  std::string bias = store.specs()[first].info.name;
+  bias.replace(bias.rfind(".weight"), std::string::npos, ".bias");
+  Projection result{.first = first, .count = count, .bias = store.layout().find(bias)};
   auto const& adapter = store.options().adapter;
   if (!adapter) return result;
   Lora lora{.a = 0, .rank = adapter->rank, .scale = adapter->scale(), .parts = {}};

@@ -38,11 +38,11 @@ void ParameterStore::allocate() {
   for (int unit = 0; unit < units(); ++unit) {
     int64_t const shard = layout_.shard(unit).size(), whole = layout_.elements(unit);
     flat_weights_.push_back(at::zeros({shares(Zero::parameters) ? shard : whole}, weights));
-    flat_grads_.push_back(layout_.trained(unit) ? at::zeros({shares(Zero::gradients) ? shard : whole}, grads)
+    flat_grads_.push_back(layout_.trained(unit) && options_.gradients ? at::zeros({shares(Zero::gradients) ? shard : whole}, grads)
                                                 : at::Tensor());
   }
   if (shares(Zero::parameters)) gathered_.resize(static_cast<std::size_t>(units()));
-  if (layout_.place().data_size == 1) return;
+  if (layout_.place().data_size == 1 || !options_.gradients) return;
   pending_.push_back({.grads = at::zeros({layout_.trained(0) ? layout_.elements(0) : 0}, grads), .ticket = {}});
   int64_t const largest = layout_.largest_elements(std::max(1, layout_.first_trained()));
   for (int i = 0; i < options_.grad_buffers; ++i)
@@ -113,7 +113,8 @@ at::Tensor ParameterStore::fused_view(at::Tensor const& flat, ParamId first, int
     TORCH_INTERNAL_ASSERT(specs()[first + i].offset == spec.offset + elements);
     elements += specs()[first + i].local_count();
   }
-  return flat.narrow(0, spec.offset, elements).view({-1, spec.local_shape[1]});
+  at::Tensor const all = flat.narrow(0, spec.offset, elements);
+  return spec.local_shape.size() == 1 ? all : all.view({-1, spec.local_shape[1]});
 }
 
 at::Tensor ParameterStore::fused_weight(ParamId first, int count) const {

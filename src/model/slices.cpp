@@ -104,9 +104,9 @@ void read_weights(ParameterLayout const& layout, std::vector<FlatPart> const& pa
       });
 }
 
-void load_frozen(ParameterStore const& store, checkpoint::TensorSource const& model) {
+void load_model(ParameterStore const& store, checkpoint::TensorSource const& model) {
   std::vector<FlatPart> parts;
-  for (int unit = 0; unit < store.layout().first_trained(); ++unit)
+  for (int unit = 0; unit < store.layout().model_units(); ++unit)
     parts.push_back({unit, store.held_weights(unit), store.held(unit)});
   read_weights(store.layout(), parts, model);
 }

@@ -12,7 +12,7 @@
 #include <refrain/train/adapter_choice.hpp>
 #include <refrain/train/announcement.hpp>
 #include <refrain/train/estimate.hpp>
-#include <refrain/train/host_memory.hpp>
+#include <refrain/base/host_memory.hpp>
 #include <refrain/train/identity.hpp>
 #include <refrain/train/layout_choice.hpp>
 #include <refrain/train/plan_job.hpp>
@@ -258,7 +258,7 @@ Exit Run::train() {
   announce(from);
   record_start(state.step);
   watchdog_->progress("loading the model");
-  if (adapter_) comm::agree(world_, [&] { model::load_frozen(*store_, *checkpoint::open_model(options_.init)); });
+  if (adapter_) comm::agree(world_, [&] { model::load_model(*store_, *checkpoint::open_model(options_.init)); });
   if (!trainer_->prepare_reference(reference_key(identity_), load_initial)) return Exit::stopped_early;
   if (from) {
     comm::agree(world_, [&] { load_optimizer(*from, *optimizer_); });

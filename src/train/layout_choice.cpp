@@ -3,7 +3,7 @@
 #include <refrain/base/files.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/base/sealed_json.hpp>
-#include <refrain/train/host_memory.hpp>
+#include <refrain/base/host_memory.hpp>
 
 #include "formatted.hpp"
 

@@ -27,8 +27,8 @@ def published_config(first_id, **more):
             "split_special_tokens": False, "tokenizer_class": "Qwen2Tokenizer", "unk_token": None, **more}
 
 
-def train(folder, size=2_000):
-    """Writes tokenizer.json and tokenizer_config.json into `folder`; the vocabulary has about `size` tokens."""
+def train(folder, size=2_000, lines=None):
+    """Of the test data's texts, or of `lines`. Writes tokenizer.json and tokenizer_config.json into `folder`; the vocabulary has about `size` tokens."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
@@ -36,7 +36,7 @@ def train(folder, size=2_000):
         pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)])
     tokenizer.decoder = decoders.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)
     tokenizer.post_processor = processors.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)
-    tokenizer.train_from_iterator(udhr_lines(), trainers.BpeTrainer(
+    tokenizer.train_from_iterator(udhr_lines() if lines is None else lines, trainers.BpeTrainer(
         vocab_size=size, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False))
     tokenizer.add_special_tokens([AddedToken(text, normalized=False, special=True) for text in SPECIAL])
     folder = pathlib.Path(folder)

@@ -79,8 +79,8 @@ VALUES = {
     "odd": ({"head_dim": 7}, "'head_dim' is 7, should be even and above 0 [{file}:head_dim] (correct the file)"),
     "below 0": ({"rms_norm_eps": -1}, "'rms_norm_eps' is -1.0, should be above 0 [{file}:rms_norm_eps] "
                 "(correct the file)"),
-    "family": ({"model_type": "gpt2"}, "'model_type' is \"gpt2\" [{file}:model_type] (only models of type llama are "
-               "supported)"),
+    "family": ({"model_type": "gpt2"}, "'model_type' is \"gpt2\" [{file}:model_type] (supported are llama and "
+               "qwen2)"),
     "activation": ({"hidden_act": "gelu"}, "'hidden_act' is \"gelu\": only silu is supported [{file}:hidden_act] "
                    "(use a model without it)"),
     "rope": ({"rope_scaling": {"rope_type": "yarn", "factor": 2}}, "rope type 'yarn' is not supported "

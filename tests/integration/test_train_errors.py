@@ -197,7 +197,7 @@ def test_a_model_that_is_none(refused, inputs, tmp_path):
      "'hidden_size' is \"wide\", should be a whole number [{file}:hidden_size] (correct the file)"),
     ({"num_key_value_heads": 3},
      "4 attention heads do not divide by 3 key-value heads [{file}:num_key_value_heads] (correct the file)"),
-    ({"model_type": "gpt2"}, "'model_type' is \"gpt2\" [{file}:model_type] (only models of type llama are supported)"),
+    ({"model_type": "gpt2"}, "'model_type' is \"gpt2\" [{file}:model_type] (supported are llama and qwen2)"),
 ], ids=str)
 def test_a_config_that_cannot_be(refused, inputs, tmp_path, change, line):
     model = shutil.copytree(inputs["model"], tmp_path / "model")

@@ -8,7 +8,7 @@ from checkpoints import manifest
 from refrain import run
 from safetensors import safe_open
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 ROPES = {"none": None,
          "linear": {"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0},
@@ -16,10 +16,9 @@ ROPES = {"none": None,
                     "original_max_position_embeddings": 64, "rope_theta": 500000.0}}
 
 
-def config(**changes):
-    return LlamaConfig(**({"vocab_size": 131, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3,
-                           "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 256}
-                          | changes))
+def config(make=LlamaConfig, **changes):
+    return make(**({"vocab_size": 131, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3,
+                    "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 256} | changes))
 
 
 def tensors(folder):
@@ -35,11 +34,12 @@ def equal(left, right):
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
-@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("family,tied", [("llama", False), ("llama", True), ("qwen2", False)])
 @pytest.mark.parametrize("shard", ["40KB", "5GB"])
-def test_round_trip(tmp_path, dtype, tied, shard):
+def test_round_trip(tmp_path, dtype, family, tied, shard):
     torch.manual_seed(1)
-    model = LlamaForCausalLM(config(tie_word_embeddings=tied, rope_parameters=ROPES["llama3"]))
+    make_config, make = {"llama": (LlamaConfig, LlamaForCausalLM), "qwen2": (Qwen2Config, Qwen2ForCausalLM)}[family]
+    model = make(config(make_config, tie_word_embeddings=tied, rope_parameters=ROPES["llama3"]))
     model = model.to(getattr(torch, dtype))
     model.save_pretrained(tmp_path / "model", max_shard_size=shard)
     sharded = len(list((tmp_path / "model").glob("*.safetensors"))) > 1

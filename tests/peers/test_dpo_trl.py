@@ -26,6 +26,22 @@ def preferences(target, count):
     return target
 
 
+def random_qwen2(folder):
+    """A small random Qwen2 with biases, tied. To the tokenizer's ids transformers adds Qwen2's <|endoftext|>."""
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    torch.manual_seed(2)
+    model = Qwen2ForCausalLM(Qwen2Config(vocab_size=521, hidden_size=48, intermediate_size=96, num_hidden_layers=2,
+                                         num_attention_heads=8, num_key_value_heads=4, max_position_embeddings=512,
+                                         tie_word_embeddings=True, initializer_range=0.1))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith(".bias"):
+                parameter.normal_(std=0.3)
+    model.save_pretrained(folder)
+    return folder
+
+
 def random_model(folder, **changes):
     """A small random Llama: vocabulary that no degree divides, head_dim unlike hidden / heads, untied, llama3 rope."""
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -47,6 +63,12 @@ def random_model(folder, **changes):
     )
     LlamaForCausalLM(LlamaConfig(**{**settings, **changes})).save_pretrained(folder)
     return folder
+
+
+def with_tokenizer(model):
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (model / name).write_text(data(f"stories260K/hf/{name}").read_text())
+    return model
 
 
 def ready_pairs(target, count, vocabulary=509):
@@ -94,10 +116,13 @@ def stories(tmp_path_factory):
 @pytest.fixture(scope="module")
 def random_llama(tmp_path_factory):
     folder = tmp_path_factory.mktemp("random")
-    model = random_model(folder / "model")
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        (model / name).write_text(data(f"stories260K/hf/{name}").read_text())
-    return Case(folder, model, ready_pairs(folder / "pairs.jsonl", 44))
+    return Case(folder, with_tokenizer(random_model(folder / "model")), ready_pairs(folder / "pairs.jsonl", 44))
+
+
+@pytest.fixture(scope="module")
+def qwen2(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("qwen2")
+    return Case(folder, with_tokenizer(random_qwen2(folder / "model")), ready_pairs(folder / "pairs.jsonl", 44))
 
 
 def compare_rows(ours, log, keys, slack=1):
@@ -129,8 +154,13 @@ def test_every_step_is_trls_on_a_random_model(random_llama, ranks, tensor):
     compare(random_llama, random_llama.train(random_llama.folder / f"run-{ranks}-{tensor}", ranks, tensor))
 
 
+@pytest.mark.parametrize("ranks,tensor", LAYOUTS if LONG else [(1, 1), (4, 2)])
+def test_every_step_is_trls_on_qwen2(qwen2, ranks, tensor):
+    compare(qwen2, qwen2.train(qwen2.folder / f"run-{ranks}-{tensor}", ranks, tensor))
+
+
 @pytest.mark.parametrize("ranks,tensor", [(1, 1), (4, 2)])
-@pytest.mark.parametrize("name", ["stories", "random_llama"])
+@pytest.mark.parametrize("name", ["stories", "random_llama", "qwen2"])
 def test_first_gradients_are_as_near_to_fp64_as_trls(name, ranks, tensor, request):
     """The first moment after one step is (1 - 0.9) times the clipped gradient."""
     case = request.getfixturevalue(name)

@@ -8,7 +8,7 @@ import torch
 
 import refrain
 from safetensors.numpy import load_file
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 RANKS = [1, 2, 4]
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
@@ -29,21 +29,27 @@ MODELS = {
     "theta": dict(rope_theta=5e5),
     "llama3": dict(rope=LLAMA3),
     "linear": dict(rope=LINEAR),
+    "qwen2": dict(family="qwen2"),
+    "qwen2_tied": dict(family="qwen2", tie_word_embeddings=True, vocab_size=37, num_key_value_heads=8),
     "llama3_old_keys": dict(rope=LLAMA3, old_keys="rope_type"),
     "linear_oldest_keys": dict(rope=LINEAR, old_keys="type"),               # Llama 2 fine-tunes: {"type": "linear"}
 }
 
 
-def make_model(folder, rope=None, old_keys=None, **changes):
-    """A small Llama of random weights, norms included, written by transformers."""
+def make_model(folder, family="llama", rope=None, old_keys=None, **changes):
+    """A small model of random weights, norms and biases included, written by transformers."""
     keys = {**BASE, **changes}
     theta = keys.pop("rope_theta")
-    config = LlamaConfig(**keys, rope_parameters={"rope_type": "default", "rope_theta": theta, **(rope or {})})
+    if family == "qwen2":
+        for key in ("attention_bias", "mlp_bias"):
+            del keys[key]
+    make_config, make = {"llama": (LlamaConfig, LlamaForCausalLM), "qwen2": (Qwen2Config, Qwen2ForCausalLM)}[family]
+    config = make_config(**keys, rope_parameters={"rope_type": "default", "rope_theta": theta, **(rope or {})})
     torch.manual_seed(7)
-    model = LlamaForCausalLM(config).float()
+    model = make(config).float()
     with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(torch.randn_like(parameter) * 0.2 + (1 if parameter.dim() == 1 else 0))
+        for name, parameter in model.named_parameters():
+            parameter.copy_(torch.randn_like(parameter) * 0.2 + (1 if "norm" in name else 0))
     model.save_pretrained(folder)
     if old_keys:
         path = folder / "config.json"

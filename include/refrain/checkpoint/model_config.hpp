@@ -18,7 +18,7 @@ struct RopeScaling {
   int64_t original_max_position_embeddings = 8192;   ///< llama3
 };
 
-/// A Llama model's config.json, by its own names. Keys that would change the result and are not supported are refused,
+/// The config.json of a model of a known family, by its own names. Keys that would change the result and are not supported are refused,
 /// never ignored.
 struct ModelConfig {
   int64_t vocab_size, hidden_size, intermediate_size, num_hidden_layers, num_attention_heads, num_key_value_heads,
@@ -28,6 +28,8 @@ struct ModelConfig {
   RopeScaling rope_scaling;
   bool tie_word_embeddings;
   DType dtype;  ///< what the file says the weights are stored in; fp32 if it does not
+  std::string model_type = "llama";
+  bool qkv_bias = false;
 
   /// @throws Error naming the key and what is supported
   static ModelConfig from_json(Json const& config, std::filesystem::path const& path);

@@ -10,6 +10,15 @@
 
 namespace refrain::model {
 
+/// In place of a batch's own attention: keys and values of a row's earlier tokens come from a cache.
+class CachedAttention {
+public:
+  virtual ~CachedAttention() = default;
+  /// Takes the keys and values of block `block` from qkv_TS (rotated q|k|v of new tokens) into the cache, and gives
+  /// softmax(q k^T / sqrt(head_dim)) v over what each token sees: [T, heads head_dim].
+  virtual at::Tensor attend(int block, at::Tensor const& qkv_TS, HeadShape const& shape) = 0;
+};
+
 /// The Llama decoder, a unit at a time: its caller owns the loop over units (gather, run, drop, recompute, reduce are
 /// lines of that loop), and autograd lives within one call. Weights are never seen by autograd: backward adds to
 /// main_grad. Hidden states have the weights' type; norms, rotary angles, softmax and log-probabilities are computed in
@@ -33,6 +42,8 @@ public:
   /// @collective over tensor, in backward too
   /// @param mlp whether the MLP's first product, the widest value of a block, is kept for backward
   at::Tensor block(int i, at::Tensor const& x_TD, PackedBatch const& batch, Remember mlp = Remember::keep) const;
+  /// The same without gradients, over a cache; the batch's segments are not looked at. @collective over tensor
+  at::Tensor block(int i, at::Tensor const& x_TD, PackedBatch const& batch, CachedAttention& cache) const;
   /// Only the rows head_rows_N, through the last norm and the output matrix. Differentiable in x (token_logps).
   /// @collective over tensor, in backward too
   HeadOut head(at::Tensor const& x_TD, PackedBatch const& batch, int64_t chunk_rows) const;
@@ -47,6 +58,8 @@ private:
     Projection gate_up, down;
   };
 
+  template <class Attend>
+  at::Tensor run_block(int i, at::Tensor const& x_TD, Remember mlp, Attend const& attend) const;
   RotaryTable const& rotary_for(PackedBatch const& batch) const;
 
   ParameterStore& store_;

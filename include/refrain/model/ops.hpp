@@ -29,13 +29,16 @@ struct Lora {
   std::vector<Part> parts;
 };
 
-/// y = x W^T, where W is `count` parameters from `first` on, one below the other, and an adapter's product on top.
+/// y = x W^T + b, where W is `count` parameters from `first` on, one below the other, b as many from `bias` on, if there
+/// are any, and an adapter's product on top.
 struct Projection {
   ParamId first;
   int count = 1;
+  std::optional<ParamId> bias = std::nullopt;
   std::optional<Lora> lora = std::nullopt;
 };
-/// The `count` parameters from `first` on, with what the store's adapter has for them.
+/// The `count` parameters from `first` on, with their biases and what the store's adapter has for
+/// them.
 Projection projection_of(ParameterStore const& store, ParamId first, int count);
 
 /// x_TI -> y. Keeps x, or nothing where `again` gives it back or nobody needs it (frozen weights without an adapter),

@@ -22,6 +22,7 @@ struct StoreOptions {
   /// Buffers that units take turns with in backward: with 2, one unit's gradients are reduced while the next one's are
   /// computed.
   int grad_buffers = 1;
+  bool gradients = true;  ///< whether there is memory for them; without, nothing runs backward
   /// Trains this adapter beside the model, which is frozen then.
   std::optional<checkpoint::AdapterConfig> adapter = std::nullopt;
 };
@@ -76,7 +77,7 @@ public:
   /// Views of shape local_shape. @pre the unit is acquired, where weights are sharded
   at::Tensor weight(ParamId id) const { return fused_weight(id, 1); }
   at::Tensor main_grad(ParamId id) const { return fused_grad(id, 1); }  ///< undefined where it is frozen
-  /// Views over consecutive parameters of one unit that share their columns: [sum of rows, columns].
+  /// Views over consecutive parameters of one unit that share their columns: [sum of rows, columns], or of vectors.
   at::Tensor fused_weight(ParamId first, int count) const;
   at::Tensor fused_grad(ParamId first, int count) const;
 

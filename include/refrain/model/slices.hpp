@@ -29,8 +29,9 @@ void read_slices(ParameterLayout const& layout, std::vector<FlatPart> const& par
 void read_weights(ParameterLayout const& layout, std::vector<FlatPart> const& parts,
                   checkpoint::TensorSource const& source);
 
-/// Weights of the store's frozen units, in their type: this rank's part. @throws as read_weights
-void load_frozen(ParameterStore const& store, checkpoint::TensorSource const& model);
+/// Weights of the model's units, in their type: this rank's part. An adapter's units stay as they are.
+/// @throws as read_weights
+void load_model(ParameterStore const& store, checkpoint::TensorSource const& model);
 
 /// This rank's share of writing fp32 parts as `prefix` + parameter name, converted to `dtype`. The parts
 /// of the data ranks must not overlap; a parameter that is not split is written by one tensor rank.

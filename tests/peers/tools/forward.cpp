@@ -104,7 +104,7 @@ void compare(fs::path const& model_folder, Json const& request, fs::path const& 
   for (int unit = store.layout().first_trained(); unit < store.units(); ++unit)
     parts.push_back({unit, store.owned_weights(unit), store.owned(unit)});
   model::read_weights(store.layout(), parts, adapter ? *adapter->tensors : *source);
-  model::load_frozen(store, *source);
+  model::load_model(store, *source);
   model::Decoder const decoder(store);
   model::PackedBatch const batch = batch_of(request);
   int64_t const chunk_rows =

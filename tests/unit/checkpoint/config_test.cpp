@@ -4,6 +4,9 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+#include <iterator>
+
 using namespace refrain;
 using namespace refrain::checkpoint;
 using namespace refrain::testing;
@@ -66,9 +69,32 @@ TEST_CASE("rotary embeddings in the old and the new spelling") {
             .rope_theta == 7);
 }
 
+TEST_CASE("Qwen2 has biases, and names a window that it does not use") {
+  Json const qwen2{{"model_type", "qwen2"}, {"num_key_value_heads", 2}, {"sliding_window", 4096}};
+  auto const config = with(qwen2);
+  CHECK(config.max_position_embeddings == 32768);
+  auto const list = parameter_list(config);
+  auto const bias = std::find_if(list.begin(), list.end(), [](ParameterInfo const& info) {
+    return info.name == "model.layers.1.self_attn.k_proj.bias";
+  });
+  REQUIRE(bias != list.end());
+  CHECK(bias->shape == Shape{16});
+  CHECK(bias->split == Split::rows);
+  CHECK(std::prev(bias)->name == "model.layers.1.self_attn.q_proj.bias");
+  auto const refused = [&](Json const& more) {
+    Json changed = qwen2;
+    changed.update(more);
+    return message(changed);
+  };
+  CHECK(refused({{"use_sliding_window", true}}) == "'use_sliding_window' is true: a sliding window is not supported "
+                                                   "[config.json:use_sliding_window] (use a model without it)");
+  CHECK(refused({{"layer_types", {"full_attention", "sliding_attention"}}}) ==
+        "'layer_types' has \"sliding_attention\" [config.json:layer_types] (only full_attention is supported)");
+}
+
 TEST_CASE("what would change results is refused, never ignored") {
-  CHECK(message({{"model_type", "qwen2"}}) ==
-        "'model_type' is \"qwen2\" [config.json:model_type] (only models of type llama are supported)");
+  CHECK(message({{"model_type", "gpt2"}}) ==
+        "'model_type' is \"gpt2\" [config.json:model_type] (supported are llama and qwen2)");
   CHECK(message({{"attention_bias", true}}) == "'attention_bias' is true: bias in attention is not supported "
                                                "[config.json:attention_bias] (use a model without it)");
   CHECK(message({{"mlp_bias", true}}) ==

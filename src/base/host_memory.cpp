@@ -1,5 +1,5 @@
 #include <refrain/base/error.hpp>
-#include <refrain/train/host_memory.hpp>
+#include <refrain/base/host_memory.hpp>
 
 #include <unistd.h>
 
@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-namespace refrain::train {
+namespace refrain {
 namespace {
 
 namespace fs = std::filesystem;
@@ -68,4 +68,4 @@ int64_t resident_memory() {
   return resident * sysconf(_SC_PAGESIZE);
 }
 
-}  // namespace refrain::train
+}  // namespace refrain

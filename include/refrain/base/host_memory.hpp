@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 
-namespace refrain::train {
+namespace refrain {
 
 /// Bytes of memory that the host's processes may still take: what the system calls available, or less where a control
 /// group (a batch job's) allows less. @throws Error if the system does not say
@@ -17,4 +17,4 @@ int64_t left_by_control_groups(int64_t most, std::filesystem::path const& groups
 /// Memory that this process has now.
 int64_t resident_memory();
 
-}  // namespace refrain::train
+}  // namespace refrain

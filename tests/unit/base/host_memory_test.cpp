@@ -1,4 +1,4 @@
-#include <refrain/train/host_memory.hpp>
+#include <refrain/base/host_memory.hpp>
 
 #include "fixtures.hpp"
 
@@ -13,7 +13,7 @@ TEST_CASE("the least that a control group and those above it leave") {
     folder.write(name, text);
   };
   auto const left = [&](int64_t most) {
-    return train::left_by_control_groups(most, folder.path / "mine", folder.path / "groups");
+    return left_by_control_groups(most, folder.path / "mine", folder.path / "groups");
   };
   SECTION("version 2") {
     write("mine", "0::/job/step\n");

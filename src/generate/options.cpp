@@ -1,0 +1,67 @@
+#include <refrain/generate/options.hpp>
+
+#include <refrain/base/files.hpp>
+
+namespace refrain::generate {
+
+OptionTable Options::table(Options& o) {
+  OptionTable table("generate", "Answers prompts with a model: greedy or sampled, many at once, resumable at any time.");
+  Range<int64_t> const at_least_one{.least = 1};
+  constexpr int64_t most_ranks = 1 << 15;
+
+  table.group("Input and output")
+      .add("checkpoint", o.checkpoint, "model that answers: a checkpoint or a Hugging Face folder", "CKPT|HF_DIR")
+      .required()
+      .add("adapter", o.adapter, "LoRA adapter to put on it: a checkpoint, or a folder that PEFT wrote", "CKPT|DIR")
+      .add("prompts", o.prompts, "prompts, made by refrain-shard --prompts", "FILE.h5")
+      .required()
+      .add("out", o.out, "answers; until all are there, finished ones are kept in FILE.h5.parts", "FILE.h5")
+      .required()
+      .add("include-category", o.include_category,
+           "answers prompts of these categories too, which are left out otherwise: S4 (child exploitation)", "NAME...");
+
+  table.group("Answers")
+      .add("max-new-tokens", o.max_new_tokens, "an answer ends after so many tokens", at_least_one)
+      .add("temperature", o.temperature, "divides the logits before a token is drawn; 0: the likeliest token",
+           {.least = 0})
+      .add("top-p", o.top_p, "draws from the fewest likeliest tokens whose probabilities sum to this much",
+           {.least = 0, .most = 1, .least_excluded = true})
+      .add("top-k", o.top_k, "draws from so many likeliest tokens; 0: from all", {.least = 0})
+      .add("samples", o.samples, "answers to each prompt", at_least_one)
+      .add("seed", o.seed, "of the draws", {.least = 0})
+      .add("stop", o.stop, "an answer ends before any of these texts, beside the model's own stop tokens");
+
+  table.group("Layout")
+      .add("tensor-parallel", o.tensor_parallel, "ranks that share the weights of one model",
+           {.least = 1, .most = most_ranks})
+      .add("data-parallel", o.data_parallel, "models side by side that answer different prompts; 0: ranks / tensor-parallel",
+           {.least = 0, .most = most_ranks})
+      .add("dtype", o.dtype, "number type of weights and cache; auto: the checkpoint's on a CPU")
+      .add("cache-memory", o.cache_memory,
+           "GiB of each rank for keys and values of answers under way; without it half of the memory that is free",
+           {.least = 0, .least_excluded = true})
+      .add("timeout", o.timeout, "seconds after which a rank that gives no sign of life ends the job; 0: never",
+           {.least = 0});
+  return table;
+}
+
+void Options::validate() const {
+  require_folder(checkpoint, "--checkpoint");
+  if (!adapter.empty()) require_folder(adapter, "--adapter");
+  require_readable_file(prompts, "--prompts");
+  require_folder(std::filesystem::absolute(out).parent_path(), "--out");
+  if (std::filesystem::exists(out) && std::filesystem::equivalent(out, prompts))
+    throw UsageError("--out and --prompts are one file", "name another file", {.file = out});
+  if (temperature == 0 && samples > 1)
+    throw UsageError("--samples " + std::to_string(samples) + " at --temperature 0 would all be the same answer",
+                     "raise --temperature, or leave --samples out");
+  if (temperature == 0 && (top_k != 0 || top_p != 1))
+    throw UsageError("--top-k and --top-p belong to sampling, and --temperature is 0", "raise it, or leave them out");
+  for (auto const& text : stop)
+    if (text.empty()) throw UsageError("--stop is empty", "name a text, or leave it out");
+  for (auto const& category : include_category)
+    if (category != "S4")
+      throw UsageError("--include-category " + category + ": only S4 is ever left out", "leave it out");
+}
+
+}  // namespace refrain::generate

@@ -1,0 +1,170 @@
+#include <refrain/inference/engine.hpp>
+
+#include <refrain/base/error.hpp>
+#include <refrain/base/trace.hpp>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+
+namespace refrain::inference {
+namespace {
+
+constexpr int64_t page_tokens = 16;
+// Rows of logits that are in memory at once.
+constexpr int64_t logits_rows = 64;
+
+int64_t pages_in(model::ParameterStore const& store, EngineOptions const& options) {
+  int64_t const bytes =
+      model::KvCache::page_bytes(store.config(), store.backend().tensor().size(), options.cache_type, page_tokens);
+  int64_t const pages = options.cache_bytes / bytes;
+  if (pages < 1)
+    throw Error("the cache holds no page of " + std::to_string(page_tokens) + " tokens (" + std::to_string(bytes) +
+                    " bytes)",
+                "raise --cache-memory");
+  return pages;
+}
+
+}  // namespace
+
+Engine::Engine(model::ParameterStore& store, EngineOptions options)
+    : store_(store),
+      decoder_(store),
+      options_(std::move(options)),
+      pool_(pages_in(store, options_), page_tokens),
+      cache_(store, options_.cache_type, pool_.capacity() / page_tokens, page_tokens) {}
+
+// Room for each answer's next token; where there is none, the last ones give their places up.
+void Engine::grow() {
+  for (std::size_t i = 0; i < active_.size(); ++i) {
+    while (!pool_.extend(active_[i].pages, active_[i].tokens)) {
+      // From behind, where no row has grown in this pass: what a page is known to hold is computed.
+      Row last = std::move(active_.back());
+      active_.pop_back();
+      pool_.release(last.pages);
+      last.computed = 0;
+      waiting_.push_front(std::move(last));
+      ++counts_.given_up;
+      if (i == active_.size()) return;
+    }
+  }
+}
+
+void Engine::admit(Source const& source) {
+  auto tokens = static_cast<int64_t>(active_.size());  // of the pass
+  for (;;) {
+    if (waiting_.empty() && !exhausted_) {
+      if (auto request = source.next()) {
+        Row row{.request = std::move(*request), .tokens = {}, .pages = {}};
+        row.tokens = row.request.prompt;
+        waiting_.push_back(std::move(row));
+      } else {
+        exhausted_ = true;
+      }
+    }
+    if (waiting_.empty()) return;
+    Row& row = waiting_.front();
+    row.pages = pool_.begin(row.tokens);
+    int64_t const shared = row.pages.tokens, fresh = static_cast<int64_t>(row.tokens.size()) - shared;
+    // A page to spare for each answer under way: else a new one would soon push them out again.
+    int64_t const needed = pool_.pages_for(row.pages, static_cast<int64_t>(row.tokens.size()));
+    bool const fits = active_.empty() || (tokens + fresh <= options_.pass_tokens &&
+                                          needed + static_cast<int64_t>(active_.size()) <= pool_.free_pages());
+    if (!fits || !pool_.extend(row.pages, row.tokens)) {
+      pool_.release(row.pages);
+      return;
+    }
+    row.computed = shared;
+    counts_.shared_tokens += shared;
+    tokens += fresh;
+    active_.push_back(std::move(row));
+    waiting_.pop_front();
+  }
+}
+
+bool Engine::finished(Row const& row, Answer& answer) const {
+  std::span<int32_t const> const given = std::span(row.tokens).subspan(row.request.prompt.size());
+  auto const& stops = options_.stop_tokens;
+  bool const stop = std::find(stops.begin(), stops.end(), given.back()) != stops.end() || options_.ends(given);
+  if (!stop && static_cast<int64_t>(given.size()) < row.request.max_new_tokens) return false;
+  answer = {row.request.id, {given.begin(), given.end()}, stop ? h5::Finish::stop : h5::Finish::length};
+  return true;
+}
+
+// One forward pass over the new tokens of all active rows, and each one's next token.
+void Engine::pass(Source const& source) {
+  std::vector<int64_t> tokens, positions, last_rows;
+  std::vector<model::CachedRow> rows;
+  for (Row const& row : active_) {
+    auto const begin = static_cast<int64_t>(tokens.size()), length = static_cast<int64_t>(row.tokens.size());
+    for (int64_t t = row.computed; t < length; ++t) {
+      tokens.push_back(row.tokens[static_cast<std::size_t>(t)]);
+      positions.push_back(t);
+    }
+    rows.push_back({row.pages.pages, length, begin, length - row.computed});
+    last_rows.push_back(static_cast<int64_t>(tokens.size()) - 1);
+  }
+  ++counts_.passes;
+  counts_.computed_tokens += static_cast<int64_t>(tokens.size());
+  cache_.begin_pass(std::move(rows));
+  model::PackedBatch batch;
+  batch.tokens_T = at::tensor(tokens, at::kLong);
+  batch.positions_T = at::tensor(positions, at::kLong);
+  batch.positions = *std::max_element(positions.begin(), positions.end()) + 1;
+  at::NoGradGuard const no_grad;
+  at::Tensor x_TD = decoder_.embed(batch);
+  for (int i = 0; i < decoder_.blocks(); ++i) x_TD = decoder_.block(i, x_TD, batch, cache_);
+
+  std::vector<int32_t> next(active_.size());
+  for (int64_t first = 0; first < static_cast<int64_t>(active_.size()); first += logits_rows) {
+    int64_t const count = std::min<int64_t>(logits_rows, static_cast<int64_t>(active_.size()) - first);
+    batch.head_rows_N = at::tensor(last_rows, at::kLong).narrow(0, first, count);
+    at::Tensor const logits_NV = decoder_.logits(x_TD, batch).contiguous();
+    trace::Span const span("sampling");
+    auto const vocabulary = static_cast<std::size_t>(logits_NV.size(1));
+    at::parallel_for(0, count, 1, [&](int64_t from, int64_t to) {
+      for (int64_t n = from; n < to; ++n) {
+        Row const& row = active_[static_cast<std::size_t>(first + n)];
+        float const* const logits = logits_NV.const_data_ptr<float>() + static_cast<std::size_t>(n) * vocabulary;
+        next[static_cast<std::size_t>(first + n)] =
+            next_token({logits, vocabulary}, options_.sampling,
+                       row.request.random.uniform(row.tokens.size() - row.request.prompt.size()));
+      }
+    });
+  }
+
+  std::deque<Row> still;
+  for (std::size_t i = 0; i < active_.size(); ++i) {
+    Row& row = active_[i];
+    row.computed = static_cast<int64_t>(row.tokens.size());
+    row.tokens.push_back(next[i]);
+    ++counts_.answered_tokens;
+    Answer answer;
+    if (!finished(row, answer)) {
+      still.push_back(std::move(row));
+      continue;
+    }
+    pool_.release(row.pages);
+    source.done(std::move(answer));
+  }
+  active_ = std::move(still);
+}
+
+void Engine::run(Source const& source) {
+  exhausted_ = false;
+  while (!source.stopped()) {
+    grow();
+    admit(source);
+    if (active_.empty()) {
+      TORCH_INTERNAL_ASSERT(waiting_.empty(), "a request that the cache cannot hold");
+      break;
+    }
+    pass(source);
+  }
+  for (Row& row : active_) pool_.release(row.pages);
+  active_.clear();
+  waiting_.clear();
+}
+
+}  // namespace refrain::inference

@@ -1,0 +1,110 @@
+"""256 prompts of mixed lengths, answers of 16 to 256 tokens (greedy; some tokens end an answer, so that lengths differ as
+they do in life), a Llama of 56 M parameters: refrain-generate as a whole process, from start to its file, against
+transformers' `generate` alone, at its best batch size. Same model, prompts and number type. Where answers differ, they
+differ at near ties: how many tokens are equal is printed."""
+
+import argparse
+import json
+import os
+import pathlib
+import random
+import statistics
+import subprocess
+import sys
+import time
+
+from bench import BIN, MODEL, call, scratch_folder, write_model
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "helpers"))
+
+from qwen_tokenizer import train  # noqa: E402
+
+LONGEST = 256
+# One token in so many ends an answer.
+TOKENS_A_STOP = 128
+
+
+def write_inputs(work, prompts):
+    (work / "tokenizer").mkdir(exist_ok=True)
+    tokenizer = train(work / "tokenizer", 300, ["the little dog ran to the red house"])
+    draw = random.Random(0)
+    write_model(work / "ck", initializer_range=0.05)
+    for file in tokenizer.iterdir():
+        (work / "ck" / file.name).write_bytes(file.read_bytes())
+    call(BIN / "refrain-convert", "export", "--checkpoint", work / "ck", "--out", work / "model")
+    for file in tokenizer.iterdir():
+        (work / "model" / file.name).write_bytes(file.read_bytes())
+    stops = draw.sample(range(3, MODEL["vocab_size"]), MODEL["vocab_size"] // TOKENS_A_STOP)
+    (work / "model/generation_config.json").write_text(json.dumps({"eos_token_id": stops, "pad_token_id": 0}))
+    rows = [{"prompt_ids": [draw.randrange(3, MODEL["vocab_size"]) for _ in range(draw.randint(20, 250))], "row_id": i}
+            for i in range(prompts)]
+    (work / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    call(BIN / "refrain-shard", "--prompts", work / "prompts.jsonl", "--tokenizer", work / "model", "--configuration", "all",
+         "--out", work / "prompts.h5", "--overwrite")
+
+
+def ours(work, threads, dtype):
+    out = work / "out.h5"
+    out.unlink(missing_ok=True)
+    begin = time.perf_counter()
+    call(BIN / "refrain-generate", "--checkpoint", work / "model", "--prompts", work / "prompts.h5", "--out", out,
+         "--max-new-tokens", LONGEST, "--dtype", dtype, threads=threads)
+    return time.perf_counter() - begin
+
+
+def transformers_alone(work, batch, dtype):
+    """In a process of its own; prints seconds. Prompts sorted by length, so that little is padded."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    model = AutoModelForCausalLM.from_pretrained(work / "model", dtype={"fp32": torch.float32, "bf16": torch.bfloat16}[dtype])
+    prompts = sorted((json.loads(line)["prompt_ids"] for line in (work / "prompts.jsonl").read_text().splitlines()), key=len)
+    begin = time.perf_counter()
+    with torch.no_grad():
+        for first in range(0, len(prompts), batch):
+            rows = prompts[first:first + batch]
+            longest = max(map(len, rows))
+            ids = torch.tensor([[0] * (longest - len(row)) + row for row in rows])
+            mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
+            model.generate(ids, attention_mask=mask, max_new_tokens=LONGEST, do_sample=False)
+    print(time.perf_counter() - begin)
+
+
+def theirs(work, batch, threads, dtype):
+    done = subprocess.run([sys.executable, __file__, "--transformers", str(batch), "--work", work, "--dtype", dtype],
+                          env=os.environ | {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}, capture_output=True,
+                          text=True)
+    if done.returncode != 0:
+        sys.exit(done.stderr)
+    return float(done.stdout.splitlines()[-1])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--prompts", type=int, default=256)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--batches", type=int, nargs="+", default=[8, 32, 64], help="of transformers, to choose the fastest from")
+    parser.add_argument("--dtype", choices=["fp32", "bf16"], default="fp32")
+    parser.add_argument("--work", type=pathlib.Path)
+    parser.add_argument("--transformers", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.transformers:
+        return transformers_alone(options.work, options.transformers, options.dtype)
+    work, clean = scratch_folder(options.work)
+    write_inputs(work, options.prompts)
+    tried = {batch: theirs(work, batch, options.threads, options.dtype) for batch in options.batches}
+    for batch, seconds in tried.items():
+        print(f"transformers, batches of {batch:3}: {options.prompts / seconds:6.2f} answers/s", flush=True)
+    best = min(tried, key=tried.get)
+    rounds = [(ours(work, options.threads, options.dtype), theirs(work, best, options.threads, options.dtype))
+              for _ in range(options.repeats)]
+    ratios = sorted(b / a for a, b in rounds)
+    print(f"refrain-generate {options.prompts / statistics.median(a for a, _ in rounds):6.2f} answers/s")
+    print(f"transformers     {options.prompts / statistics.median(b for _, b in rounds):6.2f} answers/s (batches of {best})")
+    print(f"{options.dtype}: speed ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})")
+    clean()
+
+
+main()
