@@ -66,7 +66,7 @@ def test_killed_runs_end_with_the_undisturbed_answers(inputs, tmp_path):
         job.process.communicate(timeout=60)
         assert not out.exists()
     done = run("generate", *words(inputs, out), ranks=2)
-    assert "answers are there already" in done.stderr or out.exists()
+    assert "already" in done.stderr  # some of the answers or, where the last start outran its killer, all of them
     assert rows(out) == expected
     assert not parts.exists()
     run("convert", "verify", out)

@@ -110,5 +110,4 @@ def test_drawn_answers_do_not_depend_on_the_layout(case):
     alone = case.generate("drawn-1", 1, *words)
     assert len({tuple(answer) for answer in alone}) > len(alone) * 0.9
     for ranks, tensor in LAYOUTS[1:]:
-        found = case.generate(f"drawn-{ranks}-{tensor}", ranks, "--tensor-parallel", tensor, *words)
-        assert sum(a == b for a, b in zip(alone, found, strict=True)) >= len(alone) - 1
+        assert case.generate(f"drawn-{ranks}-{tensor}", ranks, "--tensor-parallel", tensor, *words) == alone
