@@ -64,6 +64,7 @@ private:
   checkpoint::ModelConfig config_{};
   DType weights_ = DType::fp32;
   std::optional<text::Tokenizer> tokenizer_;
+  std::vector<int32_t> stop_tokens_;
   std::string weights_digest_;
   std::optional<Answers> answers_;
 };
@@ -73,6 +74,7 @@ void Run::load_inputs() {
     config_ = checkpoint::ModelConfig::load(options_.checkpoint);
     model::check_tensor_degree(config_, static_cast<int>(options_.tensor_parallel));
     tokenizer_.emplace(text::Tokenizer::load(options_.checkpoint));
+    stop_tokens_ = stop_tokens_of(options_.checkpoint);
   });
   weights_ = options_.dtype == Precision::bf16   ? DType::bf16
              : options_.dtype == Precision::fp32 ? DType::fp32
@@ -95,7 +97,7 @@ Json Run::identity() const {
           {"samples", options_.samples},
           {"seed", options_.seed},
           {"stop", options_.stop},
-          {"stop_tokens", stop_tokens_of(options_.checkpoint)}};
+          {"stop_tokens", stop_tokens_}};
 }
 
 void Run::load_weights(model::ParameterStore& store) const {
@@ -124,7 +126,7 @@ bool Run::answer(model::ParameterStore& store) {
   inference::Engine engine(store, {.sampling = {.temperature = options_.temperature,
                                                 .top_k = options_.top_k,
                                                 .top_p = options_.top_p},
-                                   .stop_tokens = stop_tokens_of(options_.checkpoint),
+                                   .stop_tokens = stop_tokens_,
                                    .ends = [&](auto answer) { return stops.found_at_end(answer); },
                                    .cache_bytes = cache_bytes(),
                                    .cache_type = weights_});
