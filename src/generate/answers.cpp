@@ -21,7 +21,10 @@ constexpr int64_t rows_a_piece = 4096;
 }  // namespace
 
 Answers::Answers(Options const& options, checkpoint::ModelConfig const& config, Json identity)
-    : options_(options), identity_(std::move(identity)), prompts_(h5::read_prompts(options.prompts)) {
+    : options_(options),
+      identity_(std::move(identity)),
+      prompts_(h5::read_prompts(options.prompts)),
+      parts_(options.out) {
   bool const with_category = !options.include_category.empty();
   for (int64_t i = 0; i < prompts_.size(); ++i) {
     auto const at = static_cast<std::size_t>(i);
@@ -65,18 +68,9 @@ void Answers::open_folder() {
     complete_ = true;
     return;
   }
-  fs::path const folder = options_.parts_folder(), settings = folder / "settings.json";
-  make_folders(folder);
-  lock_ = FolderLock::acquire(folder / "lock");
-  if (fs::exists(settings)) {
-    if (read_json(settings) != identity_)
-      throw UsageError("the answers kept here were made from other prompts or with other settings",
-                       "give the same ones to go on, or remove the folder", {.file = folder});
-  } else {
-    write_json(settings, identity_);
-  }
-  read_journal(folder, [&](Json const& record) {
-    auto const id = json_get<int64_t>(record, "id", folder);
+  parts_.open(identity_, "answers");
+  parts_.read([&](Json const& record) {
+    auto const id = json_get<int64_t>(record, "id", parts_.folder());
     if (id >= 0 && id < count()) finished_[static_cast<std::size_t>(id)] = true;
   });
 }
@@ -119,11 +113,11 @@ Json Answers::record(inference::Answer const& answer) const {
   return {{"id", answer.id}, {"tokens", answer.tokens}, {"finish", static_cast<int>(answer.finish)}};
 }
 
-void Answers::merge(text::Tokenizer const& tokenizer, StopTexts const& stops, Json provenance) const {
-  fs::path const folder = options_.parts_folder();
+void Answers::merge(text::Tokenizer const& tokenizer, StopTexts const& stops, Json provenance) {
+  fs::path const& folder = parts_.folder();
   std::vector<inference::Answer> answers(finished_.size());
   std::vector<bool> there(finished_.size());
-  read_journal(folder, [&](Json const& record) {
+  parts_.read([&](Json const& record) {
     auto const id = static_cast<std::size_t>(json_get<int64_t>(record, "id", folder));
     there[id] = true;
     auto const tokens = json_get<std::vector<int64_t>>(record, "tokens", folder);
@@ -157,7 +151,7 @@ void Answers::merge(text::Tokenizer const& tokenizer, StopTexts const& stops, Js
     file.append(rows);
   }
   file.finish();
-  fs::remove_all(folder);
+  parts_.remove();
   log_line(std::to_string(count()) + " answers in " + options_.out.string());
 }
 

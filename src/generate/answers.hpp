@@ -2,8 +2,7 @@
 
 #include "stop_texts.hpp"
 
-#include <refrain/base/folder_lock.hpp>
-#include <refrain/base/journal.hpp>
+#include <refrain/base/parts.hpp>
 #include <refrain/checkpoint/model_config.hpp>
 #include <refrain/generate/options.hpp>
 #include <refrain/h5/prompts_file.hpp>
@@ -34,10 +33,11 @@ public:
   /// Ids of the unfinished answers that data rank `rank` of `size` makes.
   std::vector<int64_t> share(int rank, int size) const;
   inference::Request request(int64_t id) const;
+  Parts const& parts() const noexcept { return parts_; }
   Json record(inference::Answer const& answer) const;  ///< for the journal
 
   /// Writes the file from the journals of all ranks, in order, then removes them. @throws Error if one is missing
-  void merge(text::Tokenizer const& tokenizer, StopTexts const& stops, Json provenance) const;
+  void merge(text::Tokenizer const& tokenizer, StopTexts const& stops, Json provenance);
 
 private:
   int64_t count() const noexcept { return static_cast<int64_t>(chosen_.size()) * options_.samples; }
@@ -50,7 +50,7 @@ private:
   h5::Prompts prompts_;
   std::vector<int64_t> chosen_;  // prompts that are answered
   int64_t longest_ = 0;
-  std::optional<FolderLock> lock_;  // on rank 0
+  Parts parts_;  // taken by rank 0
   bool complete_ = false;
   std::vector<bool> finished_;
 };

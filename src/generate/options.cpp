@@ -5,14 +5,10 @@
 namespace refrain::generate {
 
 OptionTable Options::table(Options& o) {
-  OptionTable table("generate", "Answers prompts with a model: greedy or sampled, many at once, resumable at any time.");
+  OptionTable table("generate",
+                    "Answers prompts with a model: greedy or sampled, many at once, resumable at any time.");
   Range<int64_t> const at_least_one{.least = 1};
-  constexpr int64_t most_ranks = 1 << 15;
-
   table.group("Input and output")
-      .add("checkpoint", o.checkpoint, "model that answers: a checkpoint or a Hugging Face folder", "CKPT|HF_DIR")
-      .required()
-      .add("adapter", o.adapter, "LoRA adapter to put on it: a checkpoint, or a folder that PEFT wrote", "CKPT|DIR")
       .add("prompts", o.prompts, "prompts, made by refrain-shard --prompts", "FILE.h5")
       .required()
       .add("out", o.out, "answers; until all are there, finished ones are kept in FILE.h5.parts", "FILE.h5")
@@ -31,23 +27,14 @@ OptionTable Options::table(Options& o) {
       .add("seed", o.seed, "of the draws", {.least = 0})
       .add("stop", o.stop, "an answer ends before any of these texts, beside the model's own stop tokens");
 
-  table.group("Layout")
-      .add("tensor-parallel", o.tensor_parallel, "ranks that share the weights of one model",
-           {.least = 1, .most = most_ranks})
-      .add("data-parallel", o.data_parallel, "models side by side that answer different prompts; 0: ranks / tensor-parallel",
-           {.least = 0, .most = most_ranks})
-      .add("dtype", o.dtype, "number type of weights and cache; auto: the checkpoint's on a CPU")
-      .add("cache-memory", o.cache_memory,
-           "GiB of each rank for keys and values of answers under way; without it half of the memory that is free",
-           {.least = 0, .least_excluded = true})
-      .add("timeout", o.timeout, "seconds after which a rank that gives no sign of life ends the job; 0: never",
-           {.least = 0});
+  o.model.add_to(table, "answers");
   return table;
 }
 
 void Options::validate() const {
-  require_folder(checkpoint, "--checkpoint");
-  if (!adapter.empty()) require_folder(adapter, "--adapter");
+  if (model.checkpoint.empty())
+    throw UsageError("--checkpoint is missing", "name the model that answers (see refrain-generate --help)");
+  model.validate();
   require_readable_file(prompts, "--prompts");
   require_folder(std::filesystem::absolute(out).parent_path(), "--out");
   if (std::filesystem::exists(out) && std::filesystem::equivalent(out, prompts))

@@ -121,5 +121,5 @@ def test_answers_with_other_settings_are_not_mixed(inputs, tmp_path):
     parts.mkdir()
     (parts / "settings.json").write_text("{}")
     fails("generate", *words(inputs, tmp_path / "next.h5"), exit_code=2,
-          line=f"the answers kept here were made from other prompts or with other settings [{parts}] (give the same ones "
+          line=f"the answers kept here were made from other input or with other settings [{parts}] (give the same ones "
                "to go on, or remove the folder)")
