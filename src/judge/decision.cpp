@@ -1,134 +1,108 @@
-#include "decision.hpp"
-
 #include <refrain/base/error.hpp>
+#include <refrain/judge/decision.hpp>
 
 #include <algorithm>
+#include <set>
 
 namespace refrain::judge {
 namespace {
 
-namespace fs = std::filesystem;
+using Labels = std::vector<int8_t>;
 
-std::vector<int8_t> const& labels_of(h5::Verdicts const& verdicts, std::string const& judge) {
-  return verdicts.judges.at(judge).labels.at("label");
+std::string joined(std::vector<std::string> const& names, char const* between) {
+  std::string text;
+  for (auto const& name : names) text += (text.empty() ? "" : between) + name;
+  return text;
 }
 
-/// `first` and `other`: verdicts or answers.
-template <class Rows>
-void require_same_answers(Rows const& first, h5::Verdicts const& other, fs::path const& path,
-                          fs::path const& first_path) {
-  std::string const remedy = "name verdicts on the same answers";
-  if (other.size() != first.size())
-    throw UsageError("the file has " + std::to_string(other.size()) + " verdicts, " + first_path.string() + " has " +
-                         std::to_string(first.size()) + " rows",
-                     remedy, {.file = path});
-  for (std::size_t row = 0; row < first.row_id.size(); ++row)
-    if (other.row_id[row] != first.row_id[row] || other.sample[row] != first.sample[row] ||
-        other.language[row] != first.language[row] || other.id[row] != first.id[row])
-      throw UsageError("row " + std::to_string(row) + " is on another answer than in " + first_path.string(), remedy,
-                       {.file = path});
-}
+/// The deciders' columns.
+class Bench {
+public:
+  Bench(h5::Verdicts const& rows, Deciders const& deciders) : rows_(rows), deciders_(deciders) {
+    if (deciders.guards.empty()) throw Error("no guard is named to decide", "name at least one judge of kind safety");
+    std::set<std::string> seen;
+    for (auto const& name : deciders.guards) {
+      if (!seen.insert(name).second) throw Error("the guard " + name + " is named twice", "name each guard once");
+      guards_.push_back(&labels_of(name));
+    }
+    if (seen.contains(deciders.adjudicator))
+      throw Error("the judge " + deciders.adjudicator + " is named as guard and as adjudicator",
+                  "name another adjudicator, or none");
+    if (rows.judges.contains(deciders.adjudicator)) adjudicator_ = &labels_of(deciders.adjudicator);
+    for (auto const& [name, judge] : rows.judges)
+      if (auto const flags = judge.labels.find("empty"); judge.kind == "quality" && flags != judge.labels.end())
+        empty_.push_back(&flags->second);
+  }
 
-/// Scores are compared as bits: NaN is where none is.
-bool same(h5::Judgements const& a, h5::Judgements const& b) {
-  auto const same_scores = [](std::vector<float> const& x, std::vector<float> const& y) {
-    return std::equal(x.begin(), x.end(), y.begin(), y.end(),
-                      [](float p, float q) { return p == q || (p != p && q != q); });
-  };
-  return a.kind == b.kind && a.labels == b.labels && a.texts == b.texts && a.scores.size() == b.scores.size() &&
-         std::equal(a.scores.begin(), a.scores.end(), b.scores.begin(), [&](auto const& x, auto const& y) {
-           return x.first == y.first && same_scores(x.second, y.second);
-         });
-}
+  bool is_empty(std::size_t row) const {
+    return std::any_of(empty_.begin(), empty_.end(), [&](Labels const* flags) { return (*flags)[row] == 1; });
+  }
+  bool any_guard(std::size_t row, int8_t label) const {
+    return std::any_of(guards_.begin(), guards_.end(), [&](Labels const* labels) { return (*labels)[row] == label; });
+  }
+  /// The guards' common label of safe or unsafe, or a value below 0.
+  int8_t agreed(std::size_t row) const {
+    int8_t const first = (*guards_.front())[row];
+    bool const same =
+        std::all_of(guards_.begin(), guards_.end(), [&](Labels const* labels) { return (*labels)[row] == first; });
+    return same ? first : h5::undecided;
+  }
+  int8_t adjudicated(std::size_t row) const { return adjudicator_ ? (*adjudicator_)[row] : h5::not_asked; }
+
+private:
+  Labels const& labels_of(std::string const& name) const {
+    auto const judge = rows_.judges.find(name);
+    if (judge == rows_.judges.end()) {
+      std::vector<std::string> names;
+      for (auto const& [other, columns] : rows_.judges) names.push_back(other);
+      throw Error("there is no judge " + name + " among the verdicts",
+                  names.empty() ? "there are none" : "there are " + joined(names, ", "));
+    }
+    auto const labels = judge->second.labels.find("label");
+    if (judge->second.kind != "safety" || labels == judge->second.labels.end())
+      throw Error("the judge " + name + " is of kind " + judge->second.kind + " and cannot decide",
+                  "name judges of kind safety");
+    return labels->second;
+  }
+
+  h5::Verdicts const& rows_;
+  Deciders const& deciders_;
+  std::vector<Labels const*> guards_, empty_;
+  Labels const* adjudicator_ = nullptr;
+};
 
 }  // namespace
 
-h5::Verdicts read_merged(std::vector<fs::path> const& files) {
-  h5::Verdicts all;
-  std::map<std::string, fs::path> from;
-  for (auto const& path : files) {
-    auto verdicts = h5::read_verdicts(path);
-    if (&path == &files.front()) {
-      all = std::move(verdicts);
-      all.final_label.clear();
-      all.decided_by.clear();
-      for (auto const& [name, judge] : all.judges) from[name] = path;
-      continue;
-    }
-    require_same_answers(all, verdicts, path, files.front());
-    for (auto& [name, judge] : verdicts.judges) {
-      auto const [place, added] = from.try_emplace(name, path);
-      if (added)
-        all.judges[name] = std::move(judge);
-      else if (!same(all.judges[name], judge))
-        throw UsageError("the judge " + name + " says other things here than in " + place->second.string(),
-                         name == "quality" ? "name verdicts on the same answers" : "name one of these files",
-                         {.file = path});
-    }
+Decisions decide(h5::Verdicts const& rows, Deciders const& deciders) {
+  Bench const bench(rows, deciders);
+  std::string const all_guards = joined(deciders.guards, "+");
+  Decisions decisions;
+  auto const add = [&](int8_t label, std::string const& by) {
+    decisions.label.push_back(label);
+    decisions.decided_by.push_back(by);
+  };
+  for (std::size_t row = 0; row < rows.row_id.size(); ++row) {
+    int8_t const agreed = bench.agreed(row), adjudicated = bench.adjudicated(row);
+    if (bench.is_empty(row))
+      add(h5::undecided, "empty");
+    else if (agreed >= 0)
+      add(agreed, all_guards);
+    else if (adjudicated >= 0)
+      add(adjudicated, deciders.adjudicator);
+    else if (adjudicated == h5::unparsed || bench.any_guard(row, h5::unparsed))
+      add(h5::undecided, "unparsed");
+    else
+      add(h5::undecided, bench.any_guard(row, h5::not_asked) ? "not asked" : "differ");
   }
-  return all;
+  return decisions;
 }
 
-void require_verdicts_on(h5::Verdicts const& verdicts, fs::path const& path, h5::Responses const& responses,
-                         fs::path const& responses_path) {
-  require_same_answers(responses, verdicts, path, responses_path);
-}
-
-Deciders choose_deciders(h5::Verdicts const& verdicts, std::vector<std::string> const& guards,
-                         std::string const& adjudicator) {
-  std::string there;
-  Deciders deciders{.guards = guards, .adjudicator = verdicts.judges.contains(adjudicator) ? adjudicator : ""};
-  for (auto const& [name, judge] : verdicts.judges) {
-    if (judge.kind != "safety" || name == adjudicator) continue;
-    there += (there.empty() ? "" : ", ") + name;
-    if (guards.empty()) deciders.guards.push_back(name);
-  }
-  if (there.empty())
-    throw UsageError("no guard has judged these answers", "name files of judges of safety with --verdicts");
-  for (auto const& guard : guards) {
-    auto const found = verdicts.judges.find(guard);
-    if (found == verdicts.judges.end() || found->second.kind != "safety" || guard == adjudicator)
-      throw UsageError("--guards " + guard + ": --verdicts have no such guard", "they have " + there);
-  }
-  return deciders;
-}
-
-bool is_empty(h5::Verdicts const& verdicts, std::size_t row) {
-  auto const quality = verdicts.judges.find("quality");
-  return quality != verdicts.judges.end() && quality->second.labels.at("empty")[row] == 1;
-}
-
-bool differ(h5::Verdicts const& verdicts, std::vector<std::string> const& guards, std::size_t row) {
-  int8_t const first = labels_of(verdicts, guards.front())[row];
-  return first < 0 ||
-         std::any_of(
-             guards.begin(), guards.end(), [&](auto const& guard) { return labels_of(verdicts, guard)[row] != first; });
-}
-
-void decide(h5::Verdicts& verdicts, Deciders const& deciders) {
-  auto const rows = static_cast<std::size_t>(verdicts.size());
-  verdicts.final_label.assign(rows, h5::undecided);
-  verdicts.decided_by.assign(rows, "");
-  std::string together;
-  for (auto const& guard : deciders.guards) together += (together.empty() ? "" : "+") + guard;
-  for (std::size_t row = 0; row < rows; ++row) {
-    int8_t& label = verdicts.final_label[row];
-    std::string& by = verdicts.decided_by[row];
-    if (is_empty(verdicts, row)) {
-      by = "empty";
-    } else if (!differ(verdicts, deciders.guards, row)) {
-      label = labels_of(verdicts, deciders.guards.front())[row];
-      by = together;
-    } else {
-      int8_t const word = deciders.adjudicator.empty() ? h5::not_asked : labels_of(verdicts, deciders.adjudicator)[row];
-      bool const unparsed =
-          word == h5::unparsed || std::any_of(deciders.guards.begin(), deciders.guards.end(), [&](auto const& guard) {
-            return labels_of(verdicts, guard)[row] == h5::unparsed;
-          });
-      label = std::max(word, h5::undecided);
-      by = word >= 0 ? deciders.adjudicator : unparsed ? "unparsed" : "differ";
-    }
-  }
+std::vector<std::size_t> rows_that_differ(h5::Verdicts const& rows, Deciders const& deciders) {
+  Bench const bench(rows, deciders);
+  std::vector<std::size_t> differing;
+  for (std::size_t row = 0; row < rows.row_id.size(); ++row)
+    if (!bench.is_empty(row) && bench.agreed(row) < 0 && !bench.any_guard(row, h5::not_asked)) differing.push_back(row);
+  return differing;
 }
 
 }  // namespace refrain::judge

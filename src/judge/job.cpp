@@ -1,6 +1,5 @@
 #include <refrain/judge/job.hpp>
 
-#include "decision.hpp"
 #include "judge.hpp"
 #include "verdicts_under_way.hpp"
 #include "written_verdicts.hpp"
@@ -29,7 +28,7 @@ private:
   void read_inputs();
   void open_files();
   std::vector<int64_t> share() const;
-  bool is_asked(int64_t row) const;
+  bool is_asked(int64_t row) const { return asked_rows_[static_cast<std::size_t>(row)]; }
   Asked ask();
   void write(VerdictsUnderWay& file, std::size_t at);
 
@@ -38,6 +37,7 @@ private:
   Definition definition_;
   std::optional<Items> items_;
   std::optional<h5::Verdicts> others_;  // of --verdicts
+  std::vector<bool> asked_rows_;
   Deciders deciders_;
   std::unique_ptr<Judge> judge_;
   std::vector<VerdictsUnderWay> files_;
@@ -46,14 +46,17 @@ private:
 void Judging::read_inputs() {
   comm::agree(world_, [&] {
     items_.emplace(options_.responses);
+    asked_rows_.assign(static_cast<std::size_t>(items_->rows()), !options_.adjudicates());
     if (!options_.adjudicates()) return;
-    others_ = read_merged(options_.verdicts);
-    require_verdicts_on(*others_, options_.verdicts.front(), items_->file(0), options_.responses.front());
+    std::vector<VerdictsOf> files{
+        {.path = options_.responses.front(), .responses = items_->digest(0), .rows = rows_of(items_->file(0))}};
+    for (auto const& path : options_.verdicts) files.push_back(read_file(path));
+    others_ = merge(files);
     if (others_->judges.contains(definition_.name))
       throw UsageError("--verdicts have verdicts of " + definition_.name + " already",
                        "name the guards' files alone, or join the files by --judge merge");
-    deciders_ = choose_deciders(*others_, options_.guards, definition_.name);
-    deciders_.adjudicator = definition_.name;
+    deciders_ = {.guards = choose_guards(*others_, options_.guards, definition_.name), .adjudicator = definition_.name};
+    for (std::size_t const row : rows_that_differ(*others_, deciders_)) asked_rows_.at(row) = true;
   });
   Case const on{options_, definition_, *items_, world_};
   judge_ = !options_.model.checkpoint.empty() ? checkpoint_judge(on)
@@ -76,11 +79,6 @@ void Judging::open_files() {
       log_line(std::to_string(opened.count()) + " of " + std::to_string(items_->rows()) + " verdicts of " +
                opened.out().string() + " are there already");
   }
-}
-
-bool Judging::is_asked(int64_t row) const {
-  auto const at = static_cast<std::size_t>(row);
-  return !others_ || (differ(*others_, deciders_.guards, at) && !is_empty(*others_, at));
 }
 
 // By rows, so that answers to one prompt meet on one rank, which then has that prompt's part of the request already.
@@ -124,11 +122,10 @@ void Judging::write(VerdictsUnderWay& file, std::size_t at) {
       throw Error("the verdict on row " + std::to_string(row) + " is missing", "start again: only it is made",
                   {.file = file.parts().folder()});
   fs::path const& responses = options_.responses[at];
-  auto verdicts = verdicts_of(definition_, said, items_->file(static_cast<int64_t>(at)));
-  if (others_) {
-    for (auto const& [name, judge] : others_->judges) verdicts.judges.try_emplace(name, judge);
-    decide(verdicts, deciders_);
-  }
+  h5::Responses const& rows = items_->file(static_cast<int64_t>(at));
+  h5::Verdicts verdicts = others_ ? *others_ : rows_of(rows);
+  verdicts.judges[definition_.name] = judgements(definition_, said, rows);
+  if (others_) set_decisions(verdicts, deciders_);
   Provenance provenance("refrain-judge", options_.record);
   provenance.add_input(responses);
   for (auto const& path : options_.verdicts) provenance.add_input(path);
@@ -138,6 +135,7 @@ void Judging::write(VerdictsUnderWay& file, std::size_t at) {
   about["definition"] = file.identity().at("definition");
   about.update(judge_->identity());
   provenance.set("judges", {{definition_.name, about}});
+  provenance.set("responses_sha256", items_->digest(static_cast<int64_t>(at)));
   provenance.set("responses", h5::Reader(responses, "responses.v1").provenance());
   inherit(provenance, options_.verdicts);
   write_verdicts(file.out(), verdicts, provenance.json());
@@ -175,7 +173,7 @@ Exit Judging::go() {
 Exit run(Options const& options, comm::Communicator const& world) {
   if (!options.merges()) return Judging(options, world).go();
   comm::agree(world, [&] {
-    if (world.rank() == 0) merge(options);
+    if (world.rank() == 0) merge_files(options);
   });
   return Exit::success;
 }

@@ -4,6 +4,8 @@
 #include <refrain/h5/reader.hpp>
 #include <refrain/judge/quality.hpp>
 
+#include <refrain/base/error.hpp>
+
 #include <algorithm>
 #include <array>
 #include <map>
@@ -27,8 +29,7 @@ h5::Judgements quality_judgements(h5::Responses const& responses) {
 
 }  // namespace
 
-h5::Verdicts verdicts_of(Definition const& definition, std::vector<std::optional<Said>> const& said,
-                         h5::Responses const& responses) {
+h5::Verdicts rows_of(h5::Responses const& responses) {
   h5::Verdicts verdicts{.row_id = responses.row_id,
                         .sample = responses.sample,
                         .id = responses.id,
@@ -39,19 +40,40 @@ h5::Verdicts verdicts_of(Definition const& definition, std::vector<std::optional
                         .final_label = {},
                         .decided_by = {}};
   verdicts.judges["quality"] = quality_judgements(responses);
-  verdicts.judges[definition.name] = judgements(definition, said, responses);
   return verdicts;
 }
 
+VerdictsOf read_file(fs::path const& path) {
+  Json const provenance = h5::Reader(path, "verdicts.v1").provenance();
+  return {.path = path, .responses = provenance.value("responses_sha256", ""), .rows = h5::read_verdicts(path)};
+}
+
+std::vector<std::string> choose_guards(h5::Verdicts const& verdicts, std::vector<std::string> const& names,
+                                       std::string const& adjudicator) {
+  if (!names.empty()) return names;
+  std::vector<std::string> guards;
+  for (auto const& [name, judge] : verdicts.judges)
+    if (judge.kind == "safety" && name != adjudicator) guards.push_back(name);
+  if (guards.empty())
+    throw UsageError("no guard has judged these answers", "name files of judges of kind safety with --verdicts");
+  return guards;
+}
+
 void inherit(Provenance& provenance, std::vector<fs::path> const& files) {
-  Json judges = provenance.json().value("judges", Json::object()), responses;
+  Json judges = provenance.json().value("judges", Json::object());
   for (auto const& file : files) {
     Json const theirs = h5::Reader(file, "verdicts.v1").provenance();
     judges.update(theirs.value("judges", Json::object()));
-    if (responses.is_null()) responses = theirs.value("responses", Json());
+    for (char const* key : {"responses", "responses_sha256"})
+      if (!provenance.json().contains(key) && theirs.contains(key)) provenance.set(key, theirs.at(key));
   }
   provenance.set("judges", judges);
-  if (!provenance.json().contains("responses")) provenance.set("responses", responses);
+}
+
+void set_decisions(h5::Verdicts& verdicts, Deciders const& deciders) {
+  Decisions decisions = decide(verdicts, deciders);
+  verdicts.final_label = std::move(decisions.label);
+  verdicts.decided_by = std::move(decisions.decided_by);
 }
 
 void write_verdicts(fs::path const& out, h5::Verdicts const& verdicts, Json const& provenance) {
@@ -101,14 +123,17 @@ std::string summary_of_decisions(h5::Verdicts const& verdicts) {
   return count == 0 ? text : text + ", " + std::to_string(count) + " undecided (" + reasons + ")";
 }
 
-void merge(Options const& options) {
-  auto verdicts = read_merged(options.verdicts);
+void merge_files(Options const& options) {
+  std::vector<VerdictsOf> files;
+  for (auto const& path : options.verdicts) files.push_back(read_file(path));
+  h5::Verdicts verdicts = merge(files);
   bool const has_guard = std::any_of(verdicts.judges.begin(), verdicts.judges.end(), [&](auto const& judge) {
     return judge.second.kind == "safety" && judge.first != options.adjudicator;
   });
-  fs::path const& out = options.out.front();
   if (has_guard || !options.guards.empty())
-    decide(verdicts, choose_deciders(verdicts, options.guards, options.adjudicator));
+    set_decisions(verdicts, {.guards = choose_guards(verdicts, options.guards, options.adjudicator),
+                             .adjudicator = verdicts.judges.contains(options.adjudicator) ? options.adjudicator : ""});
+  fs::path const& out = options.out.front();
   Provenance provenance("refrain-judge", options.record);
   for (auto const& path : options.verdicts) provenance.add_input(path);
   inherit(provenance, options.verdicts);
