@@ -18,7 +18,7 @@ declare -A below=(
   [judge]='base comm h5 checkpoint text endpoint'
   [convert]='base comm h5 checkpoint text'
   [shard]='base comm h5 checkpoint text'
-  [generate]='base comm h5 checkpoint text model inference'
+  [generate]='base comm h5 checkpoint text endpoint model inference'
   [study]='base'
   [report]='base h5'
 )
