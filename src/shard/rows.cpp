@@ -125,8 +125,9 @@ std::string required_text(Json const& row, char const* column, Place const& plac
   return row[column].get<std::string>();
 }
 
-/// The turns as a JSON list, or nothing for one user turn with a text: readers make it of that.
+/// The turns as a JSON list; nothing where there are none, and for one user turn with a text: readers make it of that.
 std::string turns_text(Turns const& turns) {
+  if (turns.empty()) return {};
   if (turns.size() == 1 && turns[0].role == "user" && !turns[0].content.empty()) return {};
   Json list = Json::array();
   for (text::Turn const& turn : turns) list.push_back({{"role", turn.role}, {"content", turn.content}});

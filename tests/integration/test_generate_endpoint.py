@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import signal
 
 import h5py
@@ -190,8 +191,16 @@ def test_a_server_that_never_answers(case):
                      case.server(server, "--endpoint-tries", 2, "--endpoint-timeout", 0.5), exit_code=1)
     assert not case.out.exists() and len(journal_lines(case.out)) == 1
     with ChatServer() as server:
+        case.prompts([prompt(i) for i in range(1, 5)])
+        case.refused("1 answer is there and not asked for now: en/0/p0/0 [{dir}/answers.h5.parts] (give all prompts and "
+                     "samples that were asked for before, or name another --out)", case.server(server))
+        case.prompts([prompt(0, prompt="restricted activity 99")])
+        case.refused("1 answer is to a prompt that has changed since: en/0/p0/0 [{dir}/answers.h5.parts] (give changed "
+                     "prompts another id, or name another --out)", case.server(server))
+        case.prompts([prompt(i) for i in range(6, 0, -1)] + [prompt(0)])  # kept by its name, not by its place
         case.ask(server)
-    assert len(server.calls) == 4 and all(row["finish"] == STOP for row in read_responses(case.out))
+    assert len(server.calls) == 6 and [row["row_id"] for row in read_responses(case.out)] == [6, 5, 4, 3, 2, 1, 0]
+    assert all(row["finish"] == STOP for row in read_responses(case.out))
 
 
 def answered(lines, failed=(), left_out=()):
@@ -210,7 +219,7 @@ def answered(lines, failed=(), left_out=()):
 
 
 def test_batch_files_there_and_back(case):
-    case.prompts([prompt(i) for i in range(5)])
+    case.prompts([prompt(i) for i in range(4)] + [prompt(4, "čeština (CZ)", row_id=-2**63)])
     requests, results = case.folder / "requests.jsonl", case.folder / "results.jsonl"
 
     def write():
@@ -222,7 +231,7 @@ def test_batch_files_there_and_back(case):
     taken = case.words("--batch-in", results, "--model", MODEL)
     lines = write()
     assert [line["body"]["messages"][0]["content"][-1] for line in lines] == list("01234")
-    assert all(len(line["custom_id"]) <= 64 for line in lines)
+    assert all(re.fullmatch("[A-Za-z0-9_-]{1,64}", line["custom_id"]) for line in lines)
     assert not case.out.exists() and not case.out.with_name("answers.h5.parts").exists()
 
     write_jsonl(results, answered(lines, left_out=["restricted activity 1"], failed=["restricted activity 3"]))
