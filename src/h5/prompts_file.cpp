@@ -41,7 +41,8 @@ Prompts read_prompts(std::filesystem::path const& path) {
 void write_prompts(std::filesystem::path const& path, Prompts const& prompts, Json const& provenance) {
   write_table(path, schema, prompts, provenance, [&](Prompts const& table, auto const& each) {
     columns(table, each);
-    bool const any = std::any_of(table.turns.begin(), table.turns.end(), [](auto const& turns) { return !turns.empty(); });
+    bool const any =
+        std::any_of(table.turns.begin(), table.turns.end(), [](auto const& turns) { return !turns.empty(); });
     if (any) each(turns_name, table.turns);
   });
 }

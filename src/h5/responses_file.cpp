@@ -15,7 +15,8 @@ constexpr char const* schema = "responses.v1";
 constexpr char const* begin_name = "/response/begin";
 constexpr char const* digest_name = "/response/prompt_digest";
 
-/// All but `/tokens` and the prompts' digests, which may be absent, and `begin`, which a piece counts from its own start.
+/// All but `/tokens` and the prompts' digests, which may be absent, and `begin`, which a piece counts from its own
+/// start.
 constexpr auto columns = [](auto& responses, auto const& each) {
   each("/response/length", responses.length);
   each("/response/row_id", responses.row_id);

@@ -203,6 +203,14 @@ def test_a_server_that_never_answers(case):
     assert all(row["finish"] == STOP for row in read_responses(case.out))
 
 
+def test_a_key_that_is_not_taken_ends_all_ranks_with_one_line(case):
+    case.prompts([prompt(i) for i in range(4)])
+    with ChatServer(always=[status(401)] * 9) as server:
+        case.refused(f"HTTP 401 [{server.url}/chat/completions] (set REFRAIN_API_KEY: the server wants a key)",
+                     case.server(server), exit_code=1, ranks=2, REFRAIN_API_KEY="")
+    assert not case.out.exists() and not journal_lines(case.out)
+
+
 def answered(lines, failed=(), left_out=()):
     """What a batch gives back for its requests, in another order."""
     results = []

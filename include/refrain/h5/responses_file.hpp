@@ -22,8 +22,8 @@ struct Responses {
   std::vector<int32_t> sample;         ///< which answer to the prompt, from 0
   std::vector<int8_t> finish;          ///< a Finish
   std::vector<std::string> id, language, category, style;
-  std::vector<std::string> prompt;  ///< the last user turn as given
-  std::vector<std::string> text;    ///< decoded without special tokens
+  std::vector<std::string> prompt;              ///< the last user turn as given
+  std::vector<std::string> text;                ///< decoded without special tokens
   std::vector<std::string> prompt_digest = {};  ///< what the prompt was; no elements where the file does not say
 
   int64_t size() const noexcept { return static_cast<int64_t>(row_id.size()); }

@@ -116,7 +116,8 @@ TEST_CASE("prompts: a string, turns or messages; the last user turn is their tex
       parse_prompt({{"messages", {turn("user", "a"), turn("assistant", "b"), turn("user", "c")}}}, place);
   CHECK(std::get<Turns>(prompt.content).size() == 3);
   CHECK(prompt.text == "c");
-  CHECK(prompt.turns == R"([{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":"c"}])");
+  CHECK(prompt.turns ==
+        R"([{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":"c"}])");
   CHECK(parse_prompt({{"prompt", "one turn says it all"}}, place).turns.empty());
   CHECK(parse_prompt({{"prompt", ""}}, place).turns == R"([{"role":"user","content":""}])");
   CHECK(parse_prompt({{"prompt_ids", {1}}}, place).turns.empty());
