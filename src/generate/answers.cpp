@@ -63,7 +63,7 @@ std::set<std::string> served_models(std::vector<std::optional<Finished>> const& 
 
 bool holds_answers(fs::path const& folder) {
   bool any = false;
-  read_journal(folder, [&](Json const&) { any = true; });
+  read_answers(folder, [&](AnswerKey const&, Finished const& finished) { any = any || !finished.failed(); });
   return any;
 }
 
@@ -129,9 +129,10 @@ void Answers::read_file(Kept& kept, h5::Responses const& rows) const {
   Unasked unasked(asked_);
   for (std::size_t i = 0; i < rows.row_id.size(); ++i) {
     AnswerKey const key = key_of(rows, i);
+    Finished finished = finished_of(rows, i);
     if (auto const answer = asked_.find(key))
-      keep(kept[static_cast<std::size_t>(*answer)], finished_of(rows, i));
-    else
+      keep(kept[static_cast<std::size_t>(*answer)], std::move(finished));
+    else if (!finished.failed())
       unasked.add(key);
   }
   unasked.require_none(options_.out);
@@ -146,7 +147,7 @@ Answers::Kept Answers::read_kept() const {
   read_answers(folder, [&](AnswerKey const& key, Finished finished) {
     if (auto const answer = asked_.find(key))
       keep(kept[static_cast<std::size_t>(*answer)], std::move(finished));
-    else
+    else if (!finished.failed())
       unasked.add(key);
   });
   unasked.require_none(folder);
@@ -166,7 +167,7 @@ void Answers::open_folder(Purpose purpose) {
   if (fs::exists(folder) || (!complete_ && purpose == Purpose::go_on)) {
     make_folders(folder);
     lock_ = FolderLock::acquire(folder / "lock");
-    // A start that kept nothing binds nobody to its settings.
+    // A start that answered nothing binds nobody to its settings.
     if (holds_answers(folder))
       require_settings(read_json(settings), folder);
     else if (purpose == Purpose::go_on)
