@@ -1,22 +1,24 @@
 #include <refrain/base/parts.hpp>
 
-#include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
 
 namespace refrain {
 
-namespace fs = std::filesystem;
+constexpr char const* settings_name = "settings.json";
 
-void Parts::open(Json const& identity, std::string const& what) {
-  fs::path const settings = folder_ / "settings.json";
+void Parts::take() {
   make_folders(folder_);
   lock_ = FolderLock::acquire(folder_ / "lock");
-  if (!fs::exists(settings)) return write_json(settings, identity);
-  if (read_json(settings) != identity)
-    throw UsageError("the " + what + " kept here were made from other input or with other settings",
-                     "give the same ones to go on, or remove the folder", {.file = folder_});
 }
 
-void Parts::remove() { fs::remove_all(folder_); }
+Json Parts::settings() const {
+  return std::filesystem::exists(folder_ / settings_name) ? read_json(folder_ / settings_name) : Json();
+}
+
+void Parts::write_settings(Json const& settings) const { write_json(folder_ / settings_name, settings); }
+
+void Parts::read(std::function<void(Json const&)> const& visit) const {
+  if (exists()) read_journal(folder_, visit);
+}
 
 }  // namespace refrain

@@ -101,11 +101,17 @@ Asked Judging::ask() {
   auto const kept_in = std::find_if(files_.begin(), files_.end(), [](auto const& file) { return !file.complete(); });
   Recorder recorder(files_, judge_->group().rank());
   Progress progress("verdicts", static_cast<int64_t>(items.size()), "answers");
-  Asked const asked = judge_->ask(items, kept_in->parts().folder(), [&](int64_t item, Said const& said) {
-    if (!judge_->keeps()) return;
-    recorder.add(item, said);
-    progress.advance(recorder.count());
-  });
+  Asked asked = Asked::all;
+  try {
+    asked = judge_->ask(items, kept_in->parts().folder(), [&](int64_t item, Said const& said) {
+      if (!judge_->keeps()) return;
+      recorder.add(item, said);
+      progress.advance(recorder.count());
+    });
+  } catch (...) {
+    recorder.commit();
+    throw;
+  }
   comm::agree(world_, [&] { recorder.commit(); });
   if (int64_t const failures = world_.sum(recorder.failures()); failures > 0) {
     auto const reasons = world_.all_gather(recorder.first_failure());

@@ -8,8 +8,9 @@
 namespace refrain::judge {
 namespace {
 
-/// Items between two writes to the journals.
+/// What may be lost: so many items, or those of so long.
 constexpr int64_t items_a_commit = 64;
+constexpr auto longest_wait = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -25,11 +26,16 @@ void VerdictsUnderWay::open_here() {
     complete_ = true;
     return;
   }
-  parts_.open(identity_, "verdicts");
+  parts_.take();
   parts_.read([&](Json const& record) {
     auto const row = read_said(record, parts_.folder()).first;
     if (row >= 0 && row < static_cast<int64_t>(judged_.size())) judged_[static_cast<std::size_t>(row)] = true;
   });
+  // A start that was told nothing binds nobody to its settings.
+  if (count() > 0 && parts_.settings() != identity_)
+    throw UsageError("the verdicts kept here were made from other input or with other settings",
+                     "give the same ones to go on, or remove the folder", {.file = parts_.folder()});
+  parts_.write_settings(identity_);
 }
 
 void VerdictsUnderWay::open(comm::Communicator const& world) {
@@ -64,11 +70,14 @@ void Recorder::add(int64_t item, Said const& said) {
     journal = journals_.emplace(file, files_[static_cast<std::size_t>(file)].parts().writer(rank_)).first;
   journal->second.add(said_record(item / files, said));
   if (!said.failure.empty() && failures_++ == 0) first_failure_ = said.failure;
-  if (++count_ % items_a_commit == 0) commit();
+  ++count_;
+  if (++pending_ == items_a_commit || std::chrono::steady_clock::now() - committed_ > longest_wait) commit();
 }
 
 void Recorder::commit() {
   for (auto& [file, journal] : journals_) journal.commit();
+  pending_ = 0;
+  committed_ = std::chrono::steady_clock::now();
 }
 
 }  // namespace refrain::judge

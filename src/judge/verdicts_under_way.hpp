@@ -5,6 +5,7 @@
 #include <refrain/base/parts.hpp>
 #include <refrain/comm/communicator.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -60,7 +61,8 @@ private:
   std::vector<VerdictsUnderWay> const& files_;
   int rank_;
   std::map<int64_t, JournalWriter> journals_;  // by file
-  int64_t count_ = 0, failures_ = 0;
+  std::chrono::steady_clock::time_point committed_ = std::chrono::steady_clock::now();
+  int64_t count_ = 0, pending_ = 0, failures_ = 0;
   std::string first_failure_;
 };
 

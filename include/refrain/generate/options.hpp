@@ -3,6 +3,7 @@
 #include <refrain/base/json_file.hpp>
 #include <refrain/base/options.hpp>
 #include <refrain/comm/launch.hpp>
+#include <refrain/endpoint/options.hpp>
 #include <refrain/inference/model_options.hpp>
 
 #include <cstdint>
@@ -14,8 +15,9 @@ namespace refrain::generate {
 
 /// Options of refrain-generate. Constant once validated, and written into what it makes.
 struct Options {
-  inference::ModelOptions model;
   std::filesystem::path prompts, out;
+  inference::ModelOptions model;
+  endpoint::Options endpoint;  ///< in the place of a checkpoint
   int64_t max_new_tokens = 512, top_k = 0, samples = 1, seed = 42;
   double temperature = 0, top_p = 1;
   std::vector<std::string> stop;
@@ -25,8 +27,15 @@ struct Options {
   static OptionTable table(Options& options);
   /// @throws UsageError for options that contradict each other or name what is not there
   void validate() const;
-  comm::MpiStart mpi() const noexcept { return comm::MpiStart::always; }
+  /// Asking a server needs no MPI, which login nodes may refuse.
+  comm::MpiStart mpi() const noexcept {
+    return model.checkpoint.empty() ? comm::MpiStart::when_launched : comm::MpiStart::always;
+  }
   static constexpr bool stops_on_signals = true;
+
+private:
+  void validate_source() const;
+  void validate_files() const;
 };
 
 }  // namespace refrain::generate
