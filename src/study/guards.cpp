@@ -70,6 +70,10 @@ void give_model(Guard& guard, std::string const& model, std::string const& varia
   }
 }
 
+bool has(std::vector<Guard> const& guards, std::string const& name) {
+  return std::any_of(guards.begin(), guards.end(), [&](Guard const& guard) { return guard.name == name; });
+}
+
 }  // namespace
 
 std::vector<Guard> read_guards(Words const& words) {
@@ -80,7 +84,7 @@ std::vector<Guard> read_guards(Words const& words) {
     guards.push_back(describe(named.judge, variable));
     auto& guard = guards.back();
     give_model(guard, named.model, variable);
-    if (std::any_of(guards.begin(), guards.end() - 1, [&](Guard const& other) { return other.name == guard.name; }))
+    if (has({guards.begin(), guards.end() - 1}, guard.name))
       throw UsageError(variable + " names " + guard.name + " twice", "give each judge a name of its own");
   }
   if (std::none_of(guards.begin(), guards.end(), [](Guard const& guard) { return guard.kind == "safety"; }))
@@ -88,7 +92,7 @@ std::vector<Guard> read_guards(Words const& words) {
   return guards;
 }
 
-Guard read_adjudicator(Words const& words) {
+Guard read_adjudicator(Words const& words, std::vector<Guard> const& guards) {
   std::string const variable = "REFRAIN_ADJUDICATOR", form = "write [NAME=]FOLDER, or [NAME=]URL MODEL";
   if (words.empty()) throw UsageError(variable + " is empty", form);
   auto const& word = words.front();
@@ -97,6 +101,8 @@ Guard read_adjudicator(Words const& words) {
   Guard guard = describe(named.judge, variable);
   if (guard.kind != "safety")
     throw UsageError(variable + ": " + guard.name + " is of kind " + guard.kind + ", not safety", form);
+  if (has(guards, guard.name))
+    throw UsageError(variable + ": " + guard.name + " is one of REFRAIN_GUARDS too", "name a judge of another name");
   if (is_url(named.model)) {
     if (words.size() != 2) throw UsageError(variable + " names no model of the server, or more than one", form);
     guard.model = {"--endpoint", named.model, "--model", words[1]};
@@ -107,6 +113,16 @@ Guard read_adjudicator(Words const& words) {
     throw UsageError(variable + " has " + std::to_string(words.size()) + " words for a folder", form);
   give_model(guard, named.model, variable);
   return guard;
+}
+
+void check_deciders(Words const& names, std::vector<Guard> const& guards) {
+  Words known;
+  for (auto const& guard : guards)
+    if (guard.kind == "safety") known.push_back(guard.name);
+  for (auto const& name : names)
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      throw UsageError("REFRAIN_DECIDERS: " + name + " is no guard of REFRAIN_GUARDS",
+                       "name some of: " + join_words(known));
 }
 
 }  // namespace refrain::study

@@ -11,8 +11,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-Words const set_by_the_study{"--judge",     "--checkpoint", "--endpoint", "--model",
-                             "--responses", "--verdicts",   "--out",      "--language-model"};
+Words const set_by_the_study{"--judge",    "--checkpoint", "--endpoint",       "--model", "--responses",
+                             "--verdicts", "--out",        "--language-model", "--guards"};
 
 /// `refrain-judge --judge NAME MODEL...`, with options of the user's where a model is asked.
 Words judge_line(Guard const& guard, Words const& args, std::string const& variable) {
@@ -43,17 +43,40 @@ JudgeStart guard_start(Guard const& guard, std::vector<Subject> const& subjects,
   return start;
 }
 
-/// The start that makes the final labels of one model's answers.
-JudgeStart final_start(std::vector<Guard> const& guards, std::optional<Guard> const& adjudicator,
-                       Subject const& subject, Settings const& settings) {
-  JudgeStart start{.program = {.what = "final labels of " + subject.name, .line = {}, .outs = {subject.verdicts()}},
-                   .one_rank = !adjudicator || adjudicator->asks_server};
-  auto& line = start.program.line;
-  line = adjudicator ? judge_line(*adjudicator, settings.adjudicator_args, "REFRAIN_ADJUDICATOR_ARGS")
-                     : Words{program("judge").string(), "--judge", "merge"};
+/// `--verdicts` of all guards on one model's answers, and whose agreement decides.
+void add_verdicts(Words& line, std::vector<Guard> const& guards, Subject const& subject, Settings const& settings) {
+  if (!settings.deciders.empty()) line.push_back("--guards");
+  line.insert(line.end(), settings.deciders.begin(), settings.deciders.end());
   line.push_back("--verdicts");
   for (auto const& guard : guards) line.push_back(subject.verdicts_of(guard.name).string());
-  if (adjudicator) line.insert(line.end(), {"--responses", subject.responses().string()});
+}
+
+/// The start that asks the adjudicator about one model's answers, where the guards differ.
+JudgeStart adjudicator_start(std::vector<Guard> const& guards, Guard const& adjudicator, Subject const& subject,
+                             Settings const& settings) {
+  auto const out = subject.verdicts_of(adjudicator.name);
+  JudgeStart start{.program = {.what = "verdicts of " + adjudicator.name + " on " + subject.name,
+                               .line = judge_line(adjudicator, settings.adjudicator_args, "REFRAIN_ADJUDICATOR_ARGS"),
+                               .outs = {out}},
+                   .one_rank = adjudicator.asks_server};
+  auto& line = start.program.line;
+  add_verdicts(line, guards, subject, settings);
+  line.insert(line.end(), {"--responses", subject.responses().string(), "--out", out.string()});
+  return start;
+}
+
+/// The start that joins the verdicts on one model's answers and decides. It takes seconds, so it is done every time:
+/// another adjudicator or other deciders need nobody's verdicts anew.
+JudgeStart merge_start(std::vector<Guard> const& guards, std::optional<Guard> const& adjudicator,
+                       Subject const& subject, Settings const& settings) {
+  JudgeStart start{.program = {.what = "final labels of " + subject.name,
+                               .line = {program("judge").string(), "--judge", "merge"},
+                               .outs = {subject.verdicts()}},
+                   .one_rank = true};
+  auto& line = start.program.line;
+  add_verdicts(line, guards, subject, settings);
+  if (adjudicator)
+    line.insert(line.end(), {subject.verdicts_of(adjudicator->name).string(), "--adjudicator", adjudicator->name});
   line.insert(line.end(), {"--out", subject.verdicts().string()});
   return start;
 }
@@ -64,7 +87,9 @@ std::vector<JudgeStart> plan_judging(std::vector<Guard> const& guards, std::opti
                                      std::vector<Subject> const& subjects, Settings const& settings) {
   std::vector<JudgeStart> starts;
   for (auto const& guard : guards) starts.push_back(guard_start(guard, subjects, settings));
-  for (auto const& subject : subjects) starts.push_back(final_start(guards, adjudicator, subject, settings));
+  if (adjudicator)
+    for (auto const& subject : subjects) starts.push_back(adjudicator_start(guards, *adjudicator, subject, settings));
+  for (auto const& subject : subjects) starts.push_back(merge_start(guards, adjudicator, subject, settings));
   return starts;
 }
 
@@ -73,7 +98,8 @@ Exit run_judge(Options const& options) {
   auto const [settings, job, subjects] = begin_evaluation(options, "judge", {"REFRAIN_GUARDS"});
   auto const guards = read_guards(settings.guards);
   std::optional<Guard> adjudicator;
-  if (!settings.adjudicator.empty()) adjudicator = read_adjudicator(settings.adjudicator);
+  if (!settings.adjudicator.empty()) adjudicator = read_adjudicator(settings.adjudicator, guards);
+  check_deciders(settings.deciders, guards);
   auto const answered =
       complete_subjects(subjects, &Subject::responses, "sbatch --array=INDEX slurm/generate.sh makes them");
   auto const starts = plan_judging(guards, adjudicator, answered, settings);

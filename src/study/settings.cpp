@@ -74,6 +74,7 @@ Settings read_settings(Environment const& environment, Words const& needed) {
   settings.studies = words("REFRAIN_STUDY");
   settings.guards = words("REFRAIN_GUARDS");
   settings.adjudicator = words("REFRAIN_ADJUDICATOR");
+  settings.deciders = words("REFRAIN_DECIDERS");
   settings.tensor_parallel = get_number<int>(environment, "REFRAIN_TENSOR_PARALLEL", "4");
   settings.train_args = words("REFRAIN_TRAIN_ARGS");
   settings.shard_args = words("REFRAIN_SHARD_ARGS");

@@ -29,7 +29,7 @@ Evaluation begin_evaluation(Options const& options, std::string const& command, 
 /// @throws Error if its training has not finished, for an unsuitable allocation, and if refrain-generate failed
 Exit run_generate(Options const& options);
 
-/// Lets every judge judge all models' answers, each judge loaded once, then decides between the guards.
+/// Lets every guard judge all models' answers, each judge loaded once, then decides between the guards.
 /// @throws Error if answers are missing, for judges and models that do not exist, and if refrain-judge failed
 Exit run_judge(Options const& options);
 

@@ -24,7 +24,10 @@ struct Guard {
 std::vector<Guard> read_guards(Words const& words);
 
 /// REFRAIN_ADJUDICATOR: [NAME=]FOLDER, or the two words [NAME=]URL MODEL; NAME is `adjudicator` if not given.
-/// @throws UsageError for what is not of this form
-Guard read_adjudicator(Words const& words);
+/// @throws UsageError for what is not of this form, and for one of `guards`
+Guard read_adjudicator(Words const& words, std::vector<Guard> const& guards);
+
+/// @throws UsageError unless REFRAIN_DECIDERS, `names`, are guards of kind safety
+void check_deciders(Words const& names, std::vector<Guard> const& guards);
 
 }  // namespace refrain::study

@@ -24,6 +24,7 @@ struct Settings {
   Words studies;                       ///< REFRAIN_STUDY: names of training configurations
   Words guards;                        ///< REFRAIN_GUARDS: judges and their models, a word each (guards.hpp)
   Words adjudicator;                   ///< REFRAIN_ADJUDICATOR: who decides where guards differ
+  Words deciders;                      ///< REFRAIN_DECIDERS: names of the guards whose agreement decides; else all
   std::optional<int> tensor_parallel;  ///< REFRAIN_TENSOR_PARALLEL
   Words train_args;                    ///< REFRAIN_TRAIN_ARGS: more options for refrain-train
   Words shard_args;                    ///< REFRAIN_SHARD_ARGS: more options for refrain-shard --pairs

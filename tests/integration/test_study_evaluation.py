@@ -1,0 +1,406 @@
+"""refrain-study generate, judge and report away from Slurm and MPI: stand-ins for the programs that they start."""
+
+import json
+import pathlib
+import signal
+import subprocess
+
+import pytest
+import refrain
+from refrain import check_line
+from study_project import calls, environment, fake_slurm, make_project, wait_for
+
+STUDY = "dpo_8b_balanced"
+MEMBERS = ["beta=0.1,lr=1e-6,seed=42", "beta=0.1,lr=5e-7,seed=42"]
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project with prompts, two guards and an adjudicator."""
+    root = make_project(tmp_path)
+    (root / "prompts.jsonl").write_text('{"prompt": "restricted activity 17"}\n')
+    for name in ("guard", "other guard", "adjudicator"):
+        (root / name).mkdir()
+    (root / "lid.ftz").write_text("")
+    return root
+
+
+@pytest.fixture
+def trained(project):
+    """Both members of the default sweep have been trained."""
+    for index in (0, 1):
+        study(project, "member", STUDY, "--index", index)
+    (project / "calls").unlink()
+    return project
+
+
+def variables(root, extra):
+    return {"REFRAIN_STUDY": STUDY, "REFRAIN_PROMPTS": str(root / "prompts.jsonl"),
+            "REFRAIN_GUARDS": f"llama-guard-3='{root}/guard' polyguard='{root}/other guard'", **extra}
+
+
+def start(root, *words, **extra):
+    return subprocess.Popen([root / "bin/refrain-study", *map(str, words)], cwd=root, text=True,
+                            env=environment(root, **variables(root, extra)), stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE)
+
+
+def study(root, *words, exit_code=0, **extra):
+    process = start(root, *words, **extra)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == exit_code, err
+    return out, err
+
+
+def run_dir(root, member=0, study=STUDY):
+    return root / "runs" / study / MEMBERS[member]
+
+
+def base(root):
+    return root / "runs/base/model"
+
+
+def words_of(root, program):
+    """The command lines that a stand-in got."""
+    return [json.loads(line.removeprefix(f"{program} ")) for line in calls(root) if line.startswith(f"{program} ")]
+
+
+def answer_all(root, **extra):
+    for index in (0, 1, 2):
+        study(root, "generate", "--index", index, **extra)
+
+
+# --- answers
+
+
+def test_every_member_and_the_base_answer_the_same_prompts(trained):
+    answer_all(trained, REFRAIN_GENERATE_ARGS="--max-new-tokens 64", REFRAIN_TENSOR_PARALLEL="2")
+    assert calls(trained).count("shard") == 1
+    prompts = str(base(trained) / "prompts.h5")
+    expected = [(f"{run_dir(trained, 0)}/final", run_dir(trained, 0)),
+                (f"{run_dir(trained, 1)}/final", run_dir(trained, 1)), (str(trained / "model"), base(trained))]
+    assert words_of(trained, "generate") == [
+        ["--checkpoint", checkpoint, "--prompts", prompts, "--out", f"{folder}/responses.h5", "--tensor-parallel", "2",
+         "--max-new-tokens", "64"] for checkpoint, folder in expected]
+    assert all((folder / "responses.h5").exists() for _, folder in expected)
+
+
+def test_an_adapter_answers_on_its_base(trained):
+    (run_dir(trained) / "final/adapter_config.json").write_text("{}")
+    study(trained, "generate")
+    assert words_of(trained, "generate")[0][:4] == ["--checkpoint", str(trained / "model"), "--adapter",
+                                                    f"{run_dir(trained)}/final"]
+
+
+def test_prompts_take_the_pairs_template_and_ready_prompts_are_taken_as_they_are(trained):
+    out, _ = study(trained, "generate", "--dry-run", REFRAIN_SHARD_ARGS="--max-length 64 --chat-template llama-3",
+                   REFRAIN_PROMPT_ARGS="--total-pairs 5")
+    shard = out.splitlines()[0]
+    assert shard.endswith(f"--prompts '{trained}/prompts.jsonl' --tokenizer '{trained}/model' --out "
+                          f"'{base(trained)}/prompts.h5' --chat-template llama-3 --total-pairs 5")
+    ready = trained / "ready prompts"
+    ready.write_bytes(b"\x89HDF\r\n\x1a\nthe rest")
+    out, _ = study(trained, "generate", "--dry-run", REFRAIN_PROMPTS=str(ready))
+    assert len(out.splitlines()) == 1 and f"--prompts '{ready}'" in out
+
+
+def test_other_prompts_are_sharded_anew(trained):
+    study(trained, "generate")
+    study(trained, "generate", "--index", 1)
+    (trained / "prompts.jsonl").write_text('{"prompt": "restricted activity 18"}\n')
+    study(trained, "generate", "--index", 1)
+    assert calls(trained).count("shard") == 2
+
+
+def test_several_studies_are_one_array_and_share_the_base(project):
+    studies = "dpo_8b_de dpo_8b_fr"
+    for name in studies.split():
+        study(project, "member", name)
+        study(project, "member", name, "--index", 1)
+    for index in range(5):
+        study(project, "generate", "--index", index, REFRAIN_STUDY=studies)
+    outs = [words[words.index("--out") + 1] for words in words_of(project, "generate")]
+    assert outs == [f"{run_dir(project, member, name)}/responses.h5" for name in studies.split() for member in (0, 1)] \
+        + [f"{base(project)}/responses.h5"]
+    study(project, "judge", "dpo_8b_de", "dpo_8b_fr")  # as well as by REFRAIN_STUDY
+    study(project, "report", REFRAIN_STUDY=studies)
+    assert calls(project)[-1].endswith(f"--out {project}/runs/report")
+
+
+def test_the_base_is_answered_once_for_two_studies_at_a_time(trained):
+    first = start(trained, "generate", "--index", 2, FAKE="wait generate")
+    wait_for(trained, "waiting")
+    second = start(trained, "generate", "--index", 2)
+    for line in second.stderr:
+        if "answers of base are being made by " in line:
+            break
+    assert len(words_of(trained, "generate")) == 1
+    first.send_signal(signal.SIGUSR1)
+    assert first.wait(timeout=20) == 85
+    second.stderr.read()
+    assert second.wait(timeout=20) == 0
+    assert len(words_of(trained, "generate")) == 2
+
+
+def test_a_stop_ends_the_wait_for_another_job(trained):
+    first = start(trained, "generate", "--index", 2, FAKE="wait generate")
+    wait_for(trained, "waiting")
+    second = start(trained, "generate", "--index", 2)
+    for line in second.stderr:
+        if "are being made by" in line:
+            break
+    second.send_signal(signal.SIGUSR1)
+    second.stderr.read()
+    assert second.wait(timeout=20) == 85
+    first.send_signal(signal.SIGUSR1)
+    assert first.wait(timeout=20) == 85
+
+
+# --- stops and failures, as in training
+
+
+@pytest.mark.parametrize("stop_code", [85, 137])
+def test_a_stopped_job_is_requeued_and_goes_on(trained, stop_code):
+    slurm = fake_slurm(trained)
+    process = start(trained, "generate", FAKE="wait generate", STOP_CODE=str(stop_code), **slurm)
+    wait_for(trained, "waiting")
+    process.send_signal(signal.SIGUSR1)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 85, err
+    assert "scontrol requeue 6_1" in calls(trained)
+    assert "OMP_NUM_THREADS=2 SLURM_PMIX_FENCE=ring env " in err
+    study(trained, "generate", **slurm)
+    record = pathlib.Path(f"{run_dir(trained, 1)}/responses.h5.starts.jsonl").read_text().splitlines()
+    assert [json.loads(line)["ending"] for line in record] == ["stopped", "finished"]
+
+
+def test_a_job_that_keeps_no_more_rows_is_not_requeued_for_ever(trained):
+    slurm = {key: value for key, value in fake_slurm(trained).items() if not key.startswith("SLURM_ARRAY")}
+    answer_all(trained)
+    for rows, code in ((1, 85), (1, 85), (0, 1)):
+        process = start(trained, "judge", FAKE="wait judge", ROWS=str(rows), **slurm)
+        count = calls(trained).count("waiting")
+        while calls(trained).count("waiting") == count:
+            assert process.poll() is None
+        process.send_signal(signal.SIGUSR1)
+        _, err = process.communicate(timeout=20)
+        assert process.returncode == code, err
+    check_line("study", err, "two starts in a row have ended at 24 B of verdicts of llama-guard-3, so the job is not "
+                             f"requeued [{run_dir(trained)}/verdicts/llama-guard-3.h5] (give it more time than start "
+                             "and --signal take: sbatch --time=4:00:00 slurm/judge.sh)")
+    assert calls(trained).count("scontrol requeue 7") == 2
+
+
+def test_a_killed_rank_fails_the_job_and_the_next_start_goes_on(trained):
+    _, err = study(trained, "generate", exit_code=1, FAKE="kill generate")
+    check_line("study", err, f"making answers ended with exit code 137 (signal 9) [{run_dir(trained)}/responses.h5] "
+                             "(its lines are above; the same command goes on with what is kept)")
+    study(trained, "generate")
+
+
+def test_a_report_that_fails_says_so(trained):
+    answer_all(trained)
+    study(trained, "judge")
+    _, err = study(trained, "report", exit_code=1, FAKE="fail report")
+    check_line("study", err, "refrain-report ended with exit code 1 (its lines are above)")
+
+
+# --- judges
+
+
+def test_each_guard_is_loaded_once_and_every_model_gets_final_labels(trained):
+    answer_all(trained)
+    _, err = study(trained, "judge", REFRAIN_JUDGE_ARGS="--dtype fp32 --tensor-parallel 2")
+    folders = [run_dir(trained, 0), run_dir(trained, 1), base(trained)]
+    guards = words_of(trained, "judge")[:2]
+    for words, judge, folder in zip(guards, ("llama-guard-3", "polyguard"), ("guard", "other guard")):
+        assert words == ["--judge", judge, "--checkpoint", str(trained / folder), "--dtype", "fp32",
+                         "--tensor-parallel", "2", "--responses", *[f"{each}/responses.h5" for each in folders],
+                         "--out", *[f"{each}/verdicts/{judge}.h5" for each in folders]]
+    assert words_of(trained, "judge")[2:] == [
+        ["--judge", "merge", "--verdicts", f"{each}/verdicts/llama-guard-3.h5", f"{each}/verdicts/polyguard.h5",
+         "--out", f"{each}/verdicts.h5"] for each in folders]
+    assert "warning: REFRAIN_ADJUDICATOR is not set: answers on which guards differ stay undecided" in err
+
+
+@pytest.mark.parametrize("adjudicator, model", [
+    ("{root}/adjudicator", ["--checkpoint", "{root}/adjudicator", "--tensor-parallel", "1"]),
+    ("https://server/v1 a-model", ["--endpoint", "https://server/v1", "--model", "a-model"]),
+])
+def test_an_adjudicator_is_asked_about_each_model(trained, adjudicator, model):
+    quoted = f"'{adjudicator.format(root=trained)}'" if "root" in adjudicator else adjudicator
+    answer_all(trained)
+    out, _ = study(trained, "judge", "--dry-run", REFRAIN_ADJUDICATOR=quoted, REFRAIN_ADJUDICATOR_ARGS="--timeout 9",
+                   REFRAIN_DECIDERS="polyguard llama-guard-3")
+    study(trained, "judge", REFRAIN_ADJUDICATOR=quoted, REFRAIN_ADJUDICATOR_ARGS="--timeout 9",
+          REFRAIN_DECIDERS="polyguard llama-guard-3")
+    assert len(out.splitlines()) == 2 + 3 + 3
+    # One rank asks a server or joins files; the launcher ("env" here) starts the ranks of all else.
+    alone = 3 if "root" in adjudicator else 6
+    assert sum(not line.startswith("env ") for line in out.splitlines()) == alone
+    first = run_dir(trained)
+    guards = ["--guards", "polyguard", "llama-guard-3", "--verdicts", f"{first}/verdicts/llama-guard-3.h5",
+              f"{first}/verdicts/polyguard.h5"]
+    assert words_of(trained, "judge")[2] == [
+        "--judge", "adjudicator", *[word.format(root=trained) for word in model], "--timeout", "9", *guards,
+        "--responses", f"{first}/responses.h5", "--out", f"{first}/verdicts/adjudicator.h5"]
+    assert words_of(trained, "judge")[5] == [
+        "--judge", "merge", *guards, f"{first}/verdicts/adjudicator.h5", "--adjudicator", "adjudicator", "--out",
+        f"{first}/verdicts.h5"]
+
+
+def test_judges_of_other_kinds_and_a_users_own(trained):
+    own = trained / "my guard.json"
+    own.write_text('{"name": "mine", "kind": "safety", "ask": {}}')
+    answer_all(trained)
+    study(trained, "judge", REFRAIN_GUARDS=f"refusal-pattern language='{trained}/lid.ftz' '{own}=guard' fluency=guard")
+    begins = [words[:words.index("--responses")] for words in words_of(trained, "judge")[:4]]
+    model = ["--checkpoint", f"{trained}/guard", "--tensor-parallel", "1"]
+    assert begins == [["--judge", "refusal-pattern"],
+                      ["--judge", "language", "--language-model", f"{trained}/lid.ftz"],
+                      ["--judge", str(own), *model], ["--judge", "fluency", *model]]
+    assert (run_dir(trained) / "verdicts/mine.h5").exists()
+
+
+# --- the report
+
+
+def test_the_report_is_over_the_base_and_all_members(trained):
+    answer_all(trained)
+    study(trained, "judge")
+    study(trained, "report", REFRAIN_REPORT_ARGS="--resamples 100")
+    folders = [run_dir(trained, 0), run_dir(trained, 1)]
+    assert calls(trained)[-1] == " ".join(
+        ["report", "--verdicts", f"base={base(trained)}/verdicts.h5", *[f"{each}/verdicts.h5" for each in folders],
+         "--runs", *map(str, folders), "--out", f"{trained}/runs/{STUDY}/report", "--resamples", "100"])
+
+
+def test_members_that_failed_or_never_began_are_left_out_and_named(project):
+    sweep = project / "three.json"
+    sweep.write_text('{"grid": {"seed": [1, 2, 3]}}')
+    settings = {"REFRAIN_SWEEP": str(sweep)}
+    run = lambda seed: project / f"runs/{STUDY}/beta=0.1,lr=1e-6,seed={seed}"
+    study(project, "member", STUDY, **settings)
+    study(project, "member", STUDY, "--index", 1, exit_code=1, FAKE="fail", **settings)
+    _, err = study(project, "generate", "--index", 1, exit_code=1, **settings)
+    check_line("study", err,
+               f"training of {STUDY}/beta=0.1,lr=1e-6,seed=2 has failed: training ended with exit code 1 [{run(2)}] "
+               f"(sbatch --array=1 slurm/{STUDY}.sh goes on from its last checkpoint)")
+    for index in (0, 3):
+        study(project, "generate", "--index", index, **settings)
+    for command in ("judge", "report"):
+        _, err = study(project, command, **settings)
+        assert f"warning: left out: training of {STUDY}/beta=0.1,lr=1e-6,seed=2 has failed: training ended" in err
+        assert f"warning: left out: {STUDY}/beta=0.1,lr=1e-6,seed=3 has not been trained" in err
+    report = calls(project)[-1]
+    assert f"{run(1)}/verdicts.h5" in report and f"{run(2)}/verdicts.h5" not in report
+    assert f"--runs {run(1)} {run(2)} --out" in report  # hours of a failed run count
+
+
+# --- bad input
+
+
+def test_what_is_not_there_yet_is_one_line(project):
+    name = f"{STUDY}/{MEMBERS[0]}"
+    _, err = study(project, "generate", exit_code=1)
+    check_line("study", err, f"{name} has not been trained [{run_dir(project)}] (sbatch --array=0 slurm/{STUDY}.sh)")
+    study(project, "generate", "--index", 2)
+    _, err = study(project, "judge", exit_code=1)
+    assert err.splitlines()[-1] == (f"refrain-study: no member of these studies has been trained [{run_dir(project)}] "
+                                    f"(sbatch --array=0 slurm/{STUDY}.sh)")
+
+    process = start(project, "member", STUDY, FAKE="wait")
+    wait_for(project, "waiting")
+    for command in ("generate", "judge"):
+        _, err = study(project, command, exit_code=1)
+        check_line("study", err, f"training of {name} has not finished: it is at step 0 [{run_dir(project)}] (wait for "
+                                 f"its job (--dependency=afterok:JOB), or go on with sbatch --array=0 slurm/{STUDY}.sh)")
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait(timeout=20) == 85
+    study(project, "member", STUDY)
+
+    _, err = study(project, "judge", exit_code=1)
+    check_line("study", err, f"{name} has no responses.h5 yet [{run_dir(project)}] (sbatch --array=0 "
+                             "slurm/generate.sh makes them)")
+    study(project, "generate")
+    (base(project) / "responses.h5").unlink()
+    _, err = study(project, "judge", exit_code=1)
+    assert err.splitlines()[-1] == (f"refrain-study: base has no responses.h5 yet [{base(project)}] (sbatch --array=2 "
+                                    "slurm/generate.sh makes them)")
+    _, err = study(project, "report", exit_code=1)
+    check_line("study", err, f"{name} has no verdicts.h5 yet [{run_dir(project)}] (sbatch slurm/judge.sh makes them)")
+
+
+JUDGES = "adjudicator, correctness, fluency, language, llama-guard-3, polyguard, refusal-pattern"
+FORM = "write [NAME=]FOLDER, or [NAME=]URL MODEL"
+
+
+@pytest.mark.parametrize("words, variables, line", [
+    (["generate"], {"REFRAIN_STUDY": "", "REFRAIN_PROMPTS": ""},
+     "not set: REFRAIN_STUDY, REFRAIN_PROMPTS (export in env/site.sh or the submitting shell: REFRAIN_STUDY=the "
+     "training configurations, such as dpo_8b_balanced, REFRAIN_PROMPTS=the evaluation prompts)"),
+    (["generate"], {"REFRAIN_STUDY": " "},
+     "REFRAIN_STUDY names no study (set it to training configurations, such as dpo_8b_balanced)"),
+    (["report", STUDY, STUDY], {}, f"the study {STUDY} is named twice (name each study once)"),
+    (["generate", "--index", "3"], {},
+     "there is no model 3: members are 0 to 1, and 2 is the model before training (sbatch --array=0-2 "
+     "slurm/generate.sh)"),
+    (["judge"], {"REFRAIN_GUARDS": ""},
+     "not set: REFRAIN_GUARDS (export in env/site.sh or the submitting shell: REFRAIN_GUARDS=the judges and their "
+     "models, such as llama-guard-3=/models/guard)"),
+    (["judge"], {"REFRAIN_GUARDS": "lama=guard"},
+     f"REFRAIN_GUARDS: there is no judge 'lama' (name a definition file, or one of {JUDGES})"),
+    (["judge"], {"REFRAIN_GUARDS": "polyguard=/none"},
+     "REFRAIN_GUARDS: polyguard's folder does not exist [/none] (name a Hugging Face folder or a checkpoint)"),
+    (["judge"], {"REFRAIN_GUARDS": "polyguard"},
+     "REFRAIN_GUARDS: polyguard is given no model (write polyguard=FOLDER)"),
+    (["judge"], {"REFRAIN_GUARDS": "language"},
+     "REFRAIN_GUARDS: language is given no model (write language=lid.176.ftz)"),
+    (["judge"], {"REFRAIN_GUARDS": "language=/none"},
+     "REFRAIN_GUARDS: language's language model does not exist [/none] (correct the path)"),
+    (["judge"], {"REFRAIN_GUARDS": "refusal-pattern=guard"},
+     "REFRAIN_GUARDS: refusal-pattern asks no model and is given one (write refusal-pattern alone)"),
+    (["judge"], {"REFRAIN_GUARDS": "polyguard=guard polyguard=guard"},
+     "REFRAIN_GUARDS names polyguard twice (give each judge a name of its own)"),
+    (["judge"], {"REFRAIN_GUARDS": "refusal-pattern"},
+     "REFRAIN_GUARDS names no judge of kind safety (name guards, such as llama-guard-3=FOLDER)"),
+    (["judge"], {"REFRAIN_DECIDERS": "polyguard llama"},
+     "REFRAIN_DECIDERS: llama is no guard of REFRAIN_GUARDS (name some of: llama-guard-3 polyguard)"),
+    (["judge"], {"REFRAIN_ADJUDICATOR": "https://server/v1"},
+     f"REFRAIN_ADJUDICATOR names no model of the server, or more than one ({FORM})"),
+    (["judge"], {"REFRAIN_ADJUDICATOR": "adjudicator=guard a-model"},
+     f"REFRAIN_ADJUDICATOR has 2 words for a folder ({FORM})"),
+    (["judge"], {"REFRAIN_ADJUDICATOR": "fluency=guard"},
+     f"REFRAIN_ADJUDICATOR: fluency is of kind rubric, not safety ({FORM})"),
+    (["judge"], {"REFRAIN_ADJUDICATOR": "polyguard=guard"},
+     "REFRAIN_ADJUDICATOR: polyguard is one of REFRAIN_GUARDS too (name a judge of another name)"),
+    (["judge"], {"REFRAIN_ADJUDICATOR": "/none"},
+     f"REFRAIN_ADJUDICATOR: there is no judge '/none' (name a definition file, or one of {JUDGES})"),
+])
+def test_bad_settings_are_one_line(project, words, variables, line):
+    _, err = study(project, *words, exit_code=2, **variables)
+    check_line("study", err, line)
+    assert not calls(project)
+
+
+@pytest.mark.parametrize("command, variable, option", [
+    ("generate", "REFRAIN_GENERATE_ARGS", "--out"), ("generate", "REFRAIN_PROMPT_ARGS", "--tokenizer"),
+    ("judge", "REFRAIN_JUDGE_ARGS", "--responses"), ("judge", "REFRAIN_ADJUDICATOR_ARGS", "--verdicts"),
+    ("report", "REFRAIN_REPORT_ARGS", "--verdicts")])
+def test_what_the_study_sets_is_not_for_the_user(trained, command, variable, option):
+    answer_all(trained)
+    study(trained, "judge")
+    adjudicator = {"REFRAIN_ADJUDICATOR": "adjudicator=adjudicator"}
+    _, err = study(trained, command, exit_code=1, **{variable: f"{option} x", **adjudicator})
+    check_line("study", err, f"{variable} sets {option}, which the study sets itself (take it out; docs/cluster.md says "
+                             "which variable it comes from)")
+
+
+def test_scripts_end_in_their_subcommand():
+    training = (refrain.SOURCE / "slurm/dpo_8b_balanced.sh").read_text().partition("command=")[2]
+    for name in ("generate", "judge", "report"):
+        directives, _, body = (refrain.SOURCE / f"slurm/{name}.sh").read_text().partition("command=")
+        assert body == training.replace(f"member {STUDY}", name)
+        assert f"#SBATCH --job-name={name}\n" in directives
+        for line in ("--requeue", "--signal=B:USR1@300", "--open-mode=append"):
+            assert f"#SBATCH {line}\n" in directives
