@@ -13,7 +13,7 @@ OptionTable Options::table(Options& options) {
         .flag("dry-run", options.dry_run, "print the lines that would be started, and start nothing");
   };
   auto const add_studies = [&] {
-    table.positional("STUDY", options.names, "training configurations; else REFRAIN_STUDY", 0);
+    table.positional("STUDY...", options.names, "training configurations; else REFRAIN_STUDY", 0);
   };
 
   table
