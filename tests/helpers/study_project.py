@@ -1,13 +1,18 @@
 """A project's folder for the tests of refrain-study away from Slurm and MPI: small stand-ins for the programs that it
 starts, and for Slurm's commands, that write down how they were called."""
 
+import json
 import os
 import shutil
+import subprocess
 import sys
 import time
 
 import pytest
 import refrain
+
+STUDY = "dpo_8b_balanced"
+MEMBERS = ["beta=0.1,lr=1e-6,seed=42", "beta=0.1,lr=5e-7,seed=42"]
 
 SHARD = """#!/bin/sh
 while [ $# -gt 0 ]; do [ "$1" = --out ] && out=$2; shift; done
@@ -142,3 +147,61 @@ def fake_slurm(project):
     return {"PATH": f"{project}:{os.environ['PATH']}", "SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "6",
             "SLURM_ARRAY_TASK_ID": "1", "SLURM_TASKS_PER_NODE": "4", "SLURM_JOB_CPUS_PER_NODE": "8",
             "SLURM_CONF": "/etc/slurm.conf"}
+
+
+# --- what follows training
+
+
+def make_evaluation(folder):
+    """A project with prompts, two guards and an adjudicator."""
+    root = make_project(folder)
+    (root / "prompts.jsonl").write_text('{"prompt": "restricted activity 17"}\n')
+    for name in ("guard", "other guard", "adjudicator"):
+        (root / name).mkdir()
+    (root / "lid.ftz").write_text("")
+    return root
+
+
+def make_trained(folder):
+    """One of which both members of the default sweep have been trained."""
+    root = make_evaluation(folder)
+    for index in (0, 1):
+        study(root, "member", STUDY, "--index", index)
+    (root / "calls").unlink()
+    return root
+
+
+def variables(root, extra):
+    return {"REFRAIN_STUDY": STUDY, "REFRAIN_PROMPTS": str(root / "prompts.jsonl"),
+            "REFRAIN_GUARDS": f"llama-guard-3='{root}/guard' polyguard='{root}/other guard'", **extra}
+
+
+def start(root, *words, **extra):
+    return subprocess.Popen([root / "bin/refrain-study", *map(str, words)], cwd=root, text=True,
+                            env=environment(root, **variables(root, extra)), stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE)
+
+
+def study(root, *words, exit_code=0, **extra):
+    process = start(root, *words, **extra)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == exit_code, err
+    return out, err
+
+
+def run_dir(root, member=0, study=STUDY):
+    return root / "runs" / study / MEMBERS[member]
+
+
+def base(root):
+    return root / "runs/base/model"
+
+
+def words_of(root, program):
+    """The command lines that a stand-in got."""
+    return [json.loads(line.removeprefix(f"{program} ")) for line in calls(root) if line.startswith(f"{program} ")]
+
+
+def answer_all(root, **extra):
+    for index in (0, 1, 2):
+        study(root, "generate", "--index", index, **extra)
