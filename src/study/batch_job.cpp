@@ -69,8 +69,10 @@ Exit run_rows(BatchJob const& job, Launcher const& launcher, RowsProgram const& 
   auto const reached = record(code, code == 0 ? Ending::finished : stopped ? Ending::stopped_early : Ending::failed);
   if (code == 0) return Exit::success;
   if (stopped) return job.go_on_later(starts, reached, first);
+  bool const refused = code == static_cast<int>(Exit::usage);
   throw Error("making " + program.what + " ended with " + exit_text(code),
-              "its lines are above; the same command goes on with what is kept", {.file = first});
+              refused ? "its line above says why" : "its lines are above; the same command goes on with what is kept",
+              {.file = first});
 }
 
 }  // namespace refrain::study

@@ -3,7 +3,9 @@
 #include <refrain/base/signals.hpp>
 #include <refrain/study/evaluation.hpp>
 
+#include <algorithm>
 #include <iostream>
+#include <iterator>
 
 namespace refrain::study {
 
@@ -43,15 +45,25 @@ JudgeStart guard_start(Guard const& guard, std::vector<Subject> const& subjects,
   return start;
 }
 
-/// `--verdicts` of all guards on one model's answers, and whose agreement decides.
-void add_verdicts(Words& line, std::vector<Guard> const& guards, Subject const& subject, Settings const& settings) {
-  if (!settings.deciders.empty()) line.push_back("--guards");
-  line.insert(line.end(), settings.deciders.begin(), settings.deciders.end());
+/// Adds `--verdicts` and the files of these judges on one model's answers to the line.
+void add_verdicts(Words& line, std::vector<Guard> const& guards, Subject const& subject) {
   line.push_back("--verdicts");
   for (auto const& guard : guards) line.push_back(subject.verdicts_of(guard.name).string());
 }
 
-/// The start that asks the adjudicator about one model's answers, where the guards differ.
+/// The guards whose agreement decides.
+std::vector<Guard> deciding(std::vector<Guard> const& guards, Settings const& settings) {
+  std::vector<Guard> chosen;
+  auto const& names = settings.deciders;
+  std::copy_if(guards.begin(), guards.end(), std::back_inserter(chosen), [&](Guard const& guard) {
+    return guard.kind == "safety" &&
+           (names.empty() || std::find(names.begin(), names.end(), guard.name) != names.end());
+  });
+  return chosen;
+}
+
+/// The start that asks the adjudicator about one model's answers, where the guards that decide differ. The other
+/// judges' verdicts are not given, so that a judge more does not make it ask again.
 JudgeStart adjudicator_start(std::vector<Guard> const& guards, Guard const& adjudicator, Subject const& subject,
                              Settings const& settings) {
   auto const out = subject.verdicts_of(adjudicator.name);
@@ -60,13 +72,13 @@ JudgeStart adjudicator_start(std::vector<Guard> const& guards, Guard const& adju
                                .outs = {out}},
                    .one_rank = adjudicator.asks_server};
   auto& line = start.program.line;
-  add_verdicts(line, guards, subject, settings);
+  add_verdicts(line, deciding(guards, settings), subject);
   line.insert(line.end(), {"--responses", subject.responses().string(), "--out", out.string()});
   return start;
 }
 
-/// The start that joins the verdicts on one model's answers and decides. It takes seconds, so it is done every time:
-/// another adjudicator or other deciders need nobody's verdicts anew.
+/// The start that joins the verdicts on one model's answers and decides. It takes seconds and is done every time, so
+/// that a judge more or less counts.
 JudgeStart merge_start(std::vector<Guard> const& guards, std::optional<Guard> const& adjudicator,
                        Subject const& subject, Settings const& settings) {
   JudgeStart start{.program = {.what = "final labels of " + subject.name,
@@ -74,9 +86,11 @@ JudgeStart merge_start(std::vector<Guard> const& guards, std::optional<Guard> co
                                .outs = {subject.verdicts()}},
                    .one_rank = true};
   auto& line = start.program.line;
-  add_verdicts(line, guards, subject, settings);
+  add_verdicts(line, guards, subject);
   if (adjudicator)
     line.insert(line.end(), {subject.verdicts_of(adjudicator->name).string(), "--adjudicator", adjudicator->name});
+  if (!settings.deciders.empty()) line.push_back("--guards");
+  line.insert(line.end(), settings.deciders.begin(), settings.deciders.end());
   line.insert(line.end(), {"--out", subject.verdicts().string()});
   return start;
 }

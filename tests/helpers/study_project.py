@@ -74,6 +74,7 @@ def finish(code):
 signal.signal(signal.SIGUSR1, lambda *_: finish(int(os.environ.get("STOP_CODE", 85))))
 fake = os.environ.get("FAKE", "")
 if fake == "fail " + program: sys.exit(1)
+if fake == "refuse " + program: sys.exit(2)
 if fake == "kill " + program: os.kill(os.getpid(), signal.SIGKILL)
 if fake == "wait " + program:
     open(os.environ["CALLS"], "a").write("waiting\\n")

@@ -147,6 +147,9 @@ def test_a_killed_rank_fails_the_job_and_the_next_start_goes_on(trained):
     check_line("study", err, f"making answers ended with exit code 137 (signal 9) [{run_dir(trained)}/responses.h5] "
                              "(its lines are above; the same command goes on with what is kept)")
     study(trained, "generate")
+    _, err = study(trained, "generate", exit_code=1, FAKE="refuse generate")
+    check_line("study", err, f"making answers ended with exit code 2 [{run_dir(trained)}/responses.h5] (its line above "
+                             "says why)")
 
 
 def test_a_report_that_fails_says_so(trained):
@@ -190,14 +193,24 @@ def test_an_adjudicator_is_asked_about_each_model(trained, adjudicator, model):
     alone = 3 if "root" in adjudicator else 6
     assert sum(not line.startswith("env ") for line in out.splitlines()) == alone
     first = run_dir(trained)
-    guards = ["--guards", "polyguard", "llama-guard-3", "--verdicts", f"{first}/verdicts/llama-guard-3.h5",
-              f"{first}/verdicts/polyguard.h5"]
+    guards = ["--verdicts", f"{first}/verdicts/llama-guard-3.h5", f"{first}/verdicts/polyguard.h5"]
     assert words_of(trained, "judge")[2] == [
         "--judge", "adjudicator", *[word.format(root=trained) for word in model], "--timeout", "9", *guards,
         "--responses", f"{first}/responses.h5", "--out", f"{first}/verdicts/adjudicator.h5"]
     assert words_of(trained, "judge")[5] == [
-        "--judge", "merge", *guards, f"{first}/verdicts/adjudicator.h5", "--adjudicator", "adjudicator", "--out",
-        f"{first}/verdicts.h5"]
+        "--judge", "merge", *guards, f"{first}/verdicts/adjudicator.h5", "--adjudicator", "adjudicator", "--guards",
+        "polyguard", "llama-guard-3", "--out", f"{first}/verdicts.h5"]
+
+
+def test_the_adjudicator_sees_the_guards_that_decide_alone(trained):
+    answer_all(trained)
+    study(trained, "judge", REFRAIN_ADJUDICATOR="https://server/v1 a-model", REFRAIN_DECIDERS="polyguard",
+          REFRAIN_GUARDS="refusal-pattern llama-guard-3=guard polyguard=guard")
+    verdicts = lambda words: words[words.index("--verdicts") + 1:words.index("--verdicts") + 4]
+    first = run_dir(trained) / "verdicts"
+    assert verdicts(words_of(trained, "judge")[3])[:2] == [f"{first}/polyguard.h5", "--responses"]
+    assert verdicts(words_of(trained, "judge")[6]) == [f"{first}/{name}.h5" for name in
+                                                       ("refusal-pattern", "llama-guard-3", "polyguard")]
 
 
 def test_judges_of_other_kinds_and_a_users_own(trained):
