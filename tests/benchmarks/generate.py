@@ -80,6 +80,17 @@ def theirs(work, batch, threads, dtype):
     return float(done.stdout.splitlines()[-1])
 
 
+def vllm(python, work, threads, dtype):
+    """Answers by vLLM's CPU build, in an environment of its own."""
+    done = subprocess.run([python, pathlib.Path(__file__).with_name("generate_vllm.py"), work, "--longest", str(LONGEST),
+                           "--dtype", {"fp32": "float32", "bf16": "bfloat16"}[dtype]], capture_output=True, text=True,
+                          env=os.environ | {"HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "4", "OMP_NUM_THREADS": str(threads),
+                                            "VLLM_CPU_OMP_THREADS_BIND": f"0-{threads - 1}", "VLLM_LOGGING_LEVEL": "ERROR"})
+    if done.returncode != 0:
+        sys.exit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])["seconds"]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
@@ -87,6 +98,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--batches", type=int, nargs="+", default=[8, 32, 64], help="of transformers, to choose the fastest from")
     parser.add_argument("--dtype", choices=["fp32", "bf16"], default="fp32")
+    parser.add_argument("--vllm", metavar="PYTHON", help="of an environment with vLLM's CPU build (vllm-cpu), to be measured too")
     parser.add_argument("--work", type=pathlib.Path)
     parser.add_argument("--transformers", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -103,6 +115,8 @@ def main():
     ratios = sorted(b / a for a, b in rounds)
     print(f"refrain-generate {options.prompts / statistics.median(a for a, _ in rounds):6.2f} answers/s")
     print(f"transformers     {options.prompts / statistics.median(b for _, b in rounds):6.2f} answers/s (batches of {best})")
+    if options.vllm:
+        print(f"vLLM             {options.prompts / vllm(options.vllm, work, options.threads, options.dtype):6.2f} answers/s")
     print(f"{options.dtype}: speed ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})")
     clean()
 
