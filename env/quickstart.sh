@@ -35,7 +35,7 @@ if [[ $(cat "$work/kept.made-of" 2> /dev/null) != "$made_of" ]]; then
   for judge in "${judges[@]}"; do
     step "Teaching a random model to judge, $judge (SFT, two ranks)" "$judge.log" make_judge "$judge" $((seed++))
   done
-  if command -v fasttext > /dev/null; then
+  if tells_languages; then
     step "Teaching a model to tell languages (fastText)" language.log make_language_model
   fi
   step "Measuring the judges on other wordings" measured.log measure_judges
@@ -63,7 +63,7 @@ where=$(printf '%q' "$where")
 say ""
 python3 "$scripts/summary.py" judges "$work/judges/measured/report"
 if [[ ! -f $work/judges/language.bin ]]; then
-  say "The language of answers was not measured: Debian's fasttext, which makes a model for it, is not installed."
+  say "The language of answers was not measured: Debian's fasttext, which makes a model for it, is not here, or the build is without it."
 fi
 say ""
 say "Held-out pairs: how often the refusal is likelier than the complying answer, and by how much (log-probability a token)"

@@ -54,7 +54,7 @@ make_base() {
   draw model 1 "$work/random" &&
     shard ability balanced ability &&
     two_ranks train --pairs "$work/data/ability.h5" --init "$work/random" --run-dir "$work/base" --tensor-parallel 2 \
-      --loss sft --learning-rate 3e-3 --epochs 3 --global-batch-pairs 16
+      --loss sft --learning-rate 3e-3 --epochs 6 --global-batch-pairs 16
 }
 
 # make_judge NAME SEED
@@ -63,6 +63,15 @@ make_judge() {
     shard "$1" all "$1" &&
     two_ranks train --pairs "$work/data/$1.h5" --init "$work/judges/$1-random" --run-dir "$work/judges/$1" --tensor-parallel 1 \
       --loss sft --learning-rate 2e-3 --epochs 3 --global-batch-pairs 16
+}
+
+# Whether a model of languages can be made, by Debian's fasttext, and used: the build may be without it.
+tells_languages() { command -v fasttext > /dev/null && [[ $(ldd "$bin/refrain-judge") == *libfasttext* ]]; }
+
+# From the placeholders themselves; one thread, so the same bytes.
+make_language_model() {
+  fasttext supervised -input "$work/inputs/languages.txt" -output "$work/judges/language" -thread 1 \
+    -dim 16 -minn 2 -maxn 4 -bucket 20000 -epoch 25 -lr 0.5
 }
 
 # Conversations whose class is known become a file of answers, as those of any model that is asked by Batch files do.
@@ -99,10 +108,10 @@ shard_all() {
     shard_prompts prompts
 }
 
-# teach_to_refuse CONFIGURATION
+# teach_to_refuse CONFIGURATION: by DPO, with the refusals' token loss beside it: without, so small a model forgets how to speak.
 teach_to_refuse() {
   two_ranks train --pairs "$work/data/$1.h5" --init "$work/base/final" --run-dir "$work/$1" --tensor-parallel 2 \
-    --eval-pairs "$work/data/held-out.h5" --learning-rate 8e-4 --epochs 4 --global-batch-pairs 16
+    --eval-pairs "$work/data/held-out.h5" --sft-weight 1 --learning-rate 5e-4 --epochs 4 --global-batch-pairs 16
 }
 
 answer_all() {
@@ -143,10 +152,4 @@ report() {
   local model named=()
   for model in "${models[@]}"; do named+=("$model=$work/safety/$model.h5"); done
   "$bin/refrain-report" --verdicts "${named[@]}" --runs "$work/english-only" "$work/balanced" --out "$work/report"
-}
-
-# A model of languages from the placeholders themselves, where Debian's fasttext is there: one thread, so the same bytes.
-make_language_model() {
-  fasttext supervised -input "$work/inputs/languages.txt" -output "$work/judges/language" -thread 1 \
-    -dim 16 -minn 2 -maxn 4 -bucket 20000 -epoch 25 -lr 0.5
 }
