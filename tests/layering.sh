@@ -15,14 +15,14 @@ declare -A below=(
   [model]='base comm h5 checkpoint'
   [inference]='base comm h5 checkpoint model'
   [train]='base comm h5 checkpoint model'
-  [judge]='base comm h5 checkpoint text endpoint'
+  [judge]='base comm h5 checkpoint text endpoint model inference'
   [convert]='base comm h5 checkpoint text'
   [shard]='base comm h5 checkpoint text'
-  [generate]='base comm h5 checkpoint text model inference'
+  [generate]='base comm h5 checkpoint text endpoint model inference'
   [study]='base'
   [report]='base h5'
 )
-with_torch=' model train inference generate '
+with_torch=' model train inference generate judge '
 device_files='^(src/comm/nccl_|src/model/cuda_)[^/]*$'
 
 # check ROOT: prints what is wrong; status 1 if anything is.

@@ -26,6 +26,12 @@ if(REFRAIN_PARQUET STREQUAL ON)
 elseif(REFRAIN_PARQUET STREQUAL AUTO)
   find_package(ArrowParquet 24 QUIET)
 endif()
+# So is fastText: AUTO takes it where it is installed.
+if(REFRAIN_FASTTEXT STREQUAL ON)
+  find_package(FastText REQUIRED)
+elseif(REFRAIN_FASTTEXT STREQUAL AUTO)
+  find_package(FastText QUIET)
+endif()
 
 # Folders of the libraries that wheels carry, for the RPATH of installed programs.
 set(REFRAIN_WHEEL_FOLDERS)

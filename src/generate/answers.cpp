@@ -1,164 +1,246 @@
 #include "answers.hpp"
 
-#include <refrain/base/digest.hpp>
+#include "unasked.hpp"
+
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/h5/reader.hpp>
-#include <refrain/h5/responses_file.hpp>
 
 #include <algorithm>
+#include <set>
 
 namespace refrain::generate {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr char const* left_out_category = "S4";
+constexpr char const* settings_key = "identity";
+constexpr char const* earlier_key = "earlier";
+constexpr char const* models_key = "served_models";
 /// Rows that the file is written in.
 constexpr int64_t rows_a_piece = 4096;
 
+AnswerKey key_of(h5::Responses const& rows, std::size_t i) {
+  return {.language = rows.language[i],
+          .row_id = rows.row_id[i],
+          .id = rows.id[i],
+          .sample = rows.sample[i],
+          .prompt = rows.prompt_digest[i]};
+}
+
+Finished finished_of(h5::Responses const& rows, std::size_t i) {
+  auto const first = rows.tokens.begin() + rows.begin[i];
+  return {.tokens = {first, first + rows.length[i]},
+          .text = rows.text[i],
+          .finish = static_cast<h5::Finish>(rows.finish[i])};
+}
+
+/// An answer stays, a failure gives way to what comes later.
+void keep(std::optional<Finished>& place, Finished finished) {
+  if (!place || place->failed()) place = std::move(finished);
+}
+
+/// Who made a file and from what, for the provenance of the one that takes its place; the newest first.
+Json earlier_files(Json const& before) {
+  Json earlier = Json::array(), entry = Json::object();
+  for (char const* key : {"started", "version", "git_revision", "host", "slurm", "inputs"})
+    if (before.contains(key)) entry[key] = before[key];
+  earlier.push_back(std::move(entry));
+  for (Json const& older : before.value(earlier_key, Json::array())) earlier.push_back(older);
+  return earlier;
+}
+
+/// What servers call the models that answered: those of this start's journals and of the file before.
+std::set<std::string> served_models(std::vector<std::optional<Finished>> const& kept, Json const& before) {
+  std::set<std::string> names;
+  for (auto const& finished : kept)
+    if (finished && !finished->model.empty()) names.insert(finished->model);
+  for (Json const& name : before.value(models_key, Json::array()))
+    if (name.is_string()) names.insert(name.get<std::string>());
+  return names;
+}
+
+bool holds_answers(Parts const& parts) {
+  bool any = false;
+  read_answers(parts, [&](AnswerKey const&, Finished const& finished) { any = any || !finished.failed(); });
+  return any;
+}
+
+/// Names of the settings in which two differ.
+std::string differing(Json const& a, Json const& b) {
+  std::string names;
+  for (auto const& [one, other] : {std::pair(&a, &b), std::pair(&b, &a)})
+    for (auto const& [name, value] : one->items()) {
+      bool const same = other->contains(name) && (one != &a || other->at(name) == value);
+      if (!same) names += (names.empty() ? "" : ", ") + name;
+    }
+  return names;
+}
+
+void append(h5::Responses& rows, h5::Prompts const& prompts, std::size_t prompt, AnswerKey const& key,
+            Finished const& answer) {
+  rows.begin.push_back(static_cast<int64_t>(rows.tokens.size()));
+  rows.length.push_back(static_cast<int32_t>(answer.tokens.size()));
+  rows.tokens.insert(rows.tokens.end(), answer.tokens.begin(), answer.tokens.end());
+  rows.row_id.push_back(key.row_id);
+  rows.sample.push_back(static_cast<int32_t>(key.sample));
+  rows.finish.push_back(static_cast<int8_t>(answer.finish));
+  rows.id.push_back(key.id);
+  rows.language.push_back(key.language);
+  rows.category.push_back(prompts.category[prompt]);
+  rows.style.push_back(prompts.style[prompt]);
+  rows.prompt.push_back(prompts.text[prompt]);
+  rows.text.push_back(answer.text);
+  rows.prompt_digest.push_back(key.prompt);
+}
+
 }  // namespace
 
-Answers::Answers(Options const& options, checkpoint::ModelConfig const& config, Json identity)
-    : options_(options), identity_(std::move(identity)), prompts_(h5::read_prompts(options.prompts)) {
-  bool const with_category = !options.include_category.empty();
-  for (int64_t i = 0; i < prompts_.size(); ++i) {
-    auto const at = static_cast<std::size_t>(i);
-    Place const place{.file = options.prompts, .object = "prompt " + std::to_string(i)};
-    if (!with_category && prompts_.category[at] == left_out_category) continue;
-    if (prompts_.length[at] == 0)
-      throw Error("the prompt has no tokens", "leave it out, or choose a chat template that adds some", place);
-    if (prompts_.length[at] >= config.max_position_embeddings)
-      throw Error("the prompt has " + std::to_string(prompts_.length[at]) + " tokens, the model sees " +
-                      std::to_string(config.max_position_embeddings),
-                  "shorten it, or choose a model that sees more", place);
-    auto const first = prompts_.tokens.begin() + prompts_.begin[at];
-    if (int32_t const highest = *std::max_element(first, first + prompts_.length[at]); highest >= config.vocab_size)
-      throw Error("token " + std::to_string(highest) + " is not in the model's vocabulary of " +
-                      std::to_string(config.vocab_size),
-                  "make the prompts with this model's tokenizer", place);
-    longest_ = std::max<int64_t>(longest_, prompts_.length[at]);
-    chosen_.push_back(i);
-  }
-  if (chosen_.empty())
-    throw Error("no prompt is left to answer",
-                prompts_.size() == 0 ? "name prompts" : "all are of category S4: see --include-category",
-                {.file = options.prompts});
-  finished_.resize(static_cast<std::size_t>(count()));
-  identity_["prompts"] = sha256_file(options.prompts);
-  identity_["include_category"] = with_category;
+Answers::Answers(Options const& options, PromptForm form, Json const& settings)
+    : options_(options),
+      settings_(Json::parse(dump_text(settings))),
+      asked_(options, form),
+      parts_(options.out),
+      finished_(static_cast<std::size_t>(asked_.size())) {}
+
+void Answers::require_settings(Json const& found, fs::path const& where) const {
+  if (found == settings_) return;
+  std::string const names = found.is_object() ? differing(found, settings_) : "";
+  throw UsageError("the answers there were made with other settings" + (names.empty() ? "" : ": " + names),
+                   "give the same ones, or name another --out", {.file = where});
 }
 
-std::string Answers::name_of(int64_t id) const {
-  std::size_t const at = prompt_of(id);
-  return prompts_.language[at] + "/" + std::to_string(prompts_.row_id[at]) + "/" + prompts_.id[at] + "/" +
-         std::to_string(id % options_.samples);
+bool Answers::is_as_asked(h5::Responses const& rows) const {
+  h5::Prompts const& prompts = asked_.prompts();
+  if (rows.row_id.size() != asked_.rows().size()) return false;
+  for (std::size_t i = 0; i < rows.row_id.size(); ++i) {
+    auto const [prompt, answer] = asked_.rows()[i];
+    if (key_of(rows, i) != asked_.key(answer) || rows.category[i] != prompts.category[prompt] ||
+        rows.style[i] != prompts.style[prompt] || rows.prompt[i] != prompts.text[prompt])
+      return false;
+  }
+  return true;
 }
 
-void Answers::open_folder() {
-  if (fs::exists(options_.out)) {
-    Json const provenance = h5::Reader(options_.out, "responses.v1").provenance();
-    if (provenance.value("identity", Json()) != identity_)
-      throw UsageError("--out holds answers to other prompts or with other settings", "name another file, or remove it",
-                       {.file = options_.out});
-    complete_ = true;
-    return;
+void Answers::read_file(Kept& kept, h5::Responses const& rows) const {
+  if (rows.prompt_digest.empty() && rows.size() > 0)
+    throw UsageError("the answers there do not say to which prompts they are", "name another --out",
+                     {.file = options_.out, .object = "/response/prompt_digest"});
+  Unasked unasked(asked_);
+  for (std::size_t i = 0; i < rows.row_id.size(); ++i) {
+    AnswerKey const key = key_of(rows, i);
+    Finished finished = finished_of(rows, i);
+    if (auto const answer = asked_.find(key))
+      keep(kept[static_cast<std::size_t>(*answer)], std::move(finished));
+    else if (!finished.failed())
+      unasked.add(key);
   }
-  fs::path const folder = options_.parts_folder(), settings = folder / "settings.json";
-  make_folders(folder);
-  lock_ = FolderLock::acquire(folder / "lock");
-  if (fs::exists(settings)) {
-    if (read_json(settings) != identity_)
-      throw UsageError("the answers kept here were made from other prompts or with other settings",
-                       "give the same ones to go on, or remove the folder", {.file = folder});
-  } else {
-    write_json(settings, identity_);
-  }
-  read_journal(folder, [&](Json const& record) {
-    auto const id = json_get<int64_t>(record, "id", folder);
-    if (id >= 0 && id < count()) finished_[static_cast<std::size_t>(id)] = true;
+  unasked.require_none(options_.out);
+}
+
+Answers::Kept Answers::read_kept() const {
+  Kept kept(finished_.size());
+  if (fs::exists(options_.out)) read_file(kept, h5::read_responses(options_.out));
+  Unasked unasked(asked_);
+  read_answers(parts_, [&](AnswerKey const& key, Finished finished) {
+    if (auto const answer = asked_.find(key))
+      keep(kept[static_cast<std::size_t>(*answer)], std::move(finished));
+    else if (!finished.failed())
+      unasked.add(key);
   });
+  unasked.require_none(parts_.folder());
+  return kept;
 }
 
-void Answers::open(comm::Communicator const& world) {
+void Answers::open_folder(Purpose purpose) {
+  auto const file_is_whole = [&] {
+    require_settings(h5::Reader(options_.out, "responses.v1").provenance().value(settings_key, Json()), options_.out);
+    auto const rows = h5::read_responses(options_.out);
+    Kept kept(finished_.size());
+    read_file(kept, rows);
+    return is_as_asked(rows) && std::none_of(kept.begin(), kept.end(), [](auto const& one) { return one->failed(); });
+  };
+  complete_ = fs::exists(options_.out) && file_is_whole();
+  bool const takes = parts_.exists() || (!complete_ && purpose == Purpose::go_on);
+  if (takes) {
+    parts_.take();
+    // A start that answered nothing binds nobody to its settings.
+    if (holds_answers(parts_))
+      require_settings(parts_.settings(), parts_.folder());
+    else if (purpose == Purpose::go_on)
+      parts_.write_settings(settings_);
+  }
+  Kept const kept = read_kept();
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    finished_[i] = kept[i] && !kept[i]->failed();
+    failed_ += kept[i] && kept[i]->failed();
+  }
+  if (complete_ && takes) parts_.remove();  // left by a start that ended just behind the file's last rename
+}
+
+void Answers::open(comm::Communicator const& world, Purpose purpose) {
   comm::agree(world, [&] {
-    if (world.rank() == 0) open_folder();
+    if (world.rank() == 0) open_folder(purpose);
   });
   complete_ = world.max(int64_t{complete_}) == 1;
   std::string text(finished_.size(), '0');
   for (std::size_t i = 0; i < finished_.size(); ++i) text[i] = finished_[i] ? '1' : '0';
   text = world.broadcast(text, 0);
   for (std::size_t i = 0; i < finished_.size(); ++i) finished_[i] = text[i] == '1';
-  auto const before = std::count(finished_.begin(), finished_.end(), true);
-  if (world.rank() == 0 && static_cast<int64_t>(chosen_.size()) < prompts_.size())
-    log_line(std::to_string(prompts_.size() - static_cast<int64_t>(chosen_.size())) +
+  if (world.rank() != 0) return;
+  if (asked_.left_out() > 0)
+    log_line(std::to_string(asked_.left_out()) +
              " prompts of category S4 are left out (--include-category S4 answers them)");
-  if (world.rank() == 0 && before > 0)
-    log_line(std::to_string(before) + " of " + std::to_string(count()) + " answers are there already");
+  auto const before = std::count(finished_.begin(), finished_.end(), true);
+  if (before > 0 && !complete_)
+    log_line(std::to_string(before) + " of " + std::to_string(asked_.size()) + " answers are there already");
+  if (failed_ > 0) log_line(std::to_string(failed_) + " requests that failed before are made again");
 }
+
+std::vector<int64_t> Answers::missing() const { return share(0, 1); }
 
 std::vector<int64_t> Answers::share(int rank, int size) const {
-  std::vector<int64_t> ids;
+  std::vector<int64_t> answers;
   int64_t unfinished = 0;
-  for (int64_t id = 0; id < count(); ++id)
-    if (!finished_[static_cast<std::size_t>(id)] && unfinished++ % size == rank) ids.push_back(id);
-  return ids;
+  for (int64_t answer = 0; answer < asked_.size(); ++answer)
+    if (!finished_[static_cast<std::size_t>(answer)] && unfinished++ % size == rank) answers.push_back(answer);
+  return answers;
 }
 
-inference::Request Answers::request(int64_t id) const {
-  std::size_t const at = prompt_of(id);
-  auto const first = prompts_.tokens.begin() + prompts_.begin[at];
-  return {.id = id,
-          .prompt = {first, first + prompts_.length[at]},
-          .max_new_tokens = options_.max_new_tokens,
-          .random = CounterRandom(static_cast<uint64_t>(options_.seed), "answer/" + name_of(id))};
-}
-
-Json Answers::record(inference::Answer const& answer) const {
-  return {{"id", answer.id}, {"tokens", answer.tokens}, {"finish", static_cast<int>(answer.finish)}};
-}
-
-void Answers::merge(text::Tokenizer const& tokenizer, StopTexts const& stops, Json provenance) const {
-  fs::path const folder = options_.parts_folder();
-  std::vector<inference::Answer> answers(finished_.size());
-  std::vector<bool> there(finished_.size());
-  read_journal(folder, [&](Json const& record) {
-    auto const id = static_cast<std::size_t>(json_get<int64_t>(record, "id", folder));
-    there[id] = true;
-    auto const tokens = json_get<std::vector<int64_t>>(record, "tokens", folder);
-    answers[id] = {.id = static_cast<int64_t>(id),
-                   .tokens = {tokens.begin(), tokens.end()},
-                   .finish = static_cast<h5::Finish>(json_get<int>(record, "finish", folder))};
-  });
-  if (auto const missing = std::find(there.begin(), there.end(), false); missing != there.end())
-    throw Error("answer " + std::to_string(missing - there.begin()) + " is missing", "start again: only it is made",
-                {.file = folder});
-  provenance["identity"] = identity_;
-  h5::ResponsesWriter file(options_.out, provenance);
-  for (int64_t begin = 0; begin < count(); begin += rows_a_piece) {
+void Answers::write(Provenance provenance, h5::TokenIds tokens) const {
+  parts_.require_taken();
+  fs::path const& folder = parts_.folder();
+  Kept const kept = read_kept();
+  if (auto const missing = std::find(kept.begin(), kept.end(), std::nullopt); missing != kept.end())
+    throw Error("the answer " + asked_.key(missing - kept.begin()).name() + " is missing",
+                "start again: only it is made", {.file = folder});
+  auto const failed = std::count_if(kept.begin(), kept.end(), [](auto const& one) { return one->failed(); });
+  if (failed == asked_.size())
+    throw Error("every request failed; of " + asked_.key(0).name() + " is said: " + kept[0]->error,
+                "set right what it names, and start again", {.file = folder});
+  provenance.set(settings_key, settings_);
+  if (failed > 0) provenance.set("failed", failed);
+  bool const replaces = fs::exists(options_.out);
+  Json const before = replaces ? h5::Reader(options_.out, "responses.v1").provenance() : Json::object();
+  if (auto const models = served_models(kept, before); !models.empty()) provenance.set(models_key, models);
+  if (replaces) provenance.set(earlier_key, earlier_files(before));
+  h5::ResponsesWriter file(options_.out, provenance.json(), tokens);
+  auto const count = static_cast<int64_t>(asked_.rows().size());
+  for (int64_t begin = 0; begin < count; begin += rows_a_piece) {
     h5::Responses rows;
-    for (int64_t id = begin; id < std::min(count(), begin + rows_a_piece); ++id) {
-      std::size_t const at = prompt_of(id);
-      auto const& answer = answers[static_cast<std::size_t>(id)];
-      rows.begin.push_back(static_cast<int64_t>(rows.tokens.size()));
-      rows.length.push_back(static_cast<int32_t>(answer.tokens.size()));
-      rows.tokens.insert(rows.tokens.end(), answer.tokens.begin(), answer.tokens.end());
-      rows.row_id.push_back(prompts_.row_id[at]);
-      rows.sample.push_back(static_cast<int32_t>(id % options_.samples));
-      rows.finish.push_back(static_cast<int8_t>(answer.finish));
-      rows.id.push_back(prompts_.id[at]);
-      rows.language.push_back(prompts_.language[at]);
-      rows.category.push_back(prompts_.category[at]);
-      rows.style.push_back(prompts_.style[at]);
-      rows.prompt.push_back(prompts_.text[at]);
-      rows.text.push_back(stops.before(tokenizer.decode(answer.tokens, true)));
+    for (int64_t i = begin; i < std::min(count, begin + rows_a_piece); ++i) {
+      auto const [prompt, answer] = asked_.rows()[static_cast<std::size_t>(i)];
+      append(rows, asked_.prompts(), prompt, asked_.key(answer), *kept[static_cast<std::size_t>(answer)]);
     }
     file.append(rows);
   }
   file.finish();
-  fs::remove_all(folder);
-  log_line(std::to_string(count()) + " answers in " + options_.out.string());
+  parts_.remove();
+  log_line(std::to_string(count) + " answers in " + options_.out.string() +
+           (failed == 0 ? ""
+                        : "; of these " + std::to_string(failed) +
+                              " failed and are empty: start again to make these requests again"));
 }
 
 }  // namespace refrain::generate

@@ -1,57 +1,69 @@
 #pragma once
 
-#include "stop_texts.hpp"
+#include "answer_journal.hpp"
+#include "asked.hpp"
 
-#include <refrain/base/folder_lock.hpp>
-#include <refrain/base/journal.hpp>
-#include <refrain/checkpoint/model_config.hpp>
+#include <refrain/base/parts.hpp>
+#include <refrain/base/provenance.hpp>
+#include <refrain/comm/communicator.hpp>
 #include <refrain/generate/options.hpp>
-#include <refrain/h5/prompts_file.hpp>
-#include <refrain/inference/engine.hpp>
+#include <refrain/h5/responses_file.hpp>
 
 #include <cstdint>
-#include <map>
 #include <optional>
-#include <string>
 #include <vector>
 
 namespace refrain::generate {
 
-/// The answers that are asked for, which of them are finished, and the file that they become. An answer's id is
-/// prompt x samples + sample, prompts counted as the file has them.
+/// What the finished answers are wanted for.
+enum class Purpose {
+  go_on,  ///< others are to be made
+  look    ///< to know what is missing: nothing is written
+};
+
+/// Which of the answers that are asked for are finished, and the file that they become. Finished are those of the file,
+/// where it is there already, and those in the journals of OUT.parts. One that failed is not finished: each start asks
+/// for it again.
 class Answers {
 public:
-  /// `identity`: what answers depend on beside their prompts. @throws Error if a prompt does not suit the model
-  Answers(Options const& options, checkpoint::ModelConfig const& config, Json identity);
+  /// `settings`: what answers depend on beside their prompts. @throws Error as Asked
+  Answers(Options const& options, PromptForm form, Json const& settings);
 
-  /// Takes the folder of finished answers, makes it if need be, and reads what is in it. @throws the same Error on every
-  /// rank: somebody else has it, or it belongs to other settings. @collective
-  void open(comm::Communicator const& world);
-  /// Whether the file of all answers is there, from these prompts and settings.
+  Asked const& asked() const noexcept { return asked_; }
+  Json const& settings() const noexcept { return settings_; }
+  Parts const& parts() const noexcept { return parts_; }
+
+  /// Takes the folder of finished answers, makes it if need be, and reads what is there. @throws the same Error on
+  /// every rank: somebody else has it, it was made with other settings, or it holds answers that are not asked for.
+  /// @collective
+  void open(comm::Communicator const& world, Purpose purpose);
+  /// Whether the file has every answer, none failed, in the order of the prompts and with their labels.
   bool complete() const noexcept { return complete_; }
-
-  int64_t longest_prompt() const noexcept { return longest_; }  ///< in tokens
-  /// Ids of the unfinished answers that data rank `rank` of `size` makes.
+  /// Numbers of the answers to be made, in order.
+  std::vector<int64_t> missing() const;
+  /// Those of them that rank `rank` of `size` makes.
   std::vector<int64_t> share(int rank, int size) const;
-  inference::Request request(int64_t id) const;
-  Json record(inference::Answer const& answer) const;  ///< for the journal
 
-  /// Writes the file from the journals of all ranks, in order, then removes them. @throws Error if one is missing
-  void merge(text::Tokenizer const& tokenizer, StopTexts const& stops, Json provenance) const;
+  /// Writes the file from what was there and all journals, in order, in the place of the one before, and removes the
+  /// journals. @throws Error if an answer is missing, or if all have failed
+  void write(Provenance provenance, h5::TokenIds tokens) const;
 
 private:
-  int64_t count() const noexcept { return static_cast<int64_t>(chosen_.size()) * options_.samples; }
-  std::size_t prompt_of(int64_t id) const { return static_cast<std::size_t>(chosen_[static_cast<std::size_t>(id / options_.samples)]); }
-  std::string name_of(int64_t id) const;
-  void open_folder();
+  using Kept = std::vector<std::optional<Finished>>;
+
+  void open_folder(Purpose purpose);
+  /// What the file and the journals hold, by the numbers of the answers.
+  Kept read_kept() const;
+  void read_file(Kept& kept, h5::Responses const& rows) const;
+  bool is_as_asked(h5::Responses const& rows) const;
+  void require_settings(Json const& found, std::filesystem::path const& where) const;
 
   Options const& options_;
-  Json identity_;
-  h5::Prompts prompts_;
-  std::vector<int64_t> chosen_;  // prompts that are answered
-  int64_t longest_ = 0;
-  std::optional<FolderLock> lock_;  // on rank 0
+  Json settings_;
+  Asked asked_;
+  Parts parts_;  // taken by rank 0
   bool complete_ = false;
+  int64_t failed_ = 0;  // before this start
   std::vector<bool> finished_;
 };
 

@@ -2,23 +2,27 @@
 
 #include <refrain/base/files.hpp>
 
+#include <map>
+#include <utility>
+
 namespace refrain::generate {
 
 OptionTable Options::table(Options& o) {
-  OptionTable table("generate", "Answers prompts with a model: greedy or sampled, many at once, resumable at any time.");
+  OptionTable table(
+      "generate",
+      "Answers prompts with a model or through a server: greedy or sampled, many at once, resumable at any time.");
   Range<int64_t> const at_least_one{.least = 1};
-  constexpr int64_t most_ranks = 1 << 15;
 
   table.group("Input and output")
-      .add("checkpoint", o.checkpoint, "model that answers: a checkpoint or a Hugging Face folder", "CKPT|HF_DIR")
-      .required()
-      .add("adapter", o.adapter, "LoRA adapter to put on it: a checkpoint, or a folder that PEFT wrote", "CKPT|DIR")
       .add("prompts", o.prompts, "prompts, made by refrain-shard --prompts", "FILE.h5")
       .required()
       .add("out", o.out, "answers; until all are there, finished ones are kept in FILE.h5.parts", "FILE.h5")
       .required()
       .add("include-category", o.include_category,
            "answers prompts of these categories too, which are left out otherwise: S4 (child exploitation)", "NAME...");
+
+  o.model.add_to(table, "answers");
+  o.endpoint.add_to(table);
 
   table.group("Answers")
       .add("max-new-tokens", o.max_new_tokens, "an answer ends after so many tokens", at_least_one)
@@ -31,27 +35,44 @@ OptionTable Options::table(Options& o) {
       .add("seed", o.seed, "of the draws", {.least = 0})
       .add("stop", o.stop, "an answer ends before any of these texts, beside the model's own stop tokens");
 
-  table.group("Layout")
-      .add("tensor-parallel", o.tensor_parallel, "ranks that share the weights of one model",
-           {.least = 1, .most = most_ranks})
-      .add("data-parallel", o.data_parallel, "models side by side that answer different prompts; 0: ranks / tensor-parallel",
-           {.least = 0, .most = most_ranks})
-      .add("dtype", o.dtype, "number type of weights and cache; auto: the checkpoint's on a CPU")
-      .add("cache-memory", o.cache_memory,
-           "GiB of each rank for keys and values of answers under way; without it half of the memory that is free",
-           {.least = 0, .least_excluded = true})
-      .add("timeout", o.timeout, "seconds after which a rank that gives no sign of life ends the job; 0: never",
-           {.least = 0});
   return table;
 }
 
-void Options::validate() const {
-  require_folder(checkpoint, "--checkpoint");
-  if (!adapter.empty()) require_folder(adapter, "--adapter");
+void Options::validate_source() const {
+  endpoint.validate();
+  bool const from_server = endpoint.source() != endpoint::Source::none;
+  if (model.checkpoint.empty() && !from_server)
+    throw UsageError("nothing is named that answers",
+                     "give --checkpoint, or a server: --endpoint, --batch-out or --batch-in");
+  if (!from_server) return model.validate();
+  std::string const source = endpoint.source() == endpoint::Source::server      ? "--endpoint"
+                             : endpoint.source() == endpoint::Source::batch_out ? "--batch-out"
+                                                                                : "--batch-in";
+  if (!model.checkpoint.empty()) throw UsageError("--checkpoint and " + source + " are both given", "give one of them");
+  if (auto const changed = model.first_changed(); !changed.empty())
+    throw UsageError(changed + " belongs to --checkpoint, and " + source + " is given", "leave it out");
+  if (top_k != 0)
+    throw UsageError("--top-k cannot be asked of a server: chat completions have no field for it",
+                     "leave it out, or use --top-p");
+  if (endpoint.model.empty())
+    throw UsageError("--model is missing", "give the one that --batch-out was given: results are known by it");
+}
+
+void Options::validate_files() const {
   require_readable_file(prompts, "--prompts");
   require_folder(std::filesystem::absolute(out).parent_path(), "--out");
-  if (std::filesystem::exists(out) && std::filesystem::equivalent(out, prompts))
-    throw UsageError("--out and --prompts are one file", "name another file", {.file = out});
+  std::vector<std::pair<std::string, std::filesystem::path>> files{{"--prompts", prompts}, {"--out", out}};
+  if (!endpoint.batch_out.empty()) files.emplace_back("--batch-out", endpoint.batch_out);
+  for (auto const& file : endpoint.batch_in) files.emplace_back("--batch-in", file);
+  std::map<std::filesystem::path, std::string> names;
+  for (auto const& [name, file] : files)
+    if (auto const [other, is_new] = names.try_emplace(std::filesystem::weakly_canonical(file), name); !is_new)
+      throw UsageError(name + " and " + other->second + " are one file", "name another file", {.file = file});
+}
+
+void Options::validate() const {
+  validate_source();
+  validate_files();
   if (temperature == 0 && samples > 1)
     throw UsageError("--samples " + std::to_string(samples) + " at --temperature 0 would all be the same answer",
                      "raise --temperature, or leave --samples out");

@@ -4,6 +4,13 @@
 
 namespace refrain::generate {
 
+std::string before_stop(std::string text, std::vector<std::string> const& stops) {
+  std::size_t end = text.size();
+  for (auto const& stop : stops) end = std::min(end, text.find(stop));
+  text.resize(end);
+  return text;
+}
+
 StopTexts::StopTexts(text::Tokenizer const& tokenizer, std::vector<std::string> texts)
     : tokenizer_(tokenizer), texts_(std::move(texts)) {
   for (auto const& text : texts_) longest_ = std::max(longest_, text.size());
@@ -17,13 +24,6 @@ bool StopTexts::found_at_end(std::span<int32_t const> answer) const {
   std::string const said = tokenizer_.decode({tail.begin(), tail.end()}, true);
   return std::any_of(texts_.begin(), texts_.end(),
                      [&](std::string const& text) { return said.find(text) != std::string::npos; });
-}
-
-std::string StopTexts::before(std::string text) const {
-  std::size_t end = text.size();
-  for (auto const& stop : texts_) end = std::min(end, text.find(stop));
-  text.resize(end);
-  return text;
 }
 
 }  // namespace refrain::generate

@@ -8,7 +8,10 @@
 
 namespace refrain::generate {
 
-/// Texts that end an answer. An answer ends before the first of them.
+/// `text` up to the first of `stops` in it.
+std::string before_stop(std::string text, std::vector<std::string> const& stops);
+
+/// Texts that end an answer, looked for while its tokens come.
 class StopTexts {
 public:
   /// `tokenizer` must outlive it.
@@ -16,8 +19,6 @@ public:
 
   /// Whether one stands in what the last tokens say.
   bool found_at_end(std::span<int32_t const> answer) const;
-  /// `text` up to the first of them.
-  std::string before(std::string text) const;
 
 private:
   text::Tokenizer const& tokenizer_;

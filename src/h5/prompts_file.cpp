@@ -4,11 +4,16 @@
 
 #include <refrain/h5/token_ranges.hpp>
 
+#include <algorithm>
+
 namespace refrain::h5 {
 namespace {
 
 constexpr char const* schema = "prompts.v1";
 
+constexpr char const* turns_name = "/prompt/turns";
+
+/// All but `turns`, which may be absent.
 constexpr auto columns = [](auto& prompts, auto const& each) {
   each("/tokens", prompts.tokens);
   each("/prompt/begin", prompts.begin);
@@ -24,7 +29,9 @@ constexpr auto columns = [](auto& prompts, auto const& each) {
 }  // namespace
 
 Prompts read_prompts(std::filesystem::path const& path) {
-  auto prompts = read_table<Prompts>(path, schema, columns);
+  Reader const file(path, schema);
+  auto prompts = read_columns<Prompts>(file, columns);
+  if (file.contains_text(turns_name)) prompts.turns = file.read_text(turns_name);
   check_ranges({"/prompt/begin", "/prompt/length", prompts.begin, prompts.length},
                static_cast<int64_t>(prompts.tokens.size()), 0, path);
   check_token_ids(prompts.tokens, path);
@@ -32,7 +39,12 @@ Prompts read_prompts(std::filesystem::path const& path) {
 }
 
 void write_prompts(std::filesystem::path const& path, Prompts const& prompts, Json const& provenance) {
-  write_table(path, schema, prompts, provenance, columns);
+  write_table(path, schema, prompts, provenance, [&](Prompts const& table, auto const& each) {
+    columns(table, each);
+    bool const any =
+        std::any_of(table.turns.begin(), table.turns.end(), [](auto const& turns) { return !turns.empty(); });
+    if (any) each(turns_name, table.turns);
+  });
 }
 
 }  // namespace refrain::h5

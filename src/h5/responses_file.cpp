@@ -13,8 +13,10 @@ namespace {
 constexpr char const* schema = "responses.v1";
 
 constexpr char const* begin_name = "/response/begin";
+constexpr char const* digest_name = "/response/prompt_digest";
 
-/// All but `/tokens`, which may be absent, and `begin`, which a piece counts from its own start.
+/// All but `/tokens` and the prompts' digests, which may be absent, and `begin`, which a piece counts from its own
+/// start.
 constexpr auto columns = [](auto& responses, auto const& each) {
   each("/response/length", responses.length);
   each("/response/row_id", responses.row_id);
@@ -44,6 +46,7 @@ Responses read_responses(std::filesystem::path const& path) {
   auto responses = read_columns<Responses>(file, columns);
   responses.begin = file.read<int64_t>(begin_name);
   if (file.contains("/tokens")) responses.tokens = file.read<int32_t>("/tokens");
+  if (file.contains_text(digest_name)) responses.prompt_digest = file.read_text(digest_name);
   check_ranges({begin_name, "/response/length", responses.begin, responses.length},
                static_cast<int64_t>(responses.tokens.size()), 0, path);
   check_token_ids(responses.tokens, path);
@@ -62,6 +65,7 @@ void ResponsesWriter::append(Responses const& rows) {
   for (auto& place : begin) place += token_count_;
   file_.append(begin_name, begin);
   append_columns(file_, rows, columns);
+  if (!rows.prompt_digest.empty()) file_.append_text(digest_name, rows.prompt_digest);
   if (kept_ == TokenIds::none) return;
   file_.append("/tokens", rows.tokens);
   token_count_ += static_cast<int64_t>(rows.tokens.size());

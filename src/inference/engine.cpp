@@ -54,16 +54,13 @@ void Engine::grow() {
 void Engine::admit(Source const& source) {
   auto tokens = static_cast<int64_t>(active_.size());  // of the pass
   for (;;) {
-    if (waiting_.empty() && !exhausted_) {
-      if (auto request = source.next()) {
-        Row row{.request = std::move(*request), .tokens = {}, .pages = {}};
-        row.tokens = row.request.prompt;
-        waiting_.push_back(std::move(row));
-      } else {
-        exhausted_ = true;
-      }
+    if (waiting_.empty()) {
+      auto request = source.next();
+      if (!request) return;
+      Row row{.request = std::move(*request), .tokens = {}, .pages = {}};
+      row.tokens = row.request.prompt;
+      waiting_.push_back(std::move(row));
     }
-    if (waiting_.empty()) return;
     Row& row = waiting_.front();
     row.pages = pool_.begin(row.tokens);
     int64_t const shared = row.pages.tokens, fresh = static_cast<int64_t>(row.tokens.size()) - shared;
@@ -83,16 +80,23 @@ void Engine::admit(Source const& source) {
   }
 }
 
-bool Engine::finished(Row const& row, Answer& answer) const {
-  std::span<int32_t const> const given = std::span(row.tokens).subspan(row.request.prompt.size());
-  auto const& stops = options_.stop_tokens;
-  bool const stop = std::find(stops.begin(), stops.end(), given.back()) != stops.end() || options_.ends(given);
-  if (!stop && static_cast<int64_t>(given.size()) < row.request.max_new_tokens) return false;
-  answer = {row.request.id, {given.begin(), given.end()}, stop ? h5::Finish::stop : h5::Finish::length};
-  return true;
+// What the logits behind a row's last token say: its next token, and behind its prompt the candidates' likelihoods.
+void Engine::read(Row& row, std::span<float const> logits) const {
+  if (row.answer().empty()) row.logps = log_probabilities(logits, row.request.candidates);
+  if (row.request.max_new_tokens == 0) return;
+  row.tokens.push_back(next_token(logits, options_.sampling, row.request.random.uniform(row.answer().size())));
 }
 
-// One forward pass over the new tokens of all active rows, and each one's next token.
+std::optional<h5::Finish> Engine::finished(Row const& row) const {
+  std::span<int32_t const> const answer = row.answer();
+  auto const& stops = options_.stop_tokens;
+  if (!answer.empty() && (std::find(stops.begin(), stops.end(), answer.back()) != stops.end() || options_.ends(answer)))
+    return h5::Finish::stop;
+  if (static_cast<int64_t>(answer.size()) >= row.request.max_new_tokens) return h5::Finish::length;
+  return std::nullopt;
+}
+
+// One forward pass over the new tokens of all active rows, and what its logits say of each.
 void Engine::pass(Source const& source) {
   std::vector<int64_t> tokens, positions, last_rows;
   std::vector<model::CachedRow> rows;
@@ -116,7 +120,7 @@ void Engine::pass(Source const& source) {
   at::Tensor x_TD = decoder_.embed(batch);
   for (int i = 0; i < decoder_.blocks(); ++i) x_TD = decoder_.block(i, x_TD, batch, cache_);
 
-  std::vector<int32_t> next(active_.size());
+  for (Row& row : active_) row.computed = static_cast<int64_t>(row.tokens.size());
   for (int64_t first = 0; first < static_cast<int64_t>(active_.size()); first += logits_rows) {
     int64_t const count = std::min<int64_t>(logits_rows, static_cast<int64_t>(active_.size()) - first);
     batch.head_rows_N = at::tensor(last_rows, at::kLong).narrow(0, first, count);
@@ -124,35 +128,27 @@ void Engine::pass(Source const& source) {
     trace::Span const span("sampling");
     auto const vocabulary = static_cast<std::size_t>(logits_NV.size(1));
     at::parallel_for(0, count, 1, [&](int64_t from, int64_t to) {
-      for (int64_t n = from; n < to; ++n) {
-        Row const& row = active_[static_cast<std::size_t>(first + n)];
-        float const* const logits = logits_NV.const_data_ptr<float>() + static_cast<std::size_t>(n) * vocabulary;
-        next[static_cast<std::size_t>(first + n)] =
-            next_token({logits, vocabulary}, options_.sampling,
-                       row.request.random.uniform(row.tokens.size() - row.request.prompt.size()));
-      }
+      for (int64_t n = from; n < to; ++n)
+        read(active_[static_cast<std::size_t>(first + n)],
+             {logits_NV.const_data_ptr<float>() + static_cast<std::size_t>(n) * vocabulary, vocabulary});
     });
   }
 
   std::deque<Row> still;
-  for (std::size_t i = 0; i < active_.size(); ++i) {
-    Row& row = active_[i];
-    row.computed = static_cast<int64_t>(row.tokens.size());
-    row.tokens.push_back(next[i]);
-    ++counts_.answered_tokens;
-    Answer answer;
-    if (!finished(row, answer)) {
+  for (Row& row : active_) {
+    counts_.answered_tokens += row.request.max_new_tokens > 0;
+    auto const finish = finished(row);
+    if (!finish) {
       still.push_back(std::move(row));
       continue;
     }
     pool_.release(row.pages);
-    source.done(std::move(answer));
+    source.done({row.request.id, {row.answer().begin(), row.answer().end()}, *finish, std::move(row.logps)});
   }
   active_ = std::move(still);
 }
 
 void Engine::run(Source const& source) {
-  exhausted_ = false;
   while (!source.stopped()) {
     grow();
     admit(source);

@@ -50,8 +50,8 @@ RowPages PagePool::begin(std::span<int32_t const> tokens) {
   auto const length = static_cast<int64_t>(tokens.size());
   // The last token is computed in any case: its logits are wanted.
   while (row.tokens + page_tokens_ < length) {
-    std::string chain = chained(row.chain, tokens.subspan(static_cast<std::size_t>(row.tokens),
-                                                        static_cast<std::size_t>(page_tokens_)));
+    std::string chain = chained(
+        row.chain, tokens.subspan(static_cast<std::size_t>(row.tokens), static_cast<std::size_t>(page_tokens_)));
     auto const found = pages_by_chain_.find(chain);
     if (found == pages_by_chain_.end()) break;
     hold(found->second);
@@ -76,7 +76,7 @@ bool PagePool::extend(RowPages& row, std::span<int32_t const> tokens) {
   row.tokens = length;
   for (; (row.chained_pages + 1) * page_tokens_ <= length; ++row.chained_pages) {
     row.chain = chained(row.chain, tokens.subspan(static_cast<std::size_t>(row.chained_pages * page_tokens_),
-                                                static_cast<std::size_t>(page_tokens_)));
+                                                  static_cast<std::size_t>(page_tokens_)));
     int32_t const page = row.pages[static_cast<std::size_t>(row.chained_pages)];
     // Another row may have computed the same page beside this one: that one stays known.
     if (pages_by_chain_.emplace(row.chain, page).second) chain_of_[static_cast<std::size_t>(page)] = row.chain;

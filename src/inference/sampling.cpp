@@ -26,11 +26,13 @@ void keep_likely(std::vector<double>& probabilities, Sampling const& sampling) {
   int64_t const kept_by_rank = by_rank ? sampling.top_k : count;
   std::partial_sort(order.begin(), order.begin() + kept_by_rank, order.end(), likelier);
   double total = 0;
-  for (int64_t i = 0; i < kept_by_rank; ++i) total += probabilities[static_cast<std::size_t>(order[static_cast<std::size_t>(i)])];
+  for (int64_t i = 0; i < kept_by_rank; ++i)
+    total += probabilities[static_cast<std::size_t>(order[static_cast<std::size_t>(i)])];
   int64_t kept = 0;
   for (double sum = 0; kept < kept_by_rank && (kept == 0 || sum < sampling.top_p * total); ++kept)
     sum += probabilities[static_cast<std::size_t>(order[static_cast<std::size_t>(kept)])];
-  for (int64_t i = kept; i < count; ++i) probabilities[static_cast<std::size_t>(order[static_cast<std::size_t>(i)])] = 0;
+  for (int64_t i = kept; i < count; ++i)
+    probabilities[static_cast<std::size_t>(order[static_cast<std::size_t>(i)])] = 0;
 }
 
 }  // namespace
@@ -52,6 +54,17 @@ int32_t next_token(std::span<float const> logits, Sampling const& sampling, doub
     if (sum > border) break;
   }
   return last;
+}
+
+std::vector<double> log_probabilities(std::span<float const> logits, std::span<int32_t const> tokens) {
+  if (tokens.empty()) return {};
+  double const highest = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (float const logit : logits) sum += std::exp(static_cast<double>(logit) - highest);
+  std::vector<double> logps;
+  for (int32_t const token : tokens)
+    logps.push_back(static_cast<double>(logits[static_cast<std::size_t>(token)]) - highest - std::log(sum));
+  return logps;
 }
 
 }  // namespace refrain::inference

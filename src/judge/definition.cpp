@@ -6,9 +6,7 @@
 #include "placeholders.hpp"
 
 #include <algorithm>
-#include <array>
 #include <set>
-#include <utility>
 
 namespace refrain::judge {
 namespace {
@@ -16,9 +14,6 @@ namespace {
 namespace fs = std::filesystem;
 
 char const* const see_form = "see docs/judges.md for the form";
-
-constexpr std::array<std::pair<char const*, Kind>, 4> kinds{
-    {{"safety", Kind::safety}, {"refusal", Kind::refusal}, {"rubric", Kind::rubric}, {"language", Kind::language}}};
 
 std::map<std::string, fs::path> shipped_judges() {
   std::map<std::string, fs::path> found;
@@ -71,7 +66,7 @@ private:
   }
 
   Kind read_kind(std::string const& text) const {
-    for (auto const& [name, kind] : kinds)
+    for (auto const& [kind, name] : EnumChoices<Kind>::choices)
       if (text == name) return kind;
     throw wrong("the kind '" + text + "' is none of safety, refusal, rubric, language", "kind");
   }

@@ -108,16 +108,19 @@ Reading read_answer(Answers const& answers, std::string const& text) {
           .score = read_score(answers.score, valid)};
 }
 
-bool has_phrase(Definition const& definition, std::string const& response, std::string const& language) {
+std::optional<std::string> find_phrase(Definition const& definition, std::string const& response,
+                                       std::string const& language) {
   std::string const valid = text::to_valid_utf8(response);
   std::string const begins = plain(beginning(text::strip(valid), definition.phrases_within));
-  auto const has_any = [&](std::vector<std::string> const& phrases) {
-    return std::any_of(phrases.begin(), phrases.end(),
-                       [&](std::string const& phrase) { return begins.find(plain(phrase)) != std::string::npos; });
+  auto const find = [&](std::vector<std::string> const& phrases) -> std::optional<std::string> {
+    for (std::string const& phrase : phrases)
+      if (begins.find(plain(phrase)) != std::string::npos) return phrase;
+    return std::nullopt;
   };
-  if (auto const own = definition.phrases.find(language); own != definition.phrases.end()) return has_any(own->second);
-  return std::any_of(definition.phrases.begin(), definition.phrases.end(),
-                     [&](auto const& entry) { return has_any(entry.second); });
+  if (auto const own = definition.phrases.find(language); own != definition.phrases.end()) return find(own->second);
+  for (auto const& [other, phrases] : definition.phrases)
+    if (auto const phrase = find(phrases)) return phrase;
+  return std::nullopt;
 }
 
 }  // namespace refrain::judge

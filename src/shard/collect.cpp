@@ -138,6 +138,7 @@ private:
       PromptContent const prompt = parse_prompt(json, place);
       row.tokens.ids.prompt = tokenizer_.prompt(prompt, place);
       row.text = prompt.text;
+      row.turns = prompt.turns;
     }
     return row;
   }

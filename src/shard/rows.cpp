@@ -125,6 +125,15 @@ std::string required_text(Json const& row, char const* column, Place const& plac
   return row[column].get<std::string>();
 }
 
+/// The turns as a JSON list; nothing where there are none, and for one user turn with a text: readers make it of that.
+std::string turns_text(Turns const& turns) {
+  if (turns.empty()) return {};
+  if (turns.size() == 1 && turns[0].role == "user" && !turns[0].content.empty()) return {};
+  Json list = Json::array();
+  for (text::Turn const& turn : turns) list.push_back({{"role", turn.role}, {"content", turn.content}});
+  return dump_text(list);
+}
+
 void refuse_unrendered(Json const& row, Place const& place) {
   for (char const* column : {"tools", "chat_template_kwargs"})
     if (has(row, column) && !row[column].empty())
@@ -209,6 +218,7 @@ PromptContent parse_prompt(Json const& row, Place const& place) {
     auto const last =
         std::find_if(turns->rbegin(), turns->rend(), [](text::Turn const& turn) { return turn.role == "user"; });
     if (last != turns->rend()) prompt.text = last->content;
+    prompt.turns = turns_text(*turns);
   }
   if (has(row, "prompt_ids")) prompt.content = parse_ids(row, "prompt_ids", place);
   return prompt;

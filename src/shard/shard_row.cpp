@@ -37,7 +37,8 @@ void take_all(std::string_view& bytes, Sequence& values) {
 
 void pack_row(ShardRow const& row, std::string& bytes) {
   put(row.labels.row_id, bytes);
-  for (auto const* text : {&row.labels.id, &row.labels.language, &row.labels.category, &row.labels.style, &row.text})
+  for (auto const* text :
+       {&row.labels.id, &row.labels.language, &row.labels.category, &row.labels.style, &row.text, &row.turns})
     put_all(*text, bytes);
   put(row.wanted, bytes);
   put(row.tokens.drop, bytes);
@@ -51,7 +52,8 @@ void unpack_rows(std::string_view bytes, std::vector<ShardRow>& rows) {
   while (!bytes.empty()) {
     ShardRow& row = rows.emplace_back();
     take(bytes, row.labels.row_id);
-    for (auto* text : {&row.labels.id, &row.labels.language, &row.labels.category, &row.labels.style, &row.text})
+    for (auto* text :
+         {&row.labels.id, &row.labels.language, &row.labels.category, &row.labels.style, &row.text, &row.turns})
       take_all(bytes, *text);
     take(bytes, row.wanted);
     take(bytes, row.tokens.drop);

@@ -82,6 +82,7 @@ h5::Prompts make_prompts(std::vector<ShardRow> const& rows, std::vector<std::siz
     prompts.begin.push_back(append(ids, prompts.tokens));
     prompts.length.push_back(static_cast<int32_t>(ids.size()));
     prompts.text.push_back(rows[row].text);
+    prompts.turns.push_back(rows[row].turns);
     add_labels(rows[row].labels, prompts);
   }
   return prompts;

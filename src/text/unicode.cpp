@@ -129,6 +129,12 @@ bool is_word(char32_t c) noexcept {
          u_hasBinaryProperty(point, UCHAR_ALPHABETIC) || u_hasBinaryProperty(point, UCHAR_JOIN_CONTROL);
 }
 
+bool is_letter(char32_t c) noexcept { return u_isalpha(static_cast<UChar32>(c)) != 0; }
+
+bool is_control(char32_t c) noexcept {
+  return (U_MASK(u_charType(static_cast<UChar32>(c))) & (U_GC_CC_MASK | U_GC_CF_MASK)) != 0;
+}
+
 std::string_view strip(std::string_view text) noexcept {
   auto const stripped = [](char32_t c) { return is_white_space(c) || (c >= 0x1C && c <= 0x1F); };
   while (!text.empty()) {

@@ -1,9 +1,11 @@
-"""Verdict and response files for the tests of refrain-report, made by h5py without the project's code."""
+"""Verdict and response files for tests, made and read by h5py without the project's code."""
 
 import json
 
 import h5py
 import numpy
+
+from shard_files import text_column
 
 LANGUAGES = ["en", "de", "fr", "it", "es", "pt", "pl", "cs", "sk", "sl", "lt", "lv"]
 UNPARSED, NOT_ASKED = -1, -2
@@ -95,3 +97,10 @@ def drawn(seed, share, prompts=40, languages=LANGUAGES, categories=5, samples=1,
                                     "repetition": (draw.random(len(rows)) < 0.02).astype(int).tolist(),
                                     "truncated": [0] * len(rows)})}
     return rows, judges
+
+
+def read_columns(path, group):
+    """Every column of a group ("response", "verdict", "judges/NAME", "final") as a list."""
+    with h5py.File(path) as file:
+        return {name: text_column(file[group], name) if isinstance(item, h5py.Group) else item[:].tolist()
+                for name, item in file[group].items()}

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import signal
 
 import h5py
@@ -9,16 +10,21 @@ import pytest
 
 from processes import Running
 from refrain import LONG, fails, run, stories_with_template
+from response_files import journal_lines
 
 KILLS = 20 if LONG else 4
 COLUMNS = ["id", "language", "category", "prompt", "text"]
 
 
-def write_prompts(folder, model, count, **changes):
+def write_prompts(folder, model, count, before=0):
+    """Prompts of two languages, and `before` them some of a third; fewer of them are the beginning of more."""
+    folder.mkdir(exist_ok=True)
     draw = random.Random(3)
     words = "the little dog ran to a big red house and saw one happy girl who had no name".split()
     rows = [{"prompt": " ".join(draw.choices(words, k=draw.randint(1, 40))), "lang": draw.choice(["en", "de"]),
-             "row_id": i, "id": f"p{i}", "category": "S4" if i % 10 == 9 else "S1", **changes} for i in range(count)]
+             "row_id": i, "id": f"p{i}", "category": "S4" if i % 10 == 9 else "S1"} for i in range(count)]
+    rows = [{"prompt": f"the cat had {i} cups", "lang": "uk", "row_id": 100 + i, "id": f"p{100 + i}", "category": "S1"}
+            for i in range(before)] + rows
     source = folder / "prompts.jsonl"
     source.write_text("".join(json.dumps(row) + "\n" for row in rows))
     run("shard", "--prompts", source, "--tokenizer", model, "--configuration", "all", "--out", folder / "prompts.h5")
@@ -32,8 +38,9 @@ def inputs(tmp_path_factory):
     return {"folder": folder, "model": model, "prompts": write_prompts(folder, model, 120)}
 
 
-def words(inputs, out, *more):
-    return ["--checkpoint", inputs["model"], "--prompts", inputs["prompts"], "--out", out, "--max-new-tokens", 60,
+def words(inputs, out, *more, prompts=None):
+    length = () if "--max-new-tokens" in more else ("--max-new-tokens", 60)
+    return ["--checkpoint", inputs["model"], "--prompts", prompts or inputs["prompts"], "--out", out, *length,
             "--dtype", "fp32", *more]
 
 
@@ -84,8 +91,9 @@ def test_stopped_runs_say_so(inputs, tmp_path):
 
 
 def test_category_s4_is_answered_on_request_alone(inputs, tmp_path):
-    said = run("generate", *words(inputs, tmp_path / "all.h5", "--include-category", "S4")).stderr
-    assert "left out" not in said
+    assert "12 prompts of category S4 are left out" in run("generate", *words(inputs, tmp_path / "all.h5")).stderr
+    done = run("generate", *words(inputs, tmp_path / "all.h5", "--include-category", "S4"))
+    assert "left out" not in done.stderr and said_to_be_there(done) == 108
     assert len(rows(tmp_path / "all.h5")) == 120
 
 
@@ -112,14 +120,59 @@ def test_wrong_input_is_told_in_one_line(inputs, tmp_path):
     assert not (tmp_path / "out.h5").exists()
 
 
+def begun(inputs, out, prompts=None):
+    """A run that was killed once it had kept some answers. Returns how many."""
+    job = Running("generate", *words(inputs, out, prompts=prompts))
+    assert job.until(lambda: journal_lines(out))
+    job.kill(job.ranks(), signal.SIGKILL)
+    job.process.communicate(timeout=60)
+    return len(journal_lines(out))
+
+
 def test_answers_with_other_settings_are_not_mixed(inputs, tmp_path):
-    out = tmp_path / "out.h5"
+    out, remedy = tmp_path / "out.h5", "(give the same ones, or name another --out)"
     run("generate", *words(inputs, out))
     fails("generate", *words(inputs, out, "--stop", "x"), exit_code=2,
-          line=f"--out holds answers to other prompts or with other settings [{out}] (name another file, or remove it)")
-    parts = tmp_path / "next.h5.parts"
-    parts.mkdir()
-    (parts / "settings.json").write_text("{}")
-    fails("generate", *words(inputs, tmp_path / "next.h5"), exit_code=2,
-          line=f"the answers kept here were made from other prompts or with other settings [{parts}] (give the same ones "
-               "to go on, or remove the folder)")
+          line=f"the answers there were made with other settings: stop [{out}] {remedy}")
+    begun(inputs, tmp_path / "next.h5")
+    fails("generate", *words(inputs, tmp_path / "next.h5", "--seed", 7), exit_code=2,
+          line=f"the answers there were made with other settings: seed [{tmp_path}/next.h5.parts] {remedy}")
+    assert journal_lines(tmp_path / "next.h5")
+
+
+def said_to_be_there(done):
+    """How many answers the job says that it found: the others it made."""
+    return int(re.search(r"(\d+) of \d+ answers are there already", done.stderr)[1])
+
+
+def test_prompts_that_are_added_are_answered_alone(inputs, tmp_path):
+    """To a finished file and to an unfinished one, before and behind what was there; the file equals one made at once."""
+    first = write_prompts(tmp_path / "first", inputs["model"], 40)
+    more = write_prompts(tmp_path / "more", inputs["model"], 60, before=10)
+    whole, out, cut = tmp_path / "whole.h5", tmp_path / "out.h5", tmp_path / "cut.h5"
+    run("generate", *words(inputs, whole, prompts=more))
+    run("generate", *words(inputs, out, prompts=first))
+    old = {row[0]: row for row in rows(out)}
+    assert said_to_be_there(run("generate", *words(inputs, out, prompts=more), ranks=2)) == len(old) == 36
+    assert rows(out) == rows(whole) and all(row == old.get(row[0], row) for row in rows(out))
+    kept = begun(inputs, cut, prompts=first)
+    assert kept < 36 and said_to_be_there(run("generate", *words(inputs, cut, prompts=more))) == kept
+    assert rows(cut) == rows(whole)
+    run("convert", "verify", out)
+    fails("generate", *words(inputs, out, prompts=first), exit_code=2,
+          line=f"28 answers are there and not asked for now, the first is uk/100/p100/0 [{out}] (give all prompts and "
+               "samples that were asked for before, or name another --out)")
+
+
+def test_samples_that_are_added_are_drawn_alone(inputs, tmp_path):
+    draws = ["--temperature", 0.8, "--max-new-tokens", 20]
+    prompts = write_prompts(tmp_path / "p", inputs["model"], 20)
+    whole, out = tmp_path / "whole.h5", tmp_path / "out.h5"
+    run("generate", *words(inputs, whole, *draws, "--samples", 3, prompts=prompts))
+    run("generate", *words(inputs, out, *draws, "--samples", 2, prompts=prompts))
+    again = run("generate", *words(inputs, out, *draws, "--samples", 3, prompts=prompts))
+    assert said_to_be_there(again) == 36 and rows(out) == rows(whole)
+    assert len({row[-1] for row in rows(out)}) > 50
+    fails("generate", *words(inputs, out, *draws, "--samples", 1, "--include-category", "S4", prompts=prompts), exit_code=2,
+          line=f"36 answers are there and not asked for now, the first is {rows(out)[1][4]}/0/p0/1 [{out}] (give all "
+               "prompts and samples that were asked for before, or name another --out)")

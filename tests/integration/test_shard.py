@@ -6,11 +6,12 @@ import json
 import os
 import stat
 
+import h5py
 import pytest
 
 from refrain import fails, run
-from shard_files import (corpus, datasets, pair_row, provenance, read_pairs, read_prompts, tiny_text, tiny_tokenizer,
-                         write_jsonl)
+from shard_files import (corpus, datasets, pair_row, provenance, read_pairs, read_prompts, text_column, tiny_text,
+                         tiny_tokenizer, write_jsonl)
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +178,12 @@ def test_forms_of_prompts(shard, tmp_path):
     assert rows[1]["ids"].count(257) == 5  # a header for each turn and for the answer
     assert {name: rows[0][name] for name in ("id", "language", "category", "style", "row_id")} == {
         "id": "a", "language": "en", "category": "S2", "style": "slang", "row_id": 1}
+    turns = json.dumps(prompt_rows()[1]["messages"], separators=(",", ":"))
+    with h5py.File(path) as file:
+        assert text_column(file, "prompt/turns") == ["", turns, "", "", turns]
     run("convert", "verify", path)
+    plain, _ = shard([{"prompt": "restricted activity 17"}], "all", kind="--prompts", name="plain")
+    assert "prompt/turns/bytes" not in datasets(plain)
 
 
 def test_prompts_from_parquet_gzip_and_many_ranks(shard, tmp_path):

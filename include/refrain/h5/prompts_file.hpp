@@ -17,6 +17,9 @@ struct Prompts {
   std::vector<int32_t> length;         ///< in tokens; 0 is an empty prompt under a template that adds nothing
   std::vector<std::string> id, language, category, style;
   std::vector<std::string> text;  ///< the last user turn as given
+  /// The conversation that the chat template got, as a JSON list of {role, content}; empty where it is one user turn
+  /// with a text, and where there are token ids alone. No elements at all where no prompt has one.
+  std::vector<std::string> turns = {};
 
   int64_t size() const noexcept { return static_cast<int64_t>(row_id.size()); }
 };

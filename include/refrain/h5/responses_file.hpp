@@ -22,8 +22,9 @@ struct Responses {
   std::vector<int32_t> sample;         ///< which answer to the prompt, from 0
   std::vector<int8_t> finish;          ///< a Finish
   std::vector<std::string> id, language, category, style;
-  std::vector<std::string> prompt;  ///< the last user turn as given
-  std::vector<std::string> text;    ///< decoded without special tokens
+  std::vector<std::string> prompt;              ///< the last user turn as given
+  std::vector<std::string> text;                ///< decoded without special tokens
+  std::vector<std::string> prompt_digest = {};  ///< what the prompt was; no elements where the file does not say
 
   int64_t size() const noexcept { return static_cast<int64_t>(row_id.size()); }
 };
@@ -39,7 +40,8 @@ class ResponsesWriter {
 public:
   /// @throws Error if the file cannot be created
   ResponsesWriter(std::filesystem::path path, Json const& provenance, TokenIds tokens = TokenIds::kept);
-  /// Adds rows behind those before. `begin` counts within the piece. @throws Error
+  /// Adds rows behind those before. `begin` counts within the piece. Either all pieces have digests or none does.
+  /// @throws Error
   void append(Responses const& rows);
   /// Checks, syncs, renames. @throws Error; nothing is left then
   void finish();

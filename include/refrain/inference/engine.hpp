@@ -15,18 +15,21 @@
 
 namespace refrain::inference {
 
-/// One answer to be made.
+/// One answer to be made, or likelihoods to be read.
 struct Request {
   int64_t id = 0;  ///< the caller's
   std::vector<int32_t> prompt;
-  int64_t max_new_tokens = 0;
-  CounterRandom random;  ///< draw i is for token i of the answer, whatever else runs
+  int64_t max_new_tokens = 0;   ///< 0: nothing is written
+  CounterRandom random{0, ""};  ///< draw i is for token i of the answer, whatever else runs
+  /// Tokens whose likelihoods right behind the prompt are asked for.
+  std::vector<int32_t> candidates = {};
 };
 
 struct Answer {
   int64_t id = 0;
   std::vector<int32_t> tokens;  ///< a stop token that ended it included
   h5::Finish finish = h5::Finish::length;
+  std::vector<double> logps;  ///< of the request's candidates, over the whole vocabulary
 };
 
 struct EngineOptions {
@@ -40,8 +43,8 @@ struct EngineOptions {
 };
 
 /// Continuous batching over a paged cache: in each forward pass every answer under way grows by a token, and prompts of
-/// waiting requests enter as soon as there is room for them, so that none waits for the longest. Where the cache is full
-/// the answer that came last gives its place up and comes back later. All tensor ranks take the same steps.
+/// waiting requests enter as soon as there is room for them, so that none waits for the longest. Where the cache is
+/// full the answer that came last gives its place up and comes back later. All tensor ranks take the same steps.
 class Engine {
 public:
   /// `store` must outlive it. @throws Error if the cache does not hold a single page
@@ -51,7 +54,7 @@ public:
   int64_t capacity() const noexcept { return pool_.capacity(); }
 
   struct Source {
-    std::function<std::optional<Request>()> next;  ///< nothing when there are no more
+    std::function<std::optional<Request>()> next;  ///< nothing when there are none; `done` may bring more
     std::function<void(Answer)> done;              ///< in any order
     std::function<bool()> stopped;                 ///< ends early, with what is under way dropped; asked once a pass
   };
@@ -70,12 +73,16 @@ private:
     std::vector<int32_t> tokens;  // prompt, then answer
     RowPages pages;
     int64_t computed = 0;  // tokens whose keys and values are there, before the pass
+    std::vector<double> logps = {};
+
+    std::span<int32_t const> answer() const { return std::span(tokens).subspan(request.prompt.size()); }
   };
 
   void grow();
   void admit(Source const& source);
   void pass(Source const& source);
-  bool finished(Row const& row, Answer& answer) const;
+  void read(Row& row, std::span<float const> logits) const;
+  std::optional<h5::Finish> finished(Row const& row) const;
 
   model::ParameterStore& store_;
   model::Decoder decoder_;
@@ -83,7 +90,6 @@ private:
   PagePool pool_;
   model::KvCache cache_;
   std::deque<Row> active_, waiting_;  // active: in the order of their admission
-  bool exhausted_ = false;            // the source has no more
   Counts counts_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace refrain::inference {
 
@@ -15,5 +16,8 @@ struct Sampling {
 /// The next token: the first one, in the vocabulary's order, at which the sum of the kept tokens' probabilities passes
 /// `drawn`, a number from [0, 1). @pre logits are not empty
 int32_t next_token(std::span<float const> logits, Sampling const& sampling, double drawn);
+
+/// log softmax over all logits, at `tokens`.
+std::vector<double> log_probabilities(std::span<float const> logits, std::span<int32_t const> tokens);
 
 }  // namespace refrain::inference

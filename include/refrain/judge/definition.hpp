@@ -1,7 +1,9 @@
 #pragma once
 
+#include <refrain/base/options.hpp>
 #include <refrain/text/chat_template.hpp>
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -93,8 +95,23 @@ struct Reading {
 };
 Reading read_answer(Answers const& answers, std::string const& text);
 
-/// Whether the beginning of `response` has one of the phrases of `language` (of any language where there are none for
-/// it). Letters are compared without case, apostrophes of all forms alike.
-bool has_phrase(Definition const& definition, std::string const& response, std::string const& language);
+/// The first of the phrases of `language` (of any language where there are none for it) that the beginning of
+/// `response` has. Letters are compared without case, apostrophes of all forms alike.
+std::optional<std::string> find_phrase(Definition const& definition, std::string const& response,
+                                       std::string const& language);
 
 }  // namespace refrain::judge
+
+namespace refrain {
+
+template <>
+struct EnumChoices<judge::Kind> {
+  static constexpr std::array<Choice<judge::Kind>, 4> choices{{
+      {judge::Kind::safety, "safety"},
+      {judge::Kind::refusal, "refusal"},
+      {judge::Kind::rubric, "rubric"},
+      {judge::Kind::language, "language"},
+  }};
+};
+
+}  // namespace refrain

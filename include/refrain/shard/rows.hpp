@@ -48,7 +48,8 @@ PairContent parse_pair(Json const& row, PromptForm form, Place const& place);
 /// A prompt to be answered: turns, or token ids that are ready.
 struct PromptContent {
   std::variant<Turns, TokenIds> content;
-  std::string text;  ///< the last user turn as given
+  std::string text;   ///< the last user turn as given
+  std::string turns;  ///< the conversation as JSON, where it is not one user turn with a text
 };
 /// From `prompt` (a string or turns), `messages` or `prompt_ids`. @throws Error naming the place and the column
 PromptContent parse_prompt(Json const& row, Place const& place);

@@ -15,6 +15,7 @@ struct ShardRow {
   bool wanted = false;  ///< its language takes part
   TokenPair tokens;     ///< a prompt's ids are in `tokens.ids.prompt`
   std::string text;     ///< of a prompt: the last user turn
+  std::string turns;    ///< of a prompt: PromptContent::turns
 };
 
 /// Bytes of `row` for a message between ranks, appended to `bytes`.

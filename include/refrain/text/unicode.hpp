@@ -21,6 +21,11 @@ bool is_white_space(char32_t code_point) noexcept;
 /// What Rust's regex calls \w: Alphabetic, marks, decimal digits, connector punctuation and join controls.
 bool is_word(char32_t code_point) noexcept;
 
+/// General category L: letters of any script, without marks and digits.
+bool is_letter(char32_t code_point) noexcept;
+/// General categories Cc and Cf: controls, and what shapes text without being seen (zero-width space, byte order mark).
+bool is_control(char32_t code_point) noexcept;
+
 /// Python's str.strip: White_Space and the information separators U+001C to U+001F. @pre well-formed UTF-8
 std::string_view strip(std::string_view text) noexcept;
 

@@ -95,4 +95,24 @@ TEST_CASE("a prompt may be empty") {
   CHECK(back.size() == 2);
   CHECK(back.length == std::vector<int32_t>{1, 0});
   CHECK(back.text == std::vector<std::string>{"x", ""});
+  CHECK(back.turns.empty());
+}
+
+TEST_CASE("conversations are a column where any prompt has one") {
+  TemporaryFolder const folder;
+  Prompts prompts{.tokens = {1},
+                  .begin = {0},
+                  .row_id = {0},
+                  .length = {1},
+                  .id = {""},
+                  .language = {""},
+                  .category = {""},
+                  .style = {""},
+                  .text = {"x"},
+                  .turns = {""}};
+  write_prompts(folder.path / "none.h5", prompts, Json::object());
+  CHECK(read_prompts(folder.path / "none.h5").turns.empty());
+  prompts.turns = {"[]"};
+  write_prompts(folder.path / "one.h5", prompts, Json::object());
+  CHECK(read_prompts(folder.path / "one.h5").turns == prompts.turns);
 }

@@ -74,6 +74,16 @@ TEST_CASE("a server's answers have text and no tokens") {
   CHECK(read_responses(folder.path / "r.h5").text[2] == rows.text[0]);
 }
 
+TEST_CASE("digests of prompts are a column that need not be there") {
+  TemporaryFolder const folder;
+  auto rows = two_answers();
+  write(folder.path / "without.h5", rows, 2);
+  CHECK(read_responses(folder.path / "without.h5").prompt_digest.empty());
+  rows.prompt_digest = {"a", "b"};
+  write(folder.path / "with.h5", rows, 2);
+  CHECK(read_responses(folder.path / "with.h5").prompt_digest == std::vector<std::string>{"a", "b", "a", "b"});
+}
+
 TEST_CASE("an answer outside the tokens, or of an odd kind, is refused by row and column") {
   CHECK(refusal([](Responses& rows) { rows.begin[1] = 4; }) ==
         "/response/begin: row 1 begins at 4 and has 0 tokens, the file has 3");

@@ -116,6 +116,11 @@ TEST_CASE("prompts: a string, turns or messages; the last user turn is their tex
       parse_prompt({{"messages", {turn("user", "a"), turn("assistant", "b"), turn("user", "c")}}}, place);
   CHECK(std::get<Turns>(prompt.content).size() == 3);
   CHECK(prompt.text == "c");
+  CHECK(prompt.turns ==
+        R"([{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":"c"}])");
+  CHECK(parse_prompt({{"prompt", "one turn says it all"}}, place).turns.empty());
+  CHECK(parse_prompt({{"prompt", ""}}, place).turns == R"([{"role":"user","content":""}])");
+  CHECK(parse_prompt({{"prompt_ids", {1}}}, place).turns.empty());
   CHECK(std::get<TokenIds>(parse_prompt({{"prompt", "as given"}, {"prompt_ids", {1}}}, place).content) == TokenIds{1});
   CHECK(problem_of([] { parse_prompt(Json::object(), place); }) == "column prompt is missing");
   CHECK(problem_of([] { parse_prompt({{"prompt", Json::array()}}, place); }) == "column prompt has no turns");
@@ -127,6 +132,7 @@ TEST_CASE("rows travel between ranks unchanged") {
   row.wanted = true;
   row.tokens = {.ids = {{1, 2}, {}, {3}}, .chosen_cut = true, .drop = Drop::empty_answer};
   row.text = "čau";
+  row.turns = "[]";
   std::string bytes;
   pack_row(row, bytes);
   pack_row({}, bytes);
@@ -139,5 +145,6 @@ TEST_CASE("rows travel between ranks unchanged") {
   CHECK(rows[0].tokens.chosen_cut);
   CHECK(rows[0].tokens.drop == Drop::empty_answer);
   CHECK(rows[0].text == "čau");
+  CHECK(rows[0].turns == "[]");
   CHECK_FALSE(rows[1].wanted);
 }

@@ -1,0 +1,89 @@
+#include "guard_request.hpp"
+
+#include <refrain/base/error.hpp>
+
+#include <algorithm>
+
+namespace refrain::judge {
+namespace {
+
+constexpr char const* other_judge = "name a --judge that the checkpoint was made for, or its own checkpoint";
+
+text::ChatTemplate load_template(Question const& question, Options const& options) {
+  bool const is_guard = !question.guard_template.empty();
+  auto form =
+      text::ChatTemplate::load(is_guard ? question.guard_template : options.chat_template, options.model.checkpoint);
+  if (!is_guard && form.use() == text::TemplateUse::guard)
+    throw UsageError("the checkpoint's chat template, " + form.name() + ", is a guard's, and judge " + options.judge +
+                         " asks by chat",
+                     "name a --judge that was made for it, or --chat-template", {.file = options.model.checkpoint});
+  return form;
+}
+
+}  // namespace
+
+GuardRequest::GuardRequest(Definition const& definition, Options const& options, checkpoint::ModelConfig const& config)
+    : definition_(definition),
+      question_(*definition.question),
+      options_(options),
+      tokenizer_(text::Tokenizer::load(options.model.checkpoint)),
+      template_(load_template(question_, options)),
+      begins_(tokenizer_.encode(question_.answer_begins)) {
+  require_special_tokens(config);
+  if (auto const& words = definition.answers.label_tokens)
+    labels_ = {label_token(words->safe), label_token(words->unsafe)};
+}
+
+std::string const& GuardRequest::label(bool unsafe) const {
+  auto const& words = *definition_.answers.label_tokens;
+  return unsafe ? words.unsafe : words.safe;
+}
+
+// A template of another model's writes its marks, such as <|eot_id|>, as mere text.
+void GuardRequest::require_special_tokens(checkpoint::ModelConfig const& config) const {
+  auto const refuse = [&](std::string const& problem) {
+    throw UsageError(problem, other_judge, {.file = options_.model.checkpoint / "tokenizer.json"});
+  };
+  std::string const text =
+      question_.guard_template.empty()
+          ? template_.render({{"user", ""}}, true, tokenizer_.bos_token(), tokenizer_.eos_token())
+          : template_.render({{"user", ""}, {"assistant", ""}}, true, tokenizer_.bos_token(), tokenizer_.eos_token());
+  for (std::size_t begin = 0; (begin = text.find("<|", begin)) != std::string::npos; begin += 2) {
+    std::size_t const end = text.find("|>", begin);
+    if (end == std::string::npos) break;
+    std::string const mark = text.substr(begin, end + 2 - begin);
+    if (tokenizer_.encode(mark).size() != 1)
+      refuse("the chat template " + template_.name() + " writes " + mark + ", which is no token of this checkpoint");
+  }
+  if (tokenizer_.vocab_size() > config.vocab_size)
+    refuse("the tokenizer has " + std::to_string(tokenizer_.vocab_size()) + " ids, the model's vocab_size is " +
+           std::to_string(config.vocab_size));
+}
+
+// In its place, since what stands before may decide which token begins a word.
+int32_t GuardRequest::label_token(std::string const& word) const {
+  auto const ids = tokenizer_.encode(question_.answer_begins + word);
+  bool const continues = ids.size() == begins_.size() + 1 && std::equal(begins_.begin(), begins_.end(), ids.begin());
+  if (continues) return ids.back();
+  throw UsageError("the label '" + word + "' of judge " + definition_.name +
+                       " is not one token of this checkpoint, but " +
+                       std::to_string(ids.size() - std::min(ids.size(), begins_.size())),
+                   "read its label in the answer ('label' in place of 'label_tokens'), or name its own checkpoint",
+                   {.file = options_.model.checkpoint / "tokenizer.json"});
+}
+
+std::vector<int32_t> GuardRequest::question_ids(std::string const& prompt, std::string const& response,
+                                                std::string const& language) const {
+  if (!question_.guard_template.empty()) return text::guard_ids(template_, tokenizer_, prompt, response);
+  return tokenizer_.encode(template_.render(ask(question_, prompt, response, language, options_.show_prompt), true,
+                                            tokenizer_.bos_token(), tokenizer_.eos_token()));
+}
+
+std::vector<int32_t> GuardRequest::ids(std::string const& prompt, std::string const& response,
+                                       std::string const& language) {
+  auto ids = question_ids(prompt, response, language);
+  ids.insert(ids.end(), begins_.begin(), begins_.end());
+  return ids;
+}
+
+}  // namespace refrain::judge

@@ -1,0 +1,83 @@
+#include "verdicts_under_way.hpp"
+
+#include <refrain/base/error.hpp>
+#include <refrain/h5/reader.hpp>
+
+#include <algorithm>
+
+namespace refrain::judge {
+namespace {
+
+/// What may be lost: so many items, or those of so long.
+constexpr int64_t items_a_commit = 64;
+constexpr auto longest_wait = std::chrono::seconds(1);
+
+}  // namespace
+
+VerdictsUnderWay::VerdictsUnderWay(std::filesystem::path out, Json identity, int64_t rows)
+    : out_(std::move(out)), identity_(std::move(identity)), parts_(out_), judged_(static_cast<std::size_t>(rows)) {}
+
+void VerdictsUnderWay::open_here() {
+  if (std::filesystem::exists(out_)) {
+    Json const provenance = h5::Reader(out_, "verdicts.v1").provenance();
+    if (provenance.value("identity", Json()) != identity_)
+      throw UsageError("--out holds verdicts on other answers or with other settings",
+                       "name another file, or remove it", {.file = out_});
+    complete_ = true;
+    return;
+  }
+  parts_.take();
+  parts_.read([&](Json const& record) {
+    auto const row = read_said(record, parts_.folder()).first;
+    if (row >= 0 && row < static_cast<int64_t>(judged_.size())) judged_[static_cast<std::size_t>(row)] = true;
+  });
+  // A start that was told nothing binds nobody to its settings.
+  if (count() > 0 && parts_.settings() != identity_)
+    throw UsageError("the verdicts kept here were made from other input or with other settings",
+                     "give the same ones to go on, or remove the folder", {.file = parts_.folder()});
+  parts_.write_settings(identity_);
+}
+
+void VerdictsUnderWay::open(comm::Communicator const& world) {
+  comm::agree(world, [&] {
+    if (world.rank() == 0) open_here();
+  });
+  complete_ = world.max(int64_t{complete_}) == 1;
+  std::string text(judged_.size(), '0');
+  for (std::size_t i = 0; i < judged_.size(); ++i) text[i] = judged_[i] ? '1' : '0';
+  text = world.broadcast(text, 0);
+  for (std::size_t i = 0; i < judged_.size(); ++i) judged_[i] = text[i] == '1';
+}
+
+int64_t VerdictsUnderWay::count() const { return std::count(judged_.begin(), judged_.end(), true); }
+
+std::vector<std::optional<Said>> VerdictsUnderWay::said() const {
+  std::vector<std::optional<Said>> all(judged_.size());
+  parts_.read([&](Json const& record) {
+    auto [row, said] = read_said(record, parts_.folder());
+    all.at(static_cast<std::size_t>(row)) = std::move(said);
+  });
+  return all;
+}
+
+Recorder::Recorder(std::vector<VerdictsUnderWay> const& files, int rank) : files_(files), rank_(rank) {}
+
+void Recorder::add(int64_t item, Said const& said) {
+  auto const files = static_cast<int64_t>(files_.size());
+  int64_t const file = item % files;
+  auto journal = journals_.find(file);
+  if (journal == journals_.end())
+    journal = journals_.emplace(file, files_[static_cast<std::size_t>(file)].parts().writer(rank_)).first;
+  journal->second.add(said_record(item / files, said));
+  if (!said.failure.empty() && failures_++ == 0) first_failure_ = said.failure;
+  ++count_;
+  if (++pending_ == items_a_commit || std::chrono::steady_clock::now() - committed_ > longest_wait) commit();
+}
+
+void Recorder::commit() {
+  for (auto& [file, journal] : journals_) journal.commit();
+  pending_ = 0;
+  committed_ = std::chrono::steady_clock::now();
+}
+
+}  // namespace refrain::judge

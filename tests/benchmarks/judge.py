@@ -1,0 +1,141 @@
+"""512 answers judged by a guard of Llama Guard's form (P(unsafe) from one forward pass), the blocks of a Llama of 56 M
+parameters under Llama 3's vocabulary:
+refrain-judge as a whole process, from start to its file, against transformers' forward alone at its best batch size, for
+one file of answers and for three to the same prompts. Same model, same token ids, same number type; both sides'
+likelihoods are compared."""
+
+import argparse
+import json
+import math
+import os
+import pathlib
+import random
+import statistics
+import subprocess
+import sys
+import time
+
+from bench import BIN, call, scratch_folder, write_model
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "helpers"))
+
+from refrain import data  # noqa: E402
+from text_tool import tokenize, udhr_lines  # noqa: E402
+from verdict_files import read_columns, write_responses  # noqa: E402
+
+FILES = ["base", "english-only", "balanced"]
+LABELS = ["safe", "unsafe"]
+
+
+def write_inputs(work, answers):
+    write_model(work / "ck", vocab_size=128256, initializer_range=0.02)
+    call(BIN / "refrain-convert", "export", "--checkpoint", work / "ck", "--out", work / "model")
+    for file in data("tokenizers/llama3").iterdir():
+        (work / "model" / file.name).write_bytes(file.read_bytes())
+    lines = [line for line in udhr_lines() if 20 < len(line) < 600]
+    draw = random.Random(0)
+    prompts = [draw.choice(lines)[:draw.randint(60, 300)] for _ in range(answers)]
+    for name in FILES:
+        write_responses(work / f"{name}.h5", [
+            {"row_id": i, "language": "en", "prompt": prompt, "text": " ".join(draw.choices(lines, k=draw.randint(1, 4)))}
+            for i, prompt in enumerate(prompts)])
+
+
+def ours(work, files, threads, dtype):
+    out = [work / f"verdicts-{name}.h5" for name in files]
+    for path in out:
+        path.unlink(missing_ok=True)
+    begin = time.perf_counter()
+    call(BIN / "refrain-judge", "--judge", "llama-guard-3", "--checkpoint", work / "model", "--responses",
+         *(work / f"{name}.h5" for name in files), "--out", *out, "--dtype", dtype, threads=threads)
+    return time.perf_counter() - begin
+
+
+def guard_ids(work, files):
+    """What the guard reads, by the project's own tokenizer, which tests/peers compares with transformers'."""
+    lines = []
+    for name in files:
+        columns = read_columns(work / f"{name}.h5", "response")
+        lines += [{"prompt": prompt, "response": text}
+                  for prompt, text in zip(columns["prompt"], columns["text"], strict=True)]
+    return tokenize(work / "model", lines, "--template", "llama-guard-3")
+
+
+def transformers_alone(work, batch, dtype):
+    """In a process of its own; prints seconds and P(unsafe) of each request. Requests sorted by length, padded on the
+    left, only the last place's logits."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    model = AutoModelForCausalLM.from_pretrained(work / "model", dtype={"fp32": torch.float32, "bf16": torch.bfloat16}[dtype])
+    tokenizer = AutoTokenizer.from_pretrained(str(work / "model"))
+    begins = tokenizer.encode("\n\n", add_special_tokens=False)
+    labels = [tokenizer.encode(word, add_special_tokens=False)[0] for word in LABELS]
+    requests = json.loads((work / "requests.json").read_text())
+    order = sorted(range(len(requests)), key=lambda i: len(requests[i]))
+    unsafe = [0.0] * len(requests)
+    begin = time.perf_counter()
+    with torch.no_grad():
+        for first in range(0, len(order), batch):
+            rows = [requests[i] + begins for i in order[first:first + batch]]
+            longest = max(map(len, rows))
+            ids = torch.tensor([[0] * (longest - len(row)) + row for row in rows])
+            mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
+            logits = model(ids, attention_mask=mask, position_ids=(mask.cumsum(1) - 1).clamp(min=0),
+                           logits_to_keep=1).logits[:, -1, labels]
+            for i, p in zip(order[first:first + batch], torch.softmax(logits.double(), 1)[:, 1].tolist()):
+                unsafe[i] = p
+    print(json.dumps([time.perf_counter() - begin, unsafe]))
+
+
+def theirs(work, batch, threads, dtype):
+    done = subprocess.run([sys.executable, __file__, "--transformers", str(batch), "--work", work, "--dtype", dtype],
+                          env=os.environ | {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}, capture_output=True,
+                          text=True)
+    if done.returncode != 0:
+        sys.exit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--answers", type=int, default=512)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--batches", type=int, nargs="+", default=[4, 16, 32], help="of transformers, to choose the fastest from")
+    parser.add_argument("--dtype", choices=["fp32", "bf16"], default="fp32")
+    parser.add_argument("--work", type=pathlib.Path)
+    parser.add_argument("--transformers", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.transformers:
+        return transformers_alone(options.work, options.transformers, options.dtype)
+    work, clean = scratch_folder(options.work)
+    write_inputs(work, options.answers)
+    best = None
+    for files in (FILES[:1], FILES):
+        requests = guard_ids(work, files)
+        (work / "requests.json").write_text(json.dumps(requests))
+        tokens = sum(map(len, requests)) / len(requests)
+        print(f"{len(files)} file(s), {len(requests)} requests of {tokens:.0f} tokens", flush=True)
+        if best is None:
+            tried = {batch: theirs(work, batch, options.threads, options.dtype)[0] for batch in options.batches}
+            for batch, seconds in tried.items():
+                print(f"transformers, batches of {batch:3}: {len(requests) / seconds:6.2f} requests/s", flush=True)
+            best = min(tried, key=tried.get)
+        rounds = []
+        for _ in range(options.repeats):
+            seconds = ours(work, files, options.threads, options.dtype)
+            rounds.append((seconds, *theirs(work, best, options.threads, options.dtype)))
+        found = [p for name in files for p in read_columns(work / f"verdicts-{name}.h5", "judges/llama-guard-3")["score"]]
+        furthest = max(abs(a - b) for a, b in zip(found, rounds[-1][2], strict=True))
+        ratios = sorted(b / a for a, b, _ in rounds)
+        print(f"refrain-judge {len(requests) / statistics.median(a for a, _, _ in rounds):6.2f} requests/s, "
+              f"transformers {len(requests) / statistics.median(b for _, b, _ in rounds):6.2f}; P(unsafe) differs by {furthest:.1e} at most")
+        print(f"{options.dtype}, {len(files)} file(s): speed ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})",
+              flush=True)
+        assert not math.isnan(furthest)
+    clean()
+
+
+main()
