@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # The quickstart's steps: each makes files in $work from files in $work. Sourced by quickstart.sh, which sets $work and $bin.
+# shellcheck disable=SC2154 # home, work and bin are set by the script that sources this
 # `step` calls them where `set -e` does not hold, hence each && and || return.
 
 scripts=$home/env/quickstart
