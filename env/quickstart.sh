@@ -63,7 +63,7 @@ where=$(printf '%q' "$where")
 say ""
 python3 "$scripts/summary.py" judges "$work/judges/measured/report"
 if [[ ! -f $work/judges/language.bin ]]; then
-  say "The language of answers was not measured: Debian's fasttext, which makes a model for it, is not here, or the build is without it."
+  say "The language of answers was not measured: there is no fasttext to make a model for it, or the build is without."
 fi
 say ""
 say "Held-out pairs: how often the refusal is likelier than the complying answer, and by how much (log-probability a token)"

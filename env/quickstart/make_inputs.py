@@ -24,7 +24,8 @@ import tokenizer
 HERE = pathlib.Path(__file__).parent
 MODEL_ANSWERS = slice(3)  # of each language's answers; the judges learn others beside them
 MODEL = {"hidden_size": 96, "intermediate_size": 256, "num_hidden_layers": 4}
-LEFT_OUT = 3  # number % 14 of category S4, which refrain-generate does not answer
+CATEGORIES = [f"S{number}" for number in range(1, 15)]
+ASKED = [category for category in CATEGORIES if category != "S4"]  # which refrain-generate does not answer
 
 
 def model_config(vocabulary, shape):
@@ -34,6 +35,11 @@ def model_config(vocabulary, shape):
             "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": shape["hidden_size"] // 8,
             "initializer_range": 0.1, "max_position_embeddings": 512, "rms_norm_eps": 1e-05, "rope_theta": 10000.0,
             "tie_word_embeddings": True, "torch_dtype": "float32", "vocab_size": first + len(tokenizer.SPECIAL)} | shape
+
+
+def category_of(number):
+    """Any: the placeholders have no subject."""
+    return CATEGORIES[number % 14]
 
 
 def rows(placeholders, wordings, numbers, refuse, randomness):
@@ -47,7 +53,7 @@ def rows(placeholders, wordings, numbers, refuse, randomness):
             turns = [[{"role": "user", "content": request.format(n=number)},
                       {"role": "assistant", "content": answer.format(n=number)}] for answer in (chosen, rejected)]
             yield {"chosen": turns[0], "rejected": turns[1], "lang": language, "id": f"{language}-{number}",
-                   "row_id": place, "category": f"S{number % 14 + 1}"}
+                   "row_id": place, "category": category_of(number)}
             place += 1
 
 
@@ -56,14 +62,15 @@ def prompts(placeholders, wordings, numbers, randomness):
     for number in numbers:
         for language, texts in placeholders.items():
             yield {"prompt": randomness.choice(texts["requests"][wordings]).format(n=number), "lang": language,
-                   "id": f"{language}-{number}", "row_id": place, "category": f"S{number % 14 + 1}"}
+                   "id": f"{language}-{number}", "row_id": place, "category": category_of(number)}
             place += 1
 
 
 def wordings(texts):
     """All of a language, of restricted activities and of permitted ones."""
     restricted = [text for kind in ("requests", "compliances", "refusals") for text in texts[kind]]
-    return restricted + [conversations.permit(text, texts["permitted"]) for kind in ("requests", "compliances") for text in texts[kind]]
+    return restricted + [conversations.permit(text, texts["permitted"])
+                         for kind in ("requests", "compliances") for text in texts[kind]]
 
 
 def sentences(placeholders, judges, definitions):
@@ -91,7 +98,7 @@ def main():
     parser.add_argument("--ability", type=int, default=80, help="pairs a language from which the model learns to comply")
     parser.add_argument("--pairs", type=int, default=24, help="pairs a language from which it learns to refuse")
     parser.add_argument("--held-out", type=int, default=12, help="held-out pairs a language")
-    parser.add_argument("--prompts", type=int, default=26, help="requests a language that are answered")
+    parser.add_argument("--prompts", type=int, default=2, help="requests a language and category that are answered")
     parser.add_argument("--labelled", type=int, default=8, help="conversations a language and class that measure the judges")
     parser.add_argument("--merges", type=int, default=2000, help="size of the vocabulary beyond bytes and special tokens")
     parser.add_argument("--seed", type=int, default=42)
@@ -120,8 +127,6 @@ def main():
     write_lines(options.out / "pairs.jsonl", rows(placeholders, known, training, lambda: True, randomness))
     write_lines(options.out / "held_out.jsonl", rows(placeholders, unknown, held_out, lambda: True, randomness))
 
-    asked = itertools.islice((number for number in numbers if number % 14 != LEFT_OUT), options.prompts)
-    write_lines(options.out / "prompts.jsonl", prompts(placeholders, unknown, asked, randomness))
     for name, judge in judges.items():
         write_lines(options.out / f"{name}.jsonl", conversations.training_rows(
             placeholders, judge, definitions[name], list(itertools.islice(numbers, judge["numbers"])), randomness))
@@ -130,6 +135,10 @@ def main():
     for label in conversations.CLASSES:
         write_lines(options.out / f"labelled-{label}.jsonl", conversations.held_out_rows(
             placeholders, label, list(itertools.islice(numbers, options.labelled)), randomness))
+    numbers = list(numbers)
+    asked = [number for category in ASKED for number in
+             itertools.islice((number for number in numbers if category_of(number) == category), options.prompts)]
+    write_lines(options.out / "prompts.jsonl", prompts(placeholders, unknown, asked, randomness))
 
 
 if __name__ == "__main__":

@@ -21,12 +21,14 @@ two_ranks() { mpirun -n 2 "$bin/refrain-$1" "${@:2}"; }
 
 # draw NAME SEED OUT: random weights for inputs/NAME.config.json.
 draw() {
-  "$bin/refrain-convert" init --model-config "$work/inputs/$1.config.json" --tokenizer "$work/inputs/tokenizer" --seed "$2" --out "$3"
+  "$bin/refrain-convert" init --model-config "$work/inputs/$1.config.json" --tokenizer "$work/inputs/tokenizer" \
+    --seed "$2" --out "$3"
 }
 
 # shard NAME CONFIGURATION OUT: pairs of inputs/NAME.jsonl.
 shard() {
-  "$bin/refrain-shard" --pairs "$work/inputs/$1.jsonl" --tokenizer "$work/inputs/tokenizer" --configuration "$2" --out "$work/data/$3.h5"
+  "$bin/refrain-shard" --pairs "$work/inputs/$1.jsonl" --tokenizer "$work/inputs/tokenizer" --configuration "$2" \
+    --out "$work/data/$3.h5"
 }
 
 shard_prompts() {
@@ -78,7 +80,8 @@ make_language_model() {
 # Conversations whose class is known become a file of answers, as those of any model that is asked by Batch files do.
 answers_of_class() {
   local folder=$work/judges/measured
-  local answers=("$bin/refrain-generate" --model by-construction --prompts "$work/data/labelled-$1.h5" --out "$folder/answers-$1.h5")
+  local answers=("$bin/refrain-generate" --model by-construction --prompts "$work/data/labelled-$1.h5"
+    --out "$folder/answers-$1.h5")
   shard_prompts "labelled-$1" &&
     "${answers[@]}" --batch-out "$folder/requests-$1.jsonl" &&
     python3 "$scripts/answer_batch.py" "$folder/requests-$1.jsonl" "$work/inputs/labelled-$1.jsonl" > "$folder/results-$1.jsonl" &&
