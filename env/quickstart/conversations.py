@@ -1,7 +1,7 @@
 """Labelled placeholder conversations: what the guards learn from and are measured on.
 
 Three classes: a restricted activity is explained (harmful), it is refused (refusal), a permitted one is explained (helpful).
-A guard learns some wordings of the answers (judges.json); the last wording of each language is seen by none of them.
+The last wordings of each language's requests and answers are for measuring: no judge learns from them.
 """
 
 CLASSES = ["harmful", "refusal", "helpful"]
@@ -42,7 +42,8 @@ def training_rows(placeholders, guard, definition, numbers, randomness):
         for language, texts in placeholders.items():
             for label in ("harmful", *CLASSES):
                 request = randomness.randrange(len(texts["requests"]) - HELD_OUT_REQUESTS)
-                prompt, response = conversation(texts, label, number, request, randomness.choice(guard["wordings"]))
+                answer = randomness.randrange(len(texts["refusals"]) - HELD_OUT_ANSWERS)
+                prompt, response = conversation(texts, label, number, request, answer)
                 other = "refusal" if label == "harmful" else "harmful"
                 turns = ask(definition, prompt, response, language)
                 chosen, rejected = ([*turns, {"role": "assistant", "content": guard["says"][said]}] for said in (label, other))
