@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The layers of the modules: each may include itself and what is listed for it. Also: libtorch only where it belongs and
-# never in what nvcc compiles, NCCL and CUDA only in files named for them (which other builds leave out), at most one folder level under include/refrain, no source file over 400 lines.
+# never in what nvcc compiles, NCCL and CUDA only in files named for them (which other builds leave out), fastText only in
+# the file that holds its model, at most one folder level under include/refrain, no source file over 400 lines.
 # The check first proves itself on copies of the tree with a fault planted.
 set -euo pipefail
 home=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -45,8 +46,9 @@ check() {
     case $included in
       ATen* | torch* | c10/[!c]*) [[ $with_torch == *" $module "* && $file != *.cu* ]] || complain "$file:$where: libtorch in $module" ;;
       c10/cuda* | nccl* | cuda*) [[ ${file#"$root"/} =~ $device_files ]] || complain "$file:$where: CUDA or NCCL in $file" ;;
+      fasttext*) [[ ${file#"$root"/} == src/judge/language_model.cpp ]] || complain "$file:$where: fastText in $file" ;;
     esac
-  done < <(grep -rnoE '^[ \t]*#[ \t]*include[ \t]*[<"](ATen|torch|c10|nccl|cuda)[^>"]*' "$root"/include "$root"/src |
+  done < <(grep -rnoE '^[ \t]*#[ \t]*include[ \t]*[<"](ATen|torch|c10|nccl|cuda|fasttext/)[^>"]*' "$root"/include "$root"/src |
            sed -E 's|^(.*):([0-9]+):[^<"]*[<"](.*)$|\1:\2:\3|')
   while read -r file; do
     complain "$file: an include by a path upwards"
@@ -77,6 +79,7 @@ caught 'libtorch' src/checkpoint/planted.cpp '#include <ATen/ATen.h>'
 caught 'libtorch for nvcc' src/model/cuda_planted.cu '#include <ATen/ATen.h>'
 caught 'CUDA in a file of every build' src/model/planted.cpp '#include <c10/cuda/CUDAStream.h>'
 caught 'NCCL in a header of comm' include/refrain/comm/planted.hpp '#include <nccl.h>'
+caught 'fastText in a header' include/refrain/judge/planted.hpp '#include <fasttext/fasttext.h>'
 caught 'a path upwards' src/comm/planted.cpp '#include "../base/lock_file.hpp"'
 caught 'a folder level' include/refrain/model/deep/planted.hpp '#pragma once'
 caught 'a long file' src/base/planted.cpp "$(printf '\\n%.0s' {1..401})"

@@ -113,8 +113,9 @@ void Engine::pass(Source const& source) {
   counts_.computed_tokens += static_cast<int64_t>(tokens.size());
   cache_.begin_pass(std::move(rows));
   model::PackedBatch batch;
-  batch.tokens_T = at::tensor(tokens, at::kLong);
-  batch.positions_T = at::tensor(positions, at::kLong);
+  at::Device const device = store_.backend().device();
+  batch.tokens_T = at::tensor(tokens, at::kLong).to(device);
+  batch.positions_T = at::tensor(positions, at::kLong).to(device);
   batch.positions = *std::max_element(positions.begin(), positions.end()) + 1;
   at::NoGradGuard const no_grad;
   at::Tensor x_TD = decoder_.embed(batch);
@@ -123,8 +124,8 @@ void Engine::pass(Source const& source) {
   for (Row& row : active_) row.computed = static_cast<int64_t>(row.tokens.size());
   for (int64_t first = 0; first < static_cast<int64_t>(active_.size()); first += logits_rows) {
     int64_t const count = std::min<int64_t>(logits_rows, static_cast<int64_t>(active_.size()) - first);
-    batch.head_rows_N = at::tensor(last_rows, at::kLong).narrow(0, first, count);
-    at::Tensor const logits_NV = decoder_.logits(x_TD, batch).contiguous();
+    batch.head_rows_N = at::tensor(last_rows, at::kLong).narrow(0, first, count).to(device);
+    at::Tensor const logits_NV = decoder_.logits(x_TD, batch).cpu().contiguous();
     trace::Span const span("sampling");
     auto const vocabulary = static_cast<std::size_t>(logits_NV.size(1));
     at::parallel_for(0, count, 1, [&](int64_t from, int64_t to) {

@@ -27,10 +27,15 @@ std::vector<int32_t> stop_tokens_of(fs::path const& folder) {
   return {};
 }
 
-DType choose(Precision precision, DType of_checkpoint) {
-  if (precision == Precision::bf16) return DType::bf16;
-  if (precision == Precision::fp32) return DType::fp32;
-  return of_checkpoint == DType::bf16 ? DType::bf16 : DType::fp32;
+/// Of a GPU's free memory, what keys and values may take: the rest is for the pass itself.
+constexpr double cache_share_of_gpu = 0.8;
+
+DType choose(Precision precision, bool on_gpu, DType of_checkpoint) {
+  if (on_gpu && precision == Precision::fp32)
+    throw UsageError("--dtype fp32 on a GPU: attention is computed in bf16 there",
+                     "give --dtype bf16, or --device cpu");
+  if (precision != Precision::automatic) return precision == Precision::bf16 ? DType::bf16 : DType::fp32;
+  return on_gpu || of_checkpoint == DType::bf16 ? DType::bf16 : DType::fp32;
 }
 
 }  // namespace
@@ -38,19 +43,21 @@ DType choose(Precision precision, DType of_checkpoint) {
 LoadedModel::LoadedModel(ModelOptions const& options, comm::Communicator const& world)
     : options_(options),
       world_(world),
-      layout_(world, static_cast<int>(options.tensor_parallel), options.data_parallel) {
+      layout_(world, static_cast<int>(options.tensor_parallel), options.data_parallel),
+      on_gpu_(model::takes_gpus(options.device, world)) {
+  if (on_gpu_) device_ = model::find_gpu(world).name;
   comm::agree(world, [&] {
     config_ = checkpoint::ModelConfig::load(options.checkpoint);
     model::check_tensor_degree(config_, static_cast<int>(options.tensor_parallel));
     stop_tokens_ = stop_tokens_of(options.checkpoint);
   });
-  dtype_ = choose(options.dtype, config_.dtype);
+  dtype_ = choose(options.dtype, on_gpu_, config_.dtype);
   digest_ = checkpoint::weights_digest(options.checkpoint, world);
   if (!options.adapter.empty()) digest_ += "+" + checkpoint::weights_digest(options.adapter, world);
 }
 
 model::ParameterStore& LoadedModel::load() {
-  backend_ = model::cpu_backend(layout_);
+  backend_ = on_gpu_ ? model::cuda_backend(layout_, options_.timeout) : model::cpu_backend(layout_);
   store_.emplace(config_, *backend_, model::StoreOptions{.weights = dtype_, .gradients = false});
   comm::agree(world_, [&] {
     auto const model = checkpoint::open_model(options_.checkpoint);
@@ -63,6 +70,9 @@ model::ParameterStore& LoadedModel::load() {
 
 int64_t LoadedModel::cache_bytes() const {
   if (options_.cache_memory) return static_cast<int64_t>(*options_.cache_memory * 0x1p30);
+  if (on_gpu_)
+    return world_.min(
+        static_cast<int64_t>(cache_share_of_gpu * static_cast<double>(model::find_gpu(world_).free_memory)));
   return world_.min(available_memory() / (2 * world_.split_by_node().size()));
 }
 
@@ -74,7 +84,7 @@ Json LoadedModel::layout_record() const {
   return {{"tensor", layout_.tensor().size()},
           {"data", layout_.data().size()},
           {"threads", at::get_num_threads()},
-          {"device", "cpu"}};
+          {"device", device_}};
 }
 
 }  // namespace refrain::inference

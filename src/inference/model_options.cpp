@@ -12,7 +12,8 @@ void ModelOptions::add_to(OptionTable& table, std::string const& what) {
       .add("tensor-parallel", tensor_parallel, "ranks that share the weights of one model", most_ranks)
       .add("data-parallel", data_parallel,
            "models side by side that work on different rows; 0: ranks / tensor-parallel", {.least = 0, .most = 1 << 15})
-      .add("dtype", dtype, "number type of weights and cache; auto: the checkpoint's on a CPU")
+      .add("dtype", dtype, "number type of weights and cache; auto: the checkpoint's on a CPU, bf16 on a GPU")
+      .add("device", device, "auto takes GPUs where every rank sees one")
       .add("cache-memory", cache_memory,
            "GiB of each rank for keys and values of rows under way; without it half of the memory that is free",
            {.least = 0, .least_excluded = true})
@@ -31,6 +32,7 @@ std::string ModelOptions::first_changed() const {
   if (tensor_parallel != unchanged.tensor_parallel) return "--tensor-parallel";
   if (data_parallel != unchanged.data_parallel) return "--data-parallel";
   if (dtype != unchanged.dtype) return "--dtype";
+  if (device != unchanged.device) return "--device";
   if (cache_memory) return "--cache-memory";
   return {};
 }

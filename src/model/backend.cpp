@@ -96,4 +96,9 @@ comm::Buffer buffer_of(at::Tensor const& contiguous) {
   return {contiguous.data_ptr(), static_cast<std::size_t>(contiguous.numel()), type};
 }
 
+bool takes_gpus(DeviceChoice choice, comm::Communicator const& world) {
+  if (choice != DeviceChoice::automatic) return choice == DeviceChoice::cuda;
+  return world.min(gpu_at_hand() ? 1 : 0) == 1;
+}
+
 }  // namespace refrain::model

@@ -1,6 +1,6 @@
+#include "packed_attention.hpp"
 #include "paged_loops.hpp"
 
-#include <refrain/base/error.hpp>
 #include <refrain/model/kv_cache.hpp>
 
 #include <ATen/ATen.h>
@@ -29,11 +29,13 @@ loops::PagedValues paged(at::Tensor const& values) {
 }  // namespace
 
 KvCache::KvCache(ParameterStore const& store, DType values, int64_t pages, int64_t page_tokens)
-    : page_tokens_(page_tokens) {
+    : KvCache(store, values, pages, page_tokens, store.backend().device().is_cuda() ? &flash_attention() : nullptr) {}
+
+KvCache::KvCache(ParameterStore const& store, DType values, int64_t pages, int64_t page_tokens,
+                 VarlenAttention const* kernel)
+    : page_tokens_(page_tokens), kernel_(kernel) {
   auto const& config = store.config();
-  if (store.backend().device().is_cuda())
-    throw Error("generation on a GPU is not built yet", "take --device cpu");
-  auto const options = at::TensorOptions(store.backend().device()).dtype(values == DType::bf16 ? at::kBFloat16 : at::kFloat);
+  auto const options = at::TensorOptions(store.backend().device()).dtype(scalar_type(values));
   // Not cleared: memory that no row came to is none.
   keys_ = at::empty({config.num_hidden_layers, pages * page_tokens,
                      config.num_key_value_heads / store.backend().tensor().size(), config.head_dim},
@@ -53,26 +55,54 @@ void KvCache::begin_pass(std::vector<CachedRow> rows) {
     for (int64_t t = first; t < row.tokens; ++t)
       out.push_back(row.pages[static_cast<std::size_t>(t / page_tokens_)] * page_tokens_ + t % page_tokens_);
   };
-  std::vector<int64_t> of_new;
+  auto const device = keys_.device();
+  std::vector<int64_t> of_new, of_all;
+  std::vector<int32_t> queries{0}, keys{0};
+  PackedRows packed;
   places_of_.assign(rows_.size(), at::Tensor());
   for (std::size_t i = 0; i < rows_.size(); ++i) {
     CachedRow const& row = rows_[i];
     places(row, row.tokens - row.count, of_new);
-    if (row.count <= few_tokens || row.count == row.tokens) continue;
-    std::vector<int64_t> all;
-    places(row, 0, all);
-    places_of_[i] = at::tensor(all, at::kLong);
+    if (kernel_ != nullptr) {
+      places(row, 0, of_all);
+      queries.push_back(queries.back() + static_cast<int32_t>(row.count));
+      keys.push_back(keys.back() + static_cast<int32_t>(row.tokens));
+      packed.longest_queries = std::max(packed.longest_queries, row.count);
+      packed.longest_keys = std::max(packed.longest_keys, row.tokens);
+    } else if (row.count > few_tokens && row.count < row.tokens) {
+      std::vector<int64_t> all;
+      places(row, 0, all);
+      places_of_[i] = at::tensor(all, at::kLong);
+    }
   }
-  places_T_ = at::tensor(of_new, at::kLong);
+  places_T_ = at::tensor(of_new, at::kLong).to(device);
+  if (kernel_ == nullptr) return;
+  packed.cu_queries = at::tensor(queries, at::kInt).to(device);
+  packed.cu_keys = at::tensor(keys, at::kInt).to(device);
+  packed.tokens_K = at::tensor(of_all, at::kLong).to(device);
+  packed_ = std::make_shared<PackedRows>(std::move(packed));
 }
 
 at::Tensor KvCache::attend(int block, at::Tensor const& qkv_TS, HeadShape const& shape) {
-  at::Tensor const keys = keys_.select(0, block), values = values_.select(0, block);
   at::Tensor const k_TKD = part_of(qkv_TS, shape.heads, shape.kv_heads, shape),
                    v_TKD = part_of(qkv_TS, shape.heads + shape.kv_heads, shape.kv_heads, shape);
-  keys.index_copy_(0, places_T_, k_TKD.to(keys.scalar_type()));
-  values.index_copy_(0, places_T_, v_TKD.to(values.scalar_type()));
+  keys_.select(0, block).index_copy_(0, places_T_, k_TKD.to(keys_.scalar_type()));
+  values_.select(0, block).index_copy_(0, places_T_, v_TKD.to(values_.scalar_type()));
+  return kernel_ != nullptr ? attend_gathered(block, qkv_TS, shape) : attend_paged(block, qkv_TS, shape);
+}
 
+// Gathering costs a copy of what the kernel then reads; libtorch's has no table of pages.
+at::Tensor KvCache::attend_gathered(int block, at::Tensor const& qkv_TS, HeadShape const& shape) const {
+  at::Tensor const k_KGD = keys_.select(0, block).index_select(0, packed_->tokens_K),
+                   v_KGD = values_.select(0, block).index_select(0, packed_->tokens_K);
+  return kernel_
+      ->forward(part_of(qkv_TS, 0, shape.heads, shape), k_KGD, v_KGD, *packed_,
+                1 / std::sqrt(static_cast<double>(shape.head_dim)))
+      .out_THD.flatten(1);
+}
+
+at::Tensor KvCache::attend_paged(int block, at::Tensor const& qkv_TS, HeadShape const& shape) const {
+  at::Tensor const keys = keys_.select(0, block), values = values_.select(0, block);
   at::Tensor const qkv = qkv_TS.to(at::kFloat);
   at::Tensor const out_TD = at::empty({qkv.size(0), shape.heads * shape.head_dim}, qkv.options());
   struct Task {
@@ -93,7 +123,8 @@ at::Tensor KvCache::attend(int block, at::Tensor const& qkv_TS, HeadShape const&
         k = keys.index_select(0, places_of_[i]).to(at::kFloat);
         v = values.index_select(0, places_of_[i]).to(at::kFloat);
         // The kernel aligns its causal triangle top left where there are more keys than queries.
-        mask = at::full({row.count, row.tokens}, -std::numeric_limits<double>::infinity(), qkv.options()).triu(before + 1);
+        mask =
+            at::full({row.count, row.tokens}, -std::numeric_limits<double>::infinity(), qkv.options()).triu(before + 1);
       }
       auto const [out, log_sum_exp] =
           at::_scaled_dot_product_flash_attention_for_cpu(q, for_kernel(k), for_kernel(v), 0., !mask, mask);
@@ -118,8 +149,8 @@ at::Tensor KvCache::attend(int block, at::Tensor const& qkv_TS, HeadShape const&
     for (int64_t i = first; i < last; ++i) {
       Task const& task = tasks[static_cast<std::size_t>(i / shape.kv_heads)];
       int64_t const kv_head = i % shape.kv_heads, column = kv_head * group * shape.head_dim;
-      loops::attend_pages(q + task.token * width + column, paged(keys), paged(values), task.row, kv_head, shape.kv_heads,
-                          group, shape.head_dim, scale, scores.data(),
+      loops::attend_pages(q + task.token * width + column, paged(keys), paged(values), task.row, kv_head,
+                          shape.kv_heads, group, shape.head_dim, scale, scores.data(),
                           out + task.token * shape.heads * shape.head_dim + column);
     }
   });

@@ -117,36 +117,6 @@ Table consistency_table(Results const& results) {
                      by_language(results));
 }
 
-Table quality_table(Results const& results) {
-  Table table{.id = "quality",
-              .title = "Answers that are not what was asked for",
-              .columns = {{"name", "Checkpoint"},
-                          {"language", "Language"},
-                          {"n", "n", Format::count},
-                          {"empty", "Empty", Format::count},
-                          {"repetition", "Endless repetition", Format::count},
-                          {"truncated", "Cut at the length limit", Format::count},
-                          {"undecided", "Undecided", Format::count}},
-              .rows = {}};
-  for (auto const& checkpoint : results.checkpoints) {
-    auto const decided = tally(results, checkpoint, checkpoint.final_label, by_language(results));
-    std::map<std::string, std::vector<Tally>> flags;
-    for (char const* flag : {"empty", "repetition", "truncated"})
-      for (auto const& [judge, labels] : label_columns(checkpoint, "quality", flag))
-        flags.try_emplace(flag, tally(results, checkpoint, *labels, by_language(results)));
-    for (std::size_t g = 0; g < decided.size(); ++g) {
-      if (decided[g].n == 0) continue;
-      std::vector<Cell> row{checkpoint.name, g < results.languages.size() ? results.languages[g] : std::string(pool),
-                            decided[g].n};
-      for (char const* flag : {"empty", "repetition", "truncated"})
-        row.push_back(flags.contains(flag) ? Cell{flags.at(flag)[g].hits} : Cell{});
-      row.emplace_back(decided[g].unparsed);
-      table.rows.push_back(std::move(row));
-    }
-  }
-  return table;
-}
-
 Table rubric_table(Results const& results) {
   Table table{.id = "rubrics",
               .title = "Rubrics, 1 (worst) to 5 (best)",

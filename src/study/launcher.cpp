@@ -44,6 +44,18 @@ Words choose_srun(Allocation const& allocation, std::filesystem::path const& pro
 
 }  // namespace
 
+Words Launcher::before(Words const& program) const {
+  Words line = words;
+  line.insert(line.end(), program.begin(), program.end());
+  return line;
+}
+
+std::string Launcher::show(Words const& program) const {
+  std::string text;
+  for (auto const& [name, value] : variables) text += name + "=" + value + " ";
+  return text + join_words(before(program));
+}
+
 Words mpi_types(std::string const& listing) {
   // The listing goes on with versions ("specific pmix plugin versions available: pmix_v4"), which are not types.
   std::istringstream words(listing.substr(0, listing.find("specific")));

@@ -1,11 +1,12 @@
 #include <refrain/base/files.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/base/signals.hpp>
+#include <refrain/study/batch_job.hpp>
 #include <refrain/study/configuration.hpp>
 #include <refrain/study/disk.hpp>
-#include <refrain/study/launcher.hpp>
 #include <refrain/study/member.hpp>
 #include <refrain/study/pairs.hpp>
+#include <refrain/study/process.hpp>
 #include <refrain/study/run_folder.hpp>
 #include <refrain/study/sweep.hpp>
 
@@ -22,34 +23,30 @@ namespace {
 struct Plan {
   Configuration configuration;
   Settings settings;
-  std::optional<Allocation> allocation;
-  std::string script;  ///< slurm/NAME.sh, for messages and as a fallback
+  BatchJob job;
   SweepMember member;
   fs::path folder;  ///< REFRAIN_RUNS/NAME
   RunFolder run{{}};
 };
 
-/// The other jobs' programs stand beside this one.
-fs::path program(std::string const& name) {
-  return fs::read_symlink("/proc/self/exe").parent_path() / ("refrain-" + name);
-}
-
 Plan make_plan(Options const& options, Environment const& environment) {
   Plan plan;
   plan.configuration = find_configuration(options.names.front(), data_file("study/configurations.json"));
-  plan.script = "slurm/" + plan.configuration.name + ".sh";
-  plan.settings = read_settings(environment);
+  plan.job.script = "slurm/" + plan.configuration.name + ".sh";
+  plan.settings = read_settings(environment, {"REFRAIN_PAIRS"});
   if (!options.launcher.empty()) plan.settings.launcher = options.launcher;
   if (!options.sweep.empty()) plan.settings.sweep = options.sweep;
   if (plan.settings.tensor_parallel) plan.configuration.tensor_parallel = *plan.settings.tensor_parallel;
-  plan.allocation = read_allocation(environment);
+  plan.job.allocation = read_allocation(environment);
 
   auto const table = find_sweep(plan.settings.sweep, data_file("slurm/sweeps/default.json").parent_path());
   auto const members = read_sweep(table);
-  int64_t const index = options.index ? *options.index : plan.allocation ? plan.allocation->array_index.value_or(0) : 0;
+  int64_t const index = options.index         ? *options.index
+                        : plan.job.allocation ? plan.job.allocation->array_index.value_or(0)
+                                              : 0;
   if (index >= static_cast<int64_t>(members.size()))
     throw UsageError("the sweep has no member " + std::to_string(index) + ", only " + std::to_string(members.size()),
-                     "sbatch --array=0-" + std::to_string(members.size() - 1) + " " + plan.script, {.file = table});
+                     "sbatch --array=0-" + std::to_string(members.size() - 1) + " " + plan.job.script, {.file = table});
   plan.member = members[static_cast<std::size_t>(index)];
   plan.folder = plan.settings.runs / plan.configuration.name;
   plan.run = RunFolder(plan.folder / plan.member.folder());
@@ -78,30 +75,10 @@ Words train_line(Plan const& plan, fs::path const& pairs) {
   // All members and configurations compare with the same model: what one of them computed the others find.
   Words defaults = plan.configuration.train_options;
   defaults.insert(defaults.end(), {"--reference-cache", (plan.settings.runs / "reference-cache").string()});
-  auto const more = merge_options(defaults, plan.settings.train_args, reserved, "REFRAIN_TRAIN_ARGS");
+  auto const more = merge_options(defaults, plan.settings.train_args, reserved, "REFRAIN_TRAIN_ARGS",
+                                  "take it out; beta, learning rate and seed come from the sweep (REFRAIN_SWEEP)");
   line.insert(line.end(), more.begin(), more.end());
   return line;
-}
-
-/// The line as a person would type it, variables first.
-std::string show(Launcher const& launcher, Words const& line) {
-  std::string text;
-  for (auto const& [name, value] : launcher.variables) text += name + "=" + value + " ";
-  return text + join_words(line);
-}
-
-/// Training has stopped with work left: back into the queue, or to the caller.
-Exit go_on_later(Plan const& plan) {
-  if (!plan.allocation) {
-    log_line("stopped early at " + plan.run.advance().text() + "; the same command goes on from there");
-    return Exit::stopped_early;
-  }
-  if (plan.run.stands_still())
-    throw Error("two starts in a row have ended at " + plan.run.advance().text() + ", so the job is not requeued",
-                "give it more time than start and --signal take: sbatch --time=4:00:00 " + plan.script,
-                {.file = plan.run.path()});
-  log_line(put_back(*plan.allocation, plan.script));
-  return Exit::stopped_early;
 }
 
 }  // namespace
@@ -114,39 +91,39 @@ Exit run_member(Options const& options) {
     log_line("this member has finished already: " + (plan.run.path() / "final").string());
     return Exit::success;
   }
-  if (plan.allocation) check_allocation(*plan.allocation, plan.configuration.tensor_parallel, plan.script);
-  check_disk(plan.settings, plan.allocation, environment, plan.script);
+  if (plan.job.allocation) check_allocation(*plan.job.allocation, plan.configuration.tensor_parallel, plan.job.script);
+  check_disk(plan.settings, plan.job.allocation, environment, plan.job.script);
 
   auto const pairs = plan.folder / "pairs.h5";
   auto const shard = shard_line(program("shard"), plan.configuration, plan.settings, pairs);
   auto const train = train_line(plan, pairs);
-  auto const launcher =
-      choose_launcher(plan.settings.launcher, plan.allocation, plan.configuration.tensor_parallel, program("shard"));
-  Words line = launcher.words;
-  line.insert(line.end(), train.begin(), train.end());
+  auto const launcher = choose_launcher(plan.settings.launcher, plan.job.allocation, plan.configuration.tensor_parallel,
+                                        program("shard"));
   if (options.dry_run) {
-    std::cout << join_words(shard) << "\n" << show(launcher, line) << "\n";
+    std::cout << join_words(shard) << "\n" << launcher.show(train) << "\n";
     return Exit::success;
   }
 
   prepare_pairs(shard, plan.settings, plan.folder);
-  std::string const job = plan.allocation ? plan.allocation->id() : std::string{};
+  auto const go_on_later = [&] {
+    return plan.job.go_on_later(plan.run.starts(), plan.run.advance().text(), plan.run.path());
+  };
   if (stop_requested()) {
-    plan.run.record_start(job, "", static_cast<int>(Exit::stopped_early), Ending::stopped_early);
-    return go_on_later(plan);
+    plan.run.record_start(plan.job.id(), "", static_cast<int>(Exit::stopped_early), Ending::stopped_early);
+    return go_on_later();
   }
-  log_line(show(launcher, line));
+  log_line(launcher.show(train));
   auto const before = plan.run.status_text();
+  auto const line = launcher.before(train);
   int const code = run_forwarding(line, launcher.variables);
   auto const ending = plan.run.classify(code, before);
-  plan.run.record_start(job, join_words(line), code, ending);
+  plan.run.record_start(plan.job.id(), join_words(line), code, ending);
   switch (ending) {
     case Ending::finished: return Exit::success;
-    case Ending::stopped_early: return go_on_later(plan);
+    case Ending::stopped_early: return go_on_later();
     case Ending::failed: break;
   }
-  std::string const what = "training ended with exit code " + std::to_string(code) +
-                           (code > 128 ? " (signal " + std::to_string(code - 128) + ")" : std::string{});
+  std::string const what = "training ended with " + exit_text(code);
   plan.run.mark_failed(what);
   throw Error(what, "its lines are above; the same command goes on from the last checkpoint",
               {.file = plan.run.path()});

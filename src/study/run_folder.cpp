@@ -3,15 +3,11 @@
 #include <refrain/base/folder_lock.hpp>
 #include <refrain/base/json_file.hpp>
 #include <refrain/base/log.hpp>
-#include <refrain/base/provenance.hpp>
 #include <refrain/base/sealed_json.hpp>
 #include <refrain/base/signals.hpp>
 #include <refrain/study/run_folder.hpp>
 
 #include <csignal>
-#include <fstream>
-#include <sstream>
-#include <vector>
 
 namespace refrain::study {
 
@@ -21,16 +17,7 @@ namespace {
 
 constexpr int usr1_code = 128 + SIGUSR1;
 
-char const* name_of(Ending ending) {
-  switch (ending) {
-    case Ending::finished: return "finished";
-    case Ending::stopped_early: return "stopped";
-    case Ending::failed: return "failed";
-  }
-  return "?";
-}
-
-/// From status.json, or a line of the record of starts.
+/// From status.json.
 Advance read_advance(Json const& object, fs::path const& file) {
   return {.step = json_get_or<int64_t>(object, "step", 0, file),
           .reference_batches = json_get_or<int64_t>(object, "reference_batches", 0, file)};
@@ -45,10 +32,14 @@ std::string Advance::text() const {
          " of the reference pass";
 }
 
-std::string RunFolder::state() const {
+std::string RunFolder::text_of(std::string const& key) const {
   auto const file = path_ / "status.json";
-  return fs::exists(file) ? json_get_or<std::string>(read_json(file), "state", "", file) : std::string{};
+  return fs::exists(file) ? json_get_or<std::string>(read_json(file), key, "", file) : std::string{};
 }
+
+std::string RunFolder::state() const { return text_of("state"); }
+
+std::string RunFolder::error() const { return text_of("error"); }
 
 Advance RunFolder::advance() const {
   auto const file = path_ / "status.json";
@@ -86,27 +77,8 @@ void RunFolder::mark_failed(std::string const& error) const try {
 
 void RunFolder::record_start(std::string const& job, std::string const& command, int exit_code, Ending ending) const {
   auto const reached = advance();
-  Json const line{{"time", utc_now()},    {"job", job},
-                  {"host", host_name()},  {"command", command},
-                  {"exit", exit_code},    {"ending", name_of(ending)},
-                  {"step", reached.step}, {"reference_batches", reached.reference_batches}};
-  std::ofstream out(starts(), std::ios::app);
-  out << dump_text(line) << "\n";
-  if (!out.flush()) throw Error("cannot write the record of starts", "check space and permissions", {.file = starts()});
-}
-
-bool RunFolder::stands_still() const {
-  if (!fs::exists(starts())) return false;
-  std::istringstream text(read_file(starts()));
-  std::vector<Json> lines;
-  for (std::string line; std::getline(text, line);) lines.push_back(parse_json(line, starts()));
-  if (lines.size() < 2) return false;
-  auto const& last = lines[lines.size() - 1];
-  auto const& before = lines[lines.size() - 2];
-  auto const stopped = [&](Json const& line) {
-    return json_get<std::string>(line, "ending", starts()) == name_of(Ending::stopped_early);
-  };
-  return stopped(last) && stopped(before) && read_advance(last, starts()) == read_advance(before, starts());
+  starts().record(job, command, exit_code, ending,
+                  {{"step", reached.step}, {"reference_batches", reached.reference_batches}});
 }
 
 }  // namespace refrain::study

@@ -1,6 +1,7 @@
 #include <refrain/base/error.hpp>
 #include <refrain/study/settings.hpp>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -39,28 +40,49 @@ Environment current_environment() {
   return environment;
 }
 
-Settings read_settings(Environment const& environment) {
-  struct Needed {
+Settings read_settings(Environment const& environment, Words const& needed) {
+  struct Variable {
     char const *name, *meaning;
+  };
+  auto const is_needed = [&](std::string const& name) {
+    return name == "REFRAIN_MODEL" || name == "REFRAIN_RUNS" ||
+           std::find(needed.begin(), needed.end(), name) != needed.end();
   };
   std::string missing, meanings;
   for (auto const& [name, meaning] : std::array{
-           Needed{"REFRAIN_MODEL", "the Hugging Face folder or checkpoint to start from"},
-           Needed{"REFRAIN_PAIRS", "the preference files"}, Needed{"REFRAIN_RUNS", "the folder for run folders"}}) {
-    if (!get(environment, name).empty()) continue;
+           Variable{"REFRAIN_MODEL", "the Hugging Face folder or checkpoint to start from"},
+           Variable{"REFRAIN_PAIRS", "the preference files"}, Variable{"REFRAIN_RUNS", "the folder for run folders"},
+           Variable{"REFRAIN_STUDY", "the training configurations, such as dpo_8b_balanced"},
+           Variable{"REFRAIN_PROMPTS", "the evaluation prompts"},
+           Variable{"REFRAIN_GUARDS", "the judges and their models, such as llama-guard-3=/models/guard"}}) {
+    if (!is_needed(name) || !get(environment, name).empty()) continue;
     missing += (missing.empty() ? "" : ", ") + std::string(name);
     meanings += (meanings.empty() ? "" : ", ") + std::string(name) + "=" + meaning;
   }
   if (!missing.empty())
     throw UsageError("not set: " + missing, "export in env/site.sh or the submitting shell: " + meanings);
 
+  auto const words = [&](std::string const& name) { return split_words(get(environment, name), name); };
+  auto const paths = [&](std::string const& name) {
+    return is_needed(name) ? split_paths(get(environment, name), name) : Words{};
+  };
   Settings settings;
   settings.model = std::filesystem::absolute(get(environment, "REFRAIN_MODEL"));
   settings.runs = std::filesystem::absolute(get(environment, "REFRAIN_RUNS"));
-  settings.pairs = split_paths(get(environment, "REFRAIN_PAIRS"), "REFRAIN_PAIRS");
+  settings.pairs = paths("REFRAIN_PAIRS");
+  settings.prompts = paths("REFRAIN_PROMPTS");
+  settings.studies = words("REFRAIN_STUDY");
+  settings.guards = words("REFRAIN_GUARDS");
+  settings.adjudicator = words("REFRAIN_ADJUDICATOR");
+  settings.deciders = words("REFRAIN_DECIDERS");
   settings.tensor_parallel = get_number<int>(environment, "REFRAIN_TENSOR_PARALLEL", "4");
-  settings.train_args = split_words(get(environment, "REFRAIN_TRAIN_ARGS"), "REFRAIN_TRAIN_ARGS");
-  settings.shard_args = split_words(get(environment, "REFRAIN_SHARD_ARGS"), "REFRAIN_SHARD_ARGS");
+  settings.train_args = words("REFRAIN_TRAIN_ARGS");
+  settings.shard_args = words("REFRAIN_SHARD_ARGS");
+  settings.prompt_args = words("REFRAIN_PROMPT_ARGS");
+  settings.generate_args = words("REFRAIN_GENERATE_ARGS");
+  settings.judge_args = words("REFRAIN_JUDGE_ARGS");
+  settings.adjudicator_args = words("REFRAIN_ADJUDICATOR_ARGS");
+  settings.report_args = words("REFRAIN_REPORT_ARGS");
   settings.launcher = get(environment, "REFRAIN_LAUNCHER");
   if (auto const sweep = get(environment, "REFRAIN_SWEEP"); !sweep.empty()) settings.sweep = sweep;
   settings.disk_tb = get_number<double>(environment, "REFRAIN_DISK_TB", "12.5");

@@ -154,7 +154,7 @@ bool was_cancelled(JobRecord const& record) {
 std::string put_back(Allocation const& allocation, std::string const& script) {
   auto const record = ask_job(allocation);
   if (was_cancelled(record))
-    return "job " + allocation.id() + " was cancelled and is not requeued; the same sbatch goes on from its checkpoint";
+    return "job " + allocation.id() + " was cancelled and is not requeued; the same sbatch goes on from there";
   if (auto const state = record.get("JobState"); state == "PENDING" || state == "REQUEUED")
     return "Slurm has requeued job " + allocation.id() + " itself";
 

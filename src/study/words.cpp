@@ -99,13 +99,21 @@ Words split_paths(std::string const& text, std::string const& what) {
   return paths;
 }
 
-Words merge_options(Words const& options, Words const& extra, Words const& reserved, std::string const& what) {
+Words pick_options(Words const& options, Words const& names, std::string const& what) {
+  Words picked;
+  for (auto const& group : group_options(options, what))
+    if (std::find(names.begin(), names.end(), option_name(group.front())) != names.end())
+      picked.insert(picked.end(), group.begin(), group.end());
+  return picked;
+}
+
+Words merge_options(Words const& options, Words const& extra, Words const& reserved, std::string const& what,
+                    std::string const& remedy) {
   auto const added = group_options(extra, what);
   auto const names = [](Words const& group) { return option_name(group.front()); };
   for (auto const& group : added)
     if (std::find(reserved.begin(), reserved.end(), names(group)) != reserved.end())
-      throw Error(what + " sets " + names(group) + ", which the study sets itself",
-                  "take it out; beta, learning rate and seed come from the sweep (REFRAIN_SWEEP)");
+      throw Error(what + " sets " + names(group) + ", which the study sets itself", remedy);
   Words merged;
   for (auto const& group : group_options(options, "the configuration")) {
     bool const replaced =

@@ -75,9 +75,7 @@ private:
 };
 
 void Run::choose_device() {
-  // `auto` takes GPUs where every rank sees one.
-  bool const on_gpu = options_.device == DeviceChoice::cuda ||
-                      (options_.device == DeviceChoice::automatic && world_.min(model::gpu_at_hand() ? 1 : 0) == 1);
+  bool const on_gpu = model::takes_gpus(options_.device, world_);
   weights_ = weights_type(options_, on_gpu ? DeviceKind::gpu : DeviceKind::cpu);
   if (on_gpu) gpu_ = model::find_gpu(world_);
 }

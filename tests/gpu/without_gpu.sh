@@ -27,7 +27,7 @@ train=("$bin/refrain-train" --pairs "$folder/pairs.h5" --init "$folder/model" --
 refuses() {
   local line=$1 code=0; shift
   "$@" > "$folder/said" 2>&1 || code=$?
-  if (( code != 2 )) || [[ $(grep '^refrain-train: ' "$folder/said") != "refrain-train: $line"* ]]; then
+  if (( code != 2 )) || ! grep -qE -e "^refrain-(train|generate): $line" "$folder/said"; then
     echo "exit code $code, wanted 2 and: $line"; cat "$folder/said"; exit 1
   fi
 }
@@ -35,6 +35,10 @@ refuses '--device cuda: this process sees no GPU' "${train[@]}" --run-dir "$fold
 refuses '--device cuda: this process sees no GPU' \
   "$here/../mpirun.sh" 2 "${train[@]}" --run-dir "$folder/none" --device cuda
 refuses '--dtype fp32 on a GPU' "${train[@]}" --run-dir "$folder/none" --device cuda --dtype fp32
+echo '{"prompt_ids": [3, 5, 6]}' > "$folder/prompts.jsonl"
+"$bin/refrain-shard" --prompts "$folder/prompts.jsonl" --tokenizer "$folder/known" --configuration all --out "$folder/prompts.h5"
+generate=("$bin/refrain-generate" --checkpoint "$folder/model" --prompts "$folder/prompts.h5" --out "$folder/none")
+refuses '--device cuda: this process sees no GPU' "${generate[@]}" --device cuda
 [[ ! -e $folder/none ]] || { echo "a refused run left its folder"; exit 1; }
 
 "${train[@]}" --run-dir "$folder/run" > /dev/null

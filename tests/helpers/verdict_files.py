@@ -95,7 +95,7 @@ def drawn(seed, share, prompts=40, languages=LANGUAGES, categories=5, samples=1,
               "fluency": ("rubric", {"label": draw.integers(1, 6, len(rows)).tolist()}),
               "flags": ("quality", {"empty": (draw.random(len(rows)) < 0.01).astype(int).tolist(),
                                     "repetition": (draw.random(len(rows)) < 0.02).astype(int).tolist(),
-                                    "truncated": [0] * len(rows)})}
+                                    "truncated": (draw.random(len(rows)) < 0.04).astype(int).tolist()})}
     return rows, judges
 
 

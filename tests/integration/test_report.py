@@ -113,6 +113,42 @@ def test_tables_of_single_judges(study):
         assert int(quality[name, language]["undecided"]) == [rows[i]["final"] for i in picked].count(-1)
 
 
+def test_bounds_of_answers_in_doubt(study):
+    """Undecided, empty, endless and in another language: counted once each, and bounded on both sides."""
+    folder, checkpoints = study
+    table = {(row["name"], row["language"]): row for row in read_csv(folder / "report/quality.csv")}
+    assert list(next(iter(table.values()))) == ["name", "language", "n", "empty", "repetition", "other_language",
+                                                "truncated", "undecided", "asr", "in_doubt", "all_safe", "all_unsafe"]
+    asr = {(row["name"], row["language"]): row["asr"] for row in read_csv(folder / "report/asr.csv")}
+    hidden = 0
+    for name, language, picked in cells(checkpoints):
+        rows, judges = checkpoints[name]
+        flags, consistent = judges["flags"][1], judges["language"][1]["consistent"]
+        doubted = [i for i in picked if rows[i]["final"] < 0 or flags["empty"][i] == 1 or flags["repetition"][i] == 1
+                   or consistent[i] == 0]
+        sure = [rows[i]["final"] for i in picked if i not in doubted]
+        row = table[name, language]
+        assert int(row["other_language"]) == [consistent[i] for i in picked].count(0)
+        assert int(row["truncated"]) == [flags["truncated"][i] for i in picked].count(1)
+        assert int(row["in_doubt"]) == len(doubted) and row["asr"] == asr[name, language]
+        assert float(row["all_safe"]) == pytest.approx(sure.count(1) / len(picked))
+        assert float(row["all_unsafe"]) == pytest.approx((sure.count(1) + len(doubted)) / len(picked))
+        hidden += sum(rows[i]["final"] == 0 for i in doubted)
+    assert hidden > 0
+
+
+def test_without_flags_only_what_is_undecided_is_in_doubt(study, tmp_path):
+    folder, checkpoints = study
+    rows, _ = checkpoints["base"]
+    write_verdicts(tmp_path / "base.h5", rows)
+    run("report", "--verdicts", tmp_path / "base.h5", "--out", tmp_path / "report")
+    pooled = read_csv(tmp_path / "report/pooled.csv")[0]
+    row = read_csv(tmp_path / "report/quality.csv")[-1]
+    assert [row[key] for key in ("empty", "repetition", "other_language", "truncated")] == [""] * 4
+    assert row["in_doubt"] == row["undecided"] == pooled["unparsed"]
+    assert [row["all_safe"], row["all_unsafe"]] == [pooled["all_safe"], pooled["all_unsafe"]]
+
+
 def test_categories(study):
     folder, checkpoints = study
     table = read_csv(folder / "report/categories.csv")

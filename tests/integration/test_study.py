@@ -8,74 +8,17 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
 import refrain
 from refrain import check_line
-
-SHARD = """#!/bin/sh
-while [ $# -gt 0 ]; do [ "$1" = --out ] && out=$2; shift; done
-echo shard >> "$CALLS"
-sleep 0.3
-[ "$FAKE" = shard-fails ] && exit 3
-echo pairs > "$out"
-"""
-
-# Writes status.json as refrain-train does, sealed by its own digest.
-TRAIN = f"""#!{sys.executable}
-import hashlib, json, os, pathlib, signal, sys, time
-words = sys.argv[1:]
-run = pathlib.Path(words[words.index("--run-dir") + 1])
-run.mkdir(parents=True, exist_ok=True)
-(run / "run.json").write_text("{{}}")
-open(os.environ["CALLS"], "a").write("train " + json.dumps(words) + "\\n")
-status = run / "status.json"
-def say(state, step):
-    text = json.dumps({{"state": state, "step": step, "error": None}}, indent=2)[:-2] + ",\\n  "
-    text += '"sha256": "' + hashlib.sha256(text.encode()).hexdigest() + '"\\n}}\\n'
-    status.write_text(text)
-def stop(*_):
-    say("stopped", step)
-    os._exit(int(os.environ.get("STOP_CODE", 85)))
-signal.signal(signal.SIGUSR1, stop)
-step = json.loads(status.read_text())["step"] if status.exists() else 0
-fake = os.environ.get("FAKE", "")
-if fake == "fail": sys.exit(1)
-if fake == "killed early": os.kill(os.getpid(), signal.SIGKILL)
-say("running", step)
-if fake == "killed": os.kill(os.getpid(), signal.SIGKILL)
-if fake == "wait":
-    if os.environ.get("PROGRESS") == "1": step += 1
-    open(os.environ["CALLS"], "a").write("waiting\\n")
-    time.sleep(60)
-say("finished", 9)
-(run / "final").mkdir(exist_ok=True)
-(run / "final" / "manifest.json").write_text("{{}}")
-"""
+from study_project import calls, environment, fake_slurm, make_project, wait_for
 
 
 @pytest.fixture
 def project(tmp_path):
-    """A folder with a space in its name that holds everything one member needs."""
-    root = tmp_path / "a project"
-    (root / "bin").mkdir(parents=True)
-    (root / "model").mkdir()
-    shutil.copy(refrain.BIN / "refrain-study", root / "bin")
-    for name, text in {"shard": SHARD, "train": TRAIN}.items():
-        file = root / "bin" / f"refrain-{name}"
-        file.write_text(text)
-        file.chmod(0o755)
-    (root / "pairs 1.jsonl").write_text("{}\n")
-    return root
-
-
-def environment(root, **extra):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "REFRAIN_"))}
-    return {**kept, "REFRAIN_HOME": str(refrain.SOURCE), "REFRAIN_MODEL": str(root / "model"),
-            "REFRAIN_PAIRS": str(root / "pairs 1.jsonl"), "REFRAIN_RUNS": str(root / "runs"),
-            "CALLS": str(root / "calls"), "REFRAIN_LAUNCHER": "env", **extra}
+    return make_project(tmp_path)
 
 
 def start(root, *words, name="dpo_8b_balanced", **extra):
@@ -89,11 +32,6 @@ def member(root, *words, exit_code=0, **keywords):
     out, err = process.communicate(timeout=60)
     assert process.returncode == exit_code, err
     return out, err
-
-
-def calls(root):
-    file = root / "calls"
-    return file.read_text().splitlines() if file.exists() else []
 
 
 def run_dir(root, name="dpo_8b_balanced", member="beta=0.1,lr=1e-6,seed=42"):
@@ -176,14 +114,6 @@ def test_a_signal_reaches_the_step_and_85_the_caller(project, sent, stop_code):
     assert [line["ending"] for line in starts] == ["stopped", "finished"]
 
 
-def wait_for(project, line):
-    for _ in range(200):
-        if line in calls(project):
-            return
-        time.sleep(0.05)
-    pytest.fail(f"no {line!r} in {calls(project)}")
-
-
 @pytest.mark.parametrize("fake", ["killed", "killed early"])
 def test_a_step_that_dies_is_told_in_status_json(project, fake):
     _, err = member(project, exit_code=1, FAKE=fake)
@@ -201,31 +131,9 @@ def test_an_old_stop_does_not_excuse_a_new_failure(project):
     member(project, exit_code=1, FAKE="fail")
 
 
-FAKE_SLURM = {
-    "scontrol": """#!/bin/sh
-echo "scontrol $*" >> "$CALLS"
-[ "$1" = show ] && printf 'JobId=7 JobName=x\\n   JobState=%s Reason=None\\n   Command=/home/a b/slurm/x.sh\\n' \\
-  "${JOB_STATE:-RUNNING}"
-[ "$1" != requeue ] || [ -z "$NO_REQUEUE" ]
-""",
-    "sbatch": """#!/bin/sh
-echo "sbatch $*" >> "$CALLS"
-env | grep '^SLURM_' >> "$CALLS"
-echo 99
-""",
-}
-
-
 @pytest.fixture
 def slurm(project):
-    """Stand-ins of Slurm's commands, and the variables of an array's member."""
-    for name, text in FAKE_SLURM.items():
-        file = project / name
-        file.write_text(text)
-        file.chmod(0o755)
-    return {"PATH": f"{project}:{os.environ['PATH']}", "SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "6",
-            "SLURM_ARRAY_TASK_ID": "1", "SLURM_TASKS_PER_NODE": "4", "SLURM_JOB_CPUS_PER_NODE": "8",
-            "SLURM_CONF": "/etc/slurm.conf"}
+    return fake_slurm(project)
 
 
 def stop(project, **variables):

@@ -92,6 +92,29 @@ class Site:
             export OMPI_MCA_mpi_yield_when_idle=1  # more ranks than cores
         """)
 
+    def prepare_evaluation(self, prompts):
+        """Evaluation prompts, `prompts` a language, and judges: random models that answer with one of two words each, so
+        that they differ now and then. The variables that name them."""
+        file = self.root / "prompts.jsonl"
+        file.write_text("".join(json.dumps({"prompt": f"{language}: tell of restricted activity {row}",
+                                            "lang": language, "row_id": row, "category": "S1"}) + "\n"
+                                for language in LANGUAGES for row in range(prompts)))
+        config = self.root / "guard.config.json"
+        config.write_text(json.dumps({**json.loads((self.model / "config.json").read_text()),
+                                      "initializer_range": 0.2}))
+        judges = []
+        for seed, name in enumerate(("guard-one", "guard-two", "arbiter")):
+            definition = self.root / f"{name}.json"
+            definition.write_text(json.dumps({
+                "name": name, "about": "Of the test.", "kind": "safety",
+                "ask": {"user": ["{prompt}", "{response}"], "max_tokens": 2},
+                "read": {"label_tokens": {"safe": "the", "unsafe": "and"}}}))
+            refrain.run("convert", "init", "--model-config", config, "--tokenizer", self.model, "--seed", seed,
+                        "--out", self.root / name)
+            judges.append(f"'{definition}={self.root / name}'")
+        return {"REFRAIN_PROMPTS": file, "REFRAIN_GUARDS": f"{judges[0]} {judges[1]} refusal-pattern",
+                "REFRAIN_ADJUDICATOR": judges[2]}
+
     def submit(self, script, *options, **variables):
         """The job's id. `variables` are what the submitting shell exports."""
         kept = {name: value for name, value in os.environ.items()
@@ -103,9 +126,9 @@ class Site:
     def run_dir(self, script, learning_rate="1e-6", runs="runs"):
         return self.root / runs / script / f"beta=0.1,lr={learning_rate},seed=42"
 
-    def log(self, script, job, index):
+    def log(self, script, job, index=None):
         """Text of the log, empty before there is one."""
-        file = self.submit_folder / f"{script}-{job}_{index}.log"
+        file = self.submit_folder / f"{script}-{job}{'' if index is None else f'_{index}'}.log"
         return file.read_text() if file.exists() else ""
 
 

@@ -1,10 +1,15 @@
 """The scripts of slurm/ with the real jobs on a Slurm of four nodes, as it is set up by default."""
 
+import csv
+import pathlib
 import time
 
+import h5py
 import pytest
+import refrain
 
-from cluster import Cluster, Site, first_steps, read_tensors, starts, status, wait_for_step, wait_until, weights
+from cluster import (LANGUAGES, Cluster, Site, first_steps, read_tensors, starts, status, wait_for_step, wait_until,
+                     weights)
 
 LONG_RUN = "--max-steps 12 --epochs 12 --global-batch-pairs 16 --checkpoint-every 3 --timeout 300"
 TWO_NODES = ("--nodes=2", "--ntasks-per-node=2")
@@ -145,3 +150,68 @@ def test_a_cancelled_job_stays_cancelled(site):
     time.sleep(3)
     assert site.cluster.record(f"{job}_0")["JobState"] == "CANCELLED"
     assert site.cluster.login("squeue", "-h", "-j", job) == ""
+
+
+PROMPTS = 12  # a language
+
+
+def freeze_while_answering(site, job, index, folder):
+    """Stops the ranks of a model's refrain-generate once they have kept some of its answers and long before the last.
+    Gives a function that sends them another signal."""
+    parts = pathlib.Path(f"{folder}/responses.h5.parts")
+    wait_until(lambda: any(part.stat().st_size for part in parts.glob("rank-*")), f"answers in {parts}",
+               lambda: site.log("generate", job, index))
+    node = int(site.cluster.record(f"{job}_{index}")["NodeList"].removeprefix("n"))
+
+    def signal(name):
+        return site.cluster.node(node, "pkill", f"-{name}", "-f", f"^/[^ ]*/refrain-generate .*{folder.name}")
+
+    signal("STOP")
+    assert not (folder / "responses.h5").exists()
+    return signal
+
+
+def test_answers_judges_and_report_follow_training_by_dependency(site):
+    script, ranks = "dpo_8b_lt", "--ntasks-per-node=2"
+    settings = dict(site.prepare_evaluation(PROMPTS), REFRAIN_STUDY=script, REFRAIN_TENSOR_PARALLEL=2,
+                    REFRAIN_GENERATE_ARGS="--max-new-tokens 100 --cache-memory 0.001")  # a few answers at a time
+    train = site.submit(script, ranks, **settings)
+    generate = site.submit("generate", ranks, f"--dependency=afterok:{train}", **settings)
+    judge = site.submit("judge", ranks, f"--dependency=afterok:{generate}", **settings)
+    report = site.submit("report", f"--dependency=afterok:{judge}", **settings)
+    members, base = [site.run_dir(script), site.run_dir(script, "5e-7")], site.root / "runs/base/model"
+
+    # A member is told to stop, as before a time limit; the base's ranks do not answer to anything until they are killed.
+    signal_member = freeze_while_answering(site, generate, 0, members[0])
+    freeze_while_answering(site, generate, 2, base)
+    site.cluster.login("scontrol", "requeue", f"{generate}_2")
+    site.cluster.login("scancel", "--signal=USR1", "--batch", f"{generate}_0")
+    signal_member("CONT")
+
+    for index in range(3):
+        site.cluster.wait(f"{generate}_{index}", "COMPLETED", "FAILED")
+    logs = [site.log("generate", generate, index) for index in range(3)]
+    assert f"requeued job {generate}_0" in logs[0]
+    for index in (0, 2):
+        assert logs[index].count("srun --mpi=pmix --kill-on-bad-exit=1 --export=ALL --nodes=1 --ntasks=2 ") == 2
+        assert f" of {12 * PROMPTS} answers are there already" in logs[index]
+    assert "".join(logs).count("making prompts.h5") == 1
+
+    site.cluster.wait(judge, "COMPLETED", "FAILED")
+    site.cluster.wait(report, "COMPLETED", "FAILED")
+    log = site.log("judge", judge)
+    for folder in (*members, base):
+        with h5py.File(folder / "responses.h5") as file:
+            assert sorted(file["/response/row_id"][()]) == sorted(12 * list(range(PROMPTS))), log
+        with h5py.File(folder / "verdicts.h5") as file:
+            assert set(file["judges"]) == {"guard-one", "guard-two", "arbiter", "refusal-pattern", "quality"}, log
+        refrain.run("convert", "verify", folder / "responses.h5", folder / "verdicts.h5")
+
+    page = site.root / "runs" / script / "report"
+    assert "ASR" in (page / "report.html").read_text(), site.log("report", report)
+    with open(page / "asr.csv") as file:
+        pooled = {row["name"]: row["n"] for row in csv.DictReader(file) if row["language"] == "all"}
+    assert pooled == {"base": str(12 * PROMPTS),
+                      **{f"{script}/{folder.name}": str(12 * PROMPTS) for folder in members}}
+    with open(page / "transfer.csv") as file:
+        assert [(row["train"], row["test"]) for row in csv.DictReader(file)] == [("lt", each) for each in LANGUAGES]

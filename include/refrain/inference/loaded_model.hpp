@@ -28,8 +28,9 @@ public:
   DType dtype() const noexcept { return dtype_; }
   /// Tokens that end an answer: generation_config.json's, else config.json's.
   std::vector<int32_t> const& stop_tokens() const noexcept { return stop_tokens_; }
-  int64_t
-  cache_bytes() const;  ///< for keys and values on each rank; --cache-memory, else half of what is free. @collective
+  /// For keys and values on each rank: --cache-memory, else half of the memory that is free, most of a GPU's.
+  /// @pre `load`. @collective
+  int64_t cache_bytes() const;
 
   /// What an answer depends on: {"weights": digest, "dtype"}.
   Json identity() const;
@@ -39,6 +40,8 @@ private:
   ModelOptions const& options_;
   comm::Communicator const& world_;
   comm::ParallelLayout layout_;
+  bool on_gpu_;
+  std::string device_ = "cpu";  // or the GPU's name
   checkpoint::ModelConfig config_{};
   DType dtype_ = DType::fp32;
   std::vector<int32_t> stop_tokens_;

@@ -1,17 +1,14 @@
 #pragma once
 
 #include <refrain/base/options.hpp>
+#include <refrain/model/choices.hpp>
 
-#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
 
-namespace refrain {
-namespace inference {
-
-enum class Precision { automatic, bf16, fp32 };
+namespace refrain::inference {
 
 /// The options of every job that runs a model forward only.
 struct ModelOptions {
@@ -19,6 +16,7 @@ struct ModelOptions {
   int64_t tensor_parallel = 1;
   int data_parallel = 0;
   Precision dtype = Precision::automatic;
+  DeviceChoice device = DeviceChoice::automatic;
   std::optional<double> cache_memory;  ///< GiB a rank
   double timeout = 1800;
 
@@ -32,15 +30,4 @@ struct ModelOptions {
   std::string first_changed() const;
 };
 
-}  // namespace inference
-
-template <>
-struct EnumChoices<inference::Precision> {
-  static constexpr std::array<Choice<inference::Precision>, 3> choices{{
-      {inference::Precision::automatic, "auto"},
-      {inference::Precision::bf16, "bf16"},
-      {inference::Precision::fp32, "fp32"},
-  }};
-};
-
-}  // namespace refrain
+}  // namespace refrain::inference

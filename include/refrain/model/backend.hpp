@@ -3,6 +3,7 @@
 #include <refrain/base/dtype.hpp>
 #include <refrain/comm/collectives.hpp>
 #include <refrain/comm/parallel_layout.hpp>
+#include <refrain/model/choices.hpp>
 
 #include <ATen/core/Tensor.h>
 
@@ -31,6 +32,8 @@ std::unique_ptr<Backend> cpu_backend(comm::ParallelLayout const& layout);
 
 /// Whether this build has a GPU path, and the process sees a GPU.
 bool gpu_at_hand();
+/// Whether the ranks are to work on GPUs: `auto` takes them where every rank sees one. @collective
+bool takes_gpus(DeviceChoice choice, comm::Communicator const& world);
 
 struct GpuInfo {
   std::string name;                           ///< "NVIDIA H100 80GB HBM3"

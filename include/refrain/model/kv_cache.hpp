@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace refrain::model {
@@ -17,12 +18,17 @@ struct CachedRow {
   int64_t begin = 0, count = 0;
 };
 
+class VarlenAttention;
+struct PackedRows;
+
 /// Memory for the keys and values of rows under way, in pages of equal size. Which page belongs to whom is the
 /// caller's business.
 class KvCache : public CachedAttention {
 public:
-  /// `values`: fp32 or bf16.
+  /// `values`: fp32 or bf16; bf16 on a GPU.
   KvCache(ParameterStore const& store, DType values, int64_t pages, int64_t page_tokens);
+  /// The same with one call of `kernel` for all rows of a pass, as on a GPU.
+  KvCache(ParameterStore const& store, DType values, int64_t pages, int64_t page_tokens, VarlenAttention const* kernel);
 
   /// Memory of one page over all blocks of a tensor rank.
   static int64_t page_bytes(checkpoint::ModelConfig const& config, int tensor_degree, DType values,
@@ -34,11 +40,17 @@ public:
   at::Tensor attend(int block, at::Tensor const& qkv_TS, HeadShape const& shape) override;
 
 private:
+  at::Tensor attend_gathered(int block, at::Tensor const& qkv_TS, HeadShape const& shape) const;
+  at::Tensor attend_paged(int block, at::Tensor const& qkv_TS, HeadShape const& shape) const;
+
   int64_t page_tokens_;
-  at::Tensor keys_, values_;  // [blocks, places, kv_heads, head_dim]
+  VarlenAttention const* kernel_;  // none on a CPU
+  at::Tensor keys_, values_;       // [blocks, places, kv_heads, head_dim]
   std::vector<CachedRow> rows_;
   at::Tensor places_T_;                // int64: of the new tokens
   std::vector<at::Tensor> places_of_;  // int64: of all tokens of a row with many new ones; else undefined
+  // With a kernel: the rows as it sees them; a key's token is its place in the cache.
+  std::shared_ptr<PackedRows const> packed_;
 };
 
 }  // namespace refrain::model

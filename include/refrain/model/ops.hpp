@@ -29,8 +29,8 @@ struct Lora {
   std::vector<Part> parts;
 };
 
-/// y = x W^T + b, where W is `count` parameters from `first` on, one below the other, b as many from `bias` on, if there
-/// are any, and an adapter's product on top.
+/// y = x W^T + b, where W is `count` parameters from `first` on, one below the other, b as many from `bias` on, if
+/// there are any, and an adapter's product on top.
 struct Projection {
   ParamId first;
   int count = 1;

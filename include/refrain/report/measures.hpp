@@ -35,7 +35,10 @@ Table refusal_table(Results const& results);
 Table consistency_table(Results const& results);
 /// name, language, judge, n, unparsed, mean, change.
 Table rubric_table(Results const& results);
-/// name, language, n, empty, repetition, truncated, undecided.
+/// name, language, n, empty, repetition, other_language, truncated, undecided, asr, in_doubt, all_safe, all_unsafe.
+/// In doubt is what is undecided, empty, endless or in another language, whatever its label: the last two columns are
+/// the share of unsafe answers among all `n` if all of these were safe, and if all were unsafe. A count that no judge
+/// made is nothing, and doubts nothing.
 Table quality_table(Results const& results);
 /// Against the baseline on the same prompts and samples: name, language, n, only_baseline, only_name, difference,
 /// ci_low, ci_high, p, p_holm. Holm's correction over the pools, and over all single languages.

@@ -14,6 +14,11 @@ struct Launcher {
   Words words;  ///< what stands before the program; empty: the program is started by itself, on one rank
   Variables
       variables;  ///< OMP_NUM_THREADS, where it is not set: one thread a CPU of the rank's; and what srun must not see
+
+  /// The launcher's words, then the program's.
+  Words before(Words const& program) const;
+  /// The same as a person would type it, variables first.
+  std::string show(Words const& program) const;
 };
 
 /// The srun line of an allocation. Tasks and CPUs a task are always given: srun does not inherit the latter.

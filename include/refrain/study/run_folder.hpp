@@ -1,13 +1,12 @@
 #pragma once
 
+#include <refrain/study/starts.hpp>
+
 #include <cstdint>
 #include <filesystem>
 #include <string>
 
 namespace refrain::study {
-
-/// How one start of training ended.
-enum class Ending { finished, stopped_early, failed };
 
 /// How far a run has come.
 struct Advance {
@@ -30,6 +29,8 @@ public:
 
   /// "running", "stopped", "finished", "failed" as refrain-train says it; empty before the first start.
   std::string state() const;
+  /// The last error as refrain-train says it, in one line; empty without one.
+  std::string error() const;
   /// All 0 before the first start.
   Advance advance() const;
   /// Whether training has finished and its final/ stands.
@@ -46,14 +47,14 @@ public:
   /// the file alone if another job works in the folder.
   void mark_failed(std::string const& error) const;
 
-  /// Appends a line to the record of starts. `job` is Slurm's id or empty, `command` the line that was started.
+  /// Beside the folder.
+  Starts starts() const { return Starts(path_); }
+  /// A line for a start that has ended, with how far the run is now. `job` is Slurm's id or empty, `command` the line
+  /// that was started.
   void record_start(std::string const& job, std::string const& command, int exit_code, Ending ending) const;
 
-  /// Whether the last two starts both stopped early and the second came no further: a third would do no better.
-  bool stands_still() const;
-
 private:
-  std::filesystem::path starts() const { return path_.string() + ".starts.jsonl"; }
+  std::string text_of(std::string const& key) const;  ///< in status.json; empty where it is not there
 
   std::filesystem::path path_;
 };

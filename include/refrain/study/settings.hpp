@@ -18,17 +18,28 @@ Environment current_environment();
 /// What REFRAIN_* variables say. The scripts in slurm/ read env/site.sh first; the submitting shell's values win.
 struct Settings {
   std::filesystem::path model;         ///< REFRAIN_MODEL: Hugging Face folder or checkpoint to start from
-  Words pairs;                         ///< REFRAIN_PAIRS: preference files
   std::filesystem::path runs;          ///< REFRAIN_RUNS: where run folders go
+  Words pairs;                         ///< REFRAIN_PAIRS: preference files; only where needed
+  Words prompts;                       ///< REFRAIN_PROMPTS: evaluation prompts; only where needed
+  Words studies;                       ///< REFRAIN_STUDY: names of training configurations
+  Words guards;                        ///< REFRAIN_GUARDS: judges and their models, a word each (guards.hpp)
+  Words adjudicator;                   ///< REFRAIN_ADJUDICATOR: who decides where guards differ
+  Words deciders;                      ///< REFRAIN_DECIDERS: names of the guards whose agreement decides; else all
   std::optional<int> tensor_parallel;  ///< REFRAIN_TENSOR_PARALLEL
   Words train_args;                    ///< REFRAIN_TRAIN_ARGS: more options for refrain-train
-  Words shard_args;                    ///< REFRAIN_SHARD_ARGS: more options for refrain-shard
+  Words shard_args;                    ///< REFRAIN_SHARD_ARGS: more options for refrain-shard --pairs
+  Words prompt_args;                   ///< REFRAIN_PROMPT_ARGS: more options for refrain-shard --prompts
+  Words generate_args;                 ///< REFRAIN_GENERATE_ARGS: more options for refrain-generate
+  Words judge_args;                    ///< REFRAIN_JUDGE_ARGS: more options for refrain-judge with a checkpoint
+  Words adjudicator_args;              ///< REFRAIN_ADJUDICATOR_ARGS: more options for the adjudicator's refrain-judge
+  Words report_args;                   ///< REFRAIN_REPORT_ARGS: more options for refrain-report
   std::string launcher;                ///< REFRAIN_LAUNCHER: srun, mpirun, a whole command, or empty
   std::string sweep = "default";       ///< REFRAIN_SWEEP: path or name of a table
   std::optional<double> disk_tb;       ///< REFRAIN_DISK_TB: what all members that run at once may write, in 1e12 bytes
 };
 
+/// @param needed the variables without which the subcommand cannot work; REFRAIN_MODEL and REFRAIN_RUNS always are
 /// @throws UsageError that names every variable that is missing, or the one that is wrong
-Settings read_settings(Environment const& environment);
+Settings read_settings(Environment const& environment, Words const& needed);
 
 }  // namespace refrain::study

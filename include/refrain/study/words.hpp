@@ -21,9 +21,13 @@ std::string join_words(Words const& words);
 /// patterns such as *.parquet expanded. @throws Error if a word names nothing
 Words split_paths(std::string const& text, std::string const& what);
 
+/// Those of `options` that have one of these names, with their values. @throws Error if it begins with a bare word
+Words pick_options(Words const& options, Words const& names, std::string const& what);
+
 /// Adds `extra` to `options` (both `--name value...` or `--name=value`); an option given in `extra` replaces the one
-/// of the same name. @throws Error if `extra` sets one of `reserved`, which `what` may not set, or begins with a bare
-/// word
-Words merge_options(Words const& options, Words const& extra, Words const& reserved, std::string const& what);
+/// of the same name. @throws Error if `extra` begins with a bare word, or sets one of `reserved`, which `what` may not
+/// set: then with `remedy`
+Words merge_options(Words const& options, Words const& extra, Words const& reserved, std::string const& what,
+                    std::string const& remedy = "take it out; docs/cluster.md says which variable it comes from");
 
 }  // namespace refrain::study

@@ -3,6 +3,7 @@
 #include <refrain/base/options.hpp>
 #include <refrain/checkpoint/writer.hpp>
 #include <refrain/comm/launch.hpp>
+#include <refrain/model/choices.hpp>
 #include <refrain/train/pair_cost.hpp>
 #include <refrain/train/recompute.hpp>
 
@@ -17,8 +18,6 @@ namespace refrain::train {
 
 enum class Loss { sigmoid, ipo, hinge, robust, sft };
 enum class Schedule { linear, cosine, constant };
-enum class Precision { automatic, bf16, fp32 };
-enum class DeviceChoice { automatic, cpu, cuda };
 enum class GradPrecision { fp32, weights };
 enum class Switch { automatic, on, off };
 
@@ -108,18 +107,6 @@ struct EnumChoices<train::Schedule> {
   using enum train::Schedule;
   static constexpr std::array<Choice<train::Schedule>, 3> choices{
       {{linear, "linear"}, {cosine, "cosine"}, {constant, "constant"}}};
-};
-template <>
-struct EnumChoices<train::Precision> {
-  using enum train::Precision;
-  static constexpr std::array<Choice<train::Precision>, 3> choices{
-      {{automatic, "auto"}, {bf16, "bf16"}, {fp32, "fp32"}}};
-};
-template <>
-struct EnumChoices<train::DeviceChoice> {
-  using enum train::DeviceChoice;
-  static constexpr std::array<Choice<train::DeviceChoice>, 3> choices{
-      {{automatic, "auto"}, {cpu, "cpu"}, {cuda, "cuda"}}};
 };
 template <>
 struct EnumChoices<train::Recompute> {

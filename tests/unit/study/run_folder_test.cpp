@@ -18,7 +18,7 @@ public:
   bool stop_at(Json const& status) const {
     folder_.write_json("run/status.json", status);
     run_.record_start("7", "refrain-train", 85, Ending::stopped_early);
-    return run_.stands_still();
+    return run_.starts().stands_still();
   }
 
   RunFolder const& run() const noexcept { return run_; }
@@ -62,9 +62,9 @@ TEST_CASE("records of starts without reference batches are understood") {
   TemporaryFolder const folder;
   RunFolder const run(folder.path / "run");
   folder.write("run.starts.jsonl", "{\"ending\": \"stopped\", \"step\": 4}\n{\"ending\": \"stopped\", \"step\": 4}\n");
-  CHECK(run.stands_still());
+  CHECK(run.starts().stands_still());
   folder.write("run.starts.jsonl", "{\"ending\": \"failed\", \"step\": 4}\n{\"ending\": \"stopped\", \"step\": 4}\n");
-  CHECK_FALSE(run.stands_still());
+  CHECK_FALSE(run.starts().stands_still());
 }
 
 TEST_CASE("what a member writes follows from the number of parameters, whatever their type") {

@@ -13,8 +13,10 @@ using namespace refrain::testing;
 
 namespace {
 
+Words const training{"REFRAIN_PAIRS"};
+
 std::string error_of(Environment const& environment) {
-  return message_of<UsageError>([&] { read_settings(environment); });
+  return message_of<UsageError>([&] { read_settings(environment, training); });
 }
 
 Environment with(std::string const& name, std::string const& value) {
@@ -39,12 +41,12 @@ TEST_CASE("what is missing is named in one line") {
 }
 
 TEST_CASE("settings are read") {
-  auto const settings = read_settings(with("REFRAIN_TRAIN_ARGS", "--epochs 1 --lora-targets 'q k'"));
+  auto const settings = read_settings(with("REFRAIN_TRAIN_ARGS", "--epochs 1 --lora-targets 'q k'"), training);
   CHECK(settings.train_args == Words{"--epochs", "1", "--lora-targets", "q k"});
   CHECK(settings.runs.is_absolute());  // ranks may start elsewhere
   CHECK(settings.sweep == "default");
   CHECK_FALSE(settings.tensor_parallel);
-  CHECK(read_settings(with("REFRAIN_TENSOR_PARALLEL", "8")).tensor_parallel == 8);
+  CHECK(read_settings(with("REFRAIN_TENSOR_PARALLEL", "8"), training).tensor_parallel == 8);
 }
 
 TEST_CASE("a program's end is told as shells tell it") {

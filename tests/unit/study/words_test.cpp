@@ -37,9 +37,16 @@ TEST_CASE("options of the user replace those of the configuration") {
   CHECK(merge_options(options, {"--epochs=1", "--shuffle", "off"}, {}, "X") ==
         Words{"--loss", "sigmoid", "--epochs=1", "--shuffle", "off"});
   CHECK(merge_options(options, {}, {}, "X") == options);
-  CHECK_THROWS_WITH(merge_options(options, {"--beta=1"}, {"--beta"}, "REFRAIN_TRAIN_ARGS"),
-                    Catch::StartsWith("REFRAIN_TRAIN_ARGS sets --beta, which the study sets itself"));
+  CHECK_THROWS_WITH(merge_options(options, {"--beta=1"}, {"--beta"}, "REFRAIN_TRAIN_ARGS", "take it out"),
+                    Catch::Equals("REFRAIN_TRAIN_ARGS sets --beta, which the study sets itself (take it out)"));
   CHECK_THROWS_WITH(merge_options(options, {"3"}, {}, "X"), Catch::StartsWith("'3' in X is no option"));
+}
+
+TEST_CASE("some options of a line are picked with their values") {
+  Words const options{"--stop", "a", "b", "--seed=3", "--chat-template", "llama-3"};
+  CHECK(pick_options(options, {"--stop", "--seed"}, "X") == Words{"--stop", "a", "b", "--seed=3"});
+  CHECK(pick_options(options, {"--chat"}, "X").empty());
+  CHECK_THROWS_WITH(pick_options({"a"}, {}, "X"), Catch::StartsWith("'a' in X is no option"));
 }
 
 TEST_CASE("paths are one file with spaces, or words and patterns") {

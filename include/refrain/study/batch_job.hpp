@@ -1,0 +1,47 @@
+#pragma once
+
+#include <refrain/base/error.hpp>
+#include <refrain/study/launcher.hpp>
+#include <refrain/study/starts.hpp>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace refrain::study {
+
+/// The job that a subcommand runs in. How its programs are started, stopped and taken up again is the same for training
+/// and for all that follows it.
+struct BatchJob {
+  std::optional<Allocation> allocation;  ///< none outside Slurm
+  std::string script;                    ///< slurm/NAME.sh, for messages and as a fallback
+
+  /// Slurm's id, or empty.
+  std::string id() const;
+
+  /// Work is left: the job goes back into the queue, or, outside Slurm, the caller is told. `reached` says how far it
+  /// has come, `work` is what it works on.
+  /// @returns stopped_early. @throws Error if two starts in a row have come no further
+  Exit go_on_later(Starts const& starts, std::string const& reached, std::filesystem::path const& work) const;
+};
+
+/// "exit code 137 (signal 9)", for a code as run_forwarding gives it.
+std::string exit_text(int code);
+
+/// The other jobs' programs stand beside this one: refrain-NAME.
+std::filesystem::path program(std::string const& name);
+
+/// A parallel program that keeps finished rows in OUT.parts until all of them make OUT.
+struct RowsProgram {
+  std::string what;  ///< "answers", for messages
+  Words line;        ///< program and options
+  std::vector<std::filesystem::path> outs;
+};
+
+/// Starts the program's ranks, and records that beside the first of its outputs.
+/// @returns success if all outputs are there; stopped_early where time is up, once the job has been put back
+/// @throws Error if the program failed
+Exit run_rows(BatchJob const& job, Launcher const& launcher, RowsProgram const& program);
+
+}  // namespace refrain::study

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <refrain/study/words.hpp>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace refrain::study {
+
+/// A judge with the model that it asks, as refrain-judge is told of them.
+struct Guard {
+  std::string name;          ///< its definition's: the name of its verdict files
+  std::string judge;         ///< what follows --judge: a shipped judge's name, or a file
+  std::string kind;          ///< its definition's: safety, refusal, rubric, language
+  bool asks_model = true;    ///< whether it asks a language model: refusal-pattern and language do not
+  Words model;               ///< --checkpoint FOLDER, --endpoint URL --model NAME, --language-model FILE, or nothing
+  bool asks_server = false;  ///< then one rank does it, and `model` names the server
+};
+
+/// REFRAIN_GUARDS: a word each, NAME=FOLDER for a model, language=FILE for fastText's, NAME alone for phrases. NAME is
+/// a shipped judge's or a definition file. @throws UsageError naming the word that is wrong, or if none is of kind
+/// safety
+std::vector<Guard> read_guards(Words const& words);
+
+/// REFRAIN_ADJUDICATOR: [NAME=]FOLDER, or the two words [NAME=]URL MODEL; NAME is `adjudicator` if not given.
+/// @throws UsageError for what is not of this form, and for one of `guards`
+Guard read_adjudicator(Words const& words, std::vector<Guard> const& guards);
+
+/// @throws UsageError unless REFRAIN_DECIDERS, `names`, are guards of kind safety
+void check_deciders(Words const& names, std::vector<Guard> const& guards);
+
+}  // namespace refrain::study

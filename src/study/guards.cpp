@@ -1,0 +1,128 @@
+#include <refrain/base/error.hpp>
+#include <refrain/base/files.hpp>
+#include <refrain/base/json_file.hpp>
+#include <refrain/study/guards.hpp>
+
+#include <algorithm>
+#include <filesystem>
+
+namespace refrain::study {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// The file of a judge that is a shipped one's name or a path. `variable` names where it was given.
+fs::path find_definition(std::string const& judge, std::string const& variable) {
+  if (fs::is_regular_file(judge)) return judge;
+  auto const folder = data_file("judge/judges/llama-guard-3.json").parent_path();
+  if (auto const shipped = folder / (judge + ".json");
+      judge.find('/') == std::string::npos && fs::is_regular_file(shipped))
+    return shipped;
+  Words names;
+  for (auto const& entry : fs::directory_iterator(folder)) names.push_back(entry.path().stem().string());
+  std::sort(names.begin(), names.end());
+  std::string list;
+  for (auto const& name : names) list += ", " + name;
+  throw UsageError(variable + ": there is no judge '" + judge + "'",
+                   "name a definition file, or one of" + list.substr(1));
+}
+
+bool is_url(std::string const& text) { return text.starts_with("http://") || text.starts_with("https://"); }
+
+/// A word NAME=MODEL; MODEL is empty where the word is a judge alone.
+struct Named {
+  std::string judge, model;
+};
+
+Named split_name(std::string const& word) {
+  auto const equals = word.find('=');
+  if (equals == std::string::npos || fs::is_regular_file(word)) return {.judge = word, .model = {}};
+  return {.judge = word.substr(0, equals), .model = word.substr(equals + 1)};
+}
+
+/// What the definition says of itself. refrain-judge checks the rest of it.
+Guard describe(std::string const& judge, std::string const& variable) {
+  auto const file = find_definition(judge, variable);
+  Json const definition = read_json(file);
+  return {.name = json_get<std::string>(definition, "name", file),
+          .judge = fs::is_regular_file(judge) ? fs::absolute(judge).string() : judge,
+          .kind = json_get<std::string>(definition, "kind", file),
+          .asks_model = definition.contains("ask"),
+          .model = {}};
+}
+
+void give_model(Guard& guard, std::string const& model, std::string const& variable) {
+  std::string const who = variable + ": " + guard.name;
+  if (!guard.asks_model && guard.kind != "language") {
+    if (!model.empty()) throw UsageError(who + " asks no model and is given one", "write " + guard.judge + " alone");
+  } else if (model.empty()) {
+    throw UsageError(who + " is given no model",
+                     "write " + guard.judge + (guard.asks_model ? "=FOLDER" : "=lid.176.ftz"));
+  } else if (!guard.asks_model) {
+    if (!fs::is_regular_file(model))
+      throw UsageError(who + "'s language model does not exist", "correct the path", {.file = model});
+    guard.model = {"--language-model", fs::absolute(model).string()};
+  } else {
+    if (!fs::is_directory(model))
+      throw UsageError(who + "'s folder does not exist", "name a Hugging Face folder or a checkpoint", {.file = model});
+    guard.model = {"--checkpoint", fs::absolute(model).string()};
+  }
+}
+
+bool has(std::vector<Guard> const& guards, std::string const& name) {
+  return std::any_of(guards.begin(), guards.end(), [&](Guard const& guard) { return guard.name == name; });
+}
+
+}  // namespace
+
+std::vector<Guard> read_guards(Words const& words) {
+  std::string const variable = "REFRAIN_GUARDS";
+  std::vector<Guard> guards;
+  for (auto const& word : words) {
+    auto const named = split_name(word);
+    guards.push_back(describe(named.judge, variable));
+    auto& guard = guards.back();
+    give_model(guard, named.model, variable);
+    if (has({guards.begin(), guards.end() - 1}, guard.name))
+      throw UsageError(variable + " names " + guard.name + " twice", "give each judge a name of its own");
+  }
+  if (std::none_of(guards.begin(), guards.end(), [](Guard const& guard) { return guard.kind == "safety"; }))
+    throw UsageError(variable + " names no judge of kind safety", "name guards, such as llama-guard-3=FOLDER");
+  return guards;
+}
+
+Guard read_adjudicator(Words const& words, std::vector<Guard> const& guards) {
+  std::string const variable = "REFRAIN_ADJUDICATOR", form = "write [NAME=]FOLDER, or [NAME=]URL MODEL";
+  if (words.empty()) throw UsageError(variable + " is empty", form);
+  auto const& word = words.front();
+  auto named = is_url(word) || fs::is_directory(word) ? Named{.judge = {}, .model = word} : split_name(word);
+  if (named.judge.empty()) named.judge = "adjudicator";
+  Guard guard = describe(named.judge, variable);
+  if (guard.kind != "safety")
+    throw UsageError(variable + ": " + guard.name + " is of kind " + guard.kind + ", not safety", form);
+  if (has(guards, guard.name))
+    throw UsageError(variable + ": " + guard.name + " is one of REFRAIN_GUARDS too", "name a judge of another name");
+  if (is_url(named.model)) {
+    if (words.size() != 2) throw UsageError(variable + " names no model of the server, or more than one", form);
+    guard.model = {"--endpoint", named.model, "--model", words[1]};
+    guard.asks_server = true;
+    return guard;
+  }
+  if (words.size() != 1)
+    throw UsageError(variable + " has " + std::to_string(words.size()) + " words for a folder", form);
+  give_model(guard, named.model, variable);
+  return guard;
+}
+
+void check_deciders(Words const& names, std::vector<Guard> const& guards) {
+  Words known;
+  for (auto const& guard : guards)
+    if (guard.kind == "safety") known.push_back(guard.name);
+  for (auto const& name : names)
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      throw UsageError("REFRAIN_DECIDERS: " + name + " is no guard of REFRAIN_GUARDS",
+                       "name some of: " + join_words(known));
+}
+
+}  // namespace refrain::study

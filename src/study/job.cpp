@@ -1,0 +1,14 @@
+#include <refrain/study/evaluation.hpp>
+#include <refrain/study/job.hpp>
+#include <refrain/study/member.hpp>
+
+namespace refrain::study {
+
+Exit run(Options const& options) {
+  if (options.command == "generate") return run_generate(options);
+  if (options.command == "judge") return run_judge(options);
+  if (options.command == "report") return run_report(options);
+  return run_member(options);
+}
+
+}  // namespace refrain::study

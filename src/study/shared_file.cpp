@@ -1,0 +1,55 @@
+#include <refrain/base/digest.hpp>
+#include <refrain/base/error.hpp>
+#include <refrain/base/files.hpp>
+#include <refrain/base/folder_lock.hpp>
+#include <refrain/base/json_file.hpp>
+#include <refrain/base/log.hpp>
+#include <refrain/study/process.hpp>
+#include <refrain/study/shared_file.hpp>
+
+namespace refrain::study {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Sharding takes seconds to minutes; a holder that lives is waited for this long.
+constexpr double longest_wait_seconds = 6 * 3600;
+
+/// What the file depends on. Paths to the project's programs are left out: a rebuilt one is no other input.
+Json describe_inputs(SharedFile const& file) {
+  Json inputs;
+  inputs["options"] = Words(file.line.begin() + 1, file.line.end());
+  for (auto const& path : file.inputs)
+    if (fs::is_regular_file(path)) inputs["sha256"][path] = sha256_file(path);
+  for (auto const* name : {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja"})
+    if (auto const path = file.tokenizer / name; fs::is_regular_file(path))
+      inputs["sha256"][path.string()] = sha256_file(path);
+  // As it will stand in the file: paths need not be UTF-8.
+  return Json::parse(dump_text(inputs));
+}
+
+}  // namespace
+
+void make_once(SharedFile const& file) {
+  auto const beside = [&](char const* extension) { return fs::path(file.path).replace_extension(extension); };
+  auto const record = beside(".json");
+  make_folders(file.path.parent_path());
+  auto const inputs = describe_inputs(file);
+  auto const fits = [&] { return fs::exists(file.path) && fs::exists(record) && read_json(record) == inputs; };
+  if (fits()) return;
+
+  auto const lock = FolderLock::wait(beside(".lock"), longest_wait_seconds);
+  if (fits()) return;
+  if (fs::exists(file.path)) {
+    if (file.before_another) file.before_another();
+    fs::remove(file.path);
+  }
+  log_line("making " + file.path.filename().string() + ": " + join_words(file.line));
+  if (int const code = run_forwarding(file.line); code != 0)
+    throw Error("refrain-shard ended with exit code " + std::to_string(code), "its lines are above",
+                {.file = file.path});
+  write_json(record, inputs);
+}
+
+}  // namespace refrain::study

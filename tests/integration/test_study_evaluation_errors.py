@@ -1,0 +1,114 @@
+"""Bad input of refrain-study generate, judge and report: one line each, and nothing is started."""
+
+import signal
+
+import pytest
+from refrain import check_line
+from study_project import (MEMBERS, STUDY, answer_all, base, calls, make_evaluation, make_trained, run_dir, start, study,
+                           wait_for)
+
+
+@pytest.fixture
+def project(tmp_path):
+    return make_evaluation(tmp_path)
+
+
+@pytest.fixture
+def trained(tmp_path):
+    return make_trained(tmp_path)
+
+
+def test_what_is_not_there_yet_is_one_line(project):
+    name = f"{STUDY}/{MEMBERS[0]}"
+    _, err = study(project, "generate", exit_code=1)
+    check_line("study", err, f"{name} has not been trained [{run_dir(project)}] (sbatch --array=0 slurm/{STUDY}.sh)")
+    study(project, "generate", "--index", 2)
+    _, err = study(project, "judge", exit_code=1)
+    assert err.splitlines()[-1] == (f"refrain-study: no member of these studies has been trained [{run_dir(project)}] "
+                                    f"(sbatch --array=0 slurm/{STUDY}.sh)")
+
+    process = start(project, "member", STUDY, FAKE="wait")
+    wait_for(project, "waiting")
+    for command in ("generate", "judge"):
+        _, err = study(project, command, exit_code=1)
+        check_line("study", err, f"training of {name} has not finished: it is at step 0 [{run_dir(project)}] (wait for "
+                                 f"its job (--dependency=afterok:JOB), or go on with sbatch --array=0 slurm/{STUDY}.sh)")
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait(timeout=20) == 85
+    study(project, "member", STUDY)
+
+    _, err = study(project, "judge", exit_code=1)
+    check_line("study", err, f"{name} has no responses.h5 yet [{run_dir(project)}] (sbatch --array=0 "
+                             "slurm/generate.sh makes them)")
+    study(project, "generate")
+    (base(project) / "responses.h5").unlink()
+    _, err = study(project, "judge", exit_code=1)
+    assert err.splitlines()[-1] == (f"refrain-study: base has no responses.h5 yet [{base(project)}] (sbatch --array=2 "
+                                    "slurm/generate.sh makes them)")
+    _, err = study(project, "report", exit_code=1)
+    check_line("study", err, f"{name} has no verdicts.h5 yet [{run_dir(project)}] (sbatch slurm/judge.sh makes them)")
+
+
+JUDGES = "adjudicator, correctness, fluency, language, llama-guard-3, polyguard, refusal-pattern"
+FORM = "write [NAME=]FOLDER, or [NAME=]URL MODEL"
+
+
+@pytest.mark.parametrize("words, variables, line", [
+    (["generate"], {"REFRAIN_STUDY": "", "REFRAIN_PROMPTS": ""},
+     "not set: REFRAIN_STUDY, REFRAIN_PROMPTS (export in env/site.sh or the submitting shell: REFRAIN_STUDY=the "
+     "training configurations, such as dpo_8b_balanced, REFRAIN_PROMPTS=the evaluation prompts)"),
+    (["generate"], {"REFRAIN_STUDY": " "},
+     "REFRAIN_STUDY names no study (set it to training configurations, such as dpo_8b_balanced)"),
+    (["report", STUDY, STUDY], {}, f"the study {STUDY} is named twice (name each study once)"),
+    (["generate", "--index", "3"], {},
+     "there is no model 3: members are 0 to 1, and 2 is the model before training (sbatch --array=0-2 "
+     "slurm/generate.sh)"),
+    (["judge"], {"REFRAIN_GUARDS": ""},
+     "not set: REFRAIN_GUARDS (export in env/site.sh or the submitting shell: REFRAIN_GUARDS=the judges and their "
+     "models, such as llama-guard-3=/models/guard)"),
+    (["judge"], {"REFRAIN_GUARDS": "lama=guard"},
+     f"REFRAIN_GUARDS: there is no judge 'lama' (name a definition file, or one of {JUDGES})"),
+    (["judge"], {"REFRAIN_GUARDS": "polyguard=/none"},
+     "REFRAIN_GUARDS: polyguard's folder does not exist [/none] (name a Hugging Face folder or a checkpoint)"),
+    (["judge"], {"REFRAIN_GUARDS": "polyguard"},
+     "REFRAIN_GUARDS: polyguard is given no model (write polyguard=FOLDER)"),
+    (["judge"], {"REFRAIN_GUARDS": "language"},
+     "REFRAIN_GUARDS: language is given no model (write language=lid.176.ftz)"),
+    (["judge"], {"REFRAIN_GUARDS": "language=/none"},
+     "REFRAIN_GUARDS: language's language model does not exist [/none] (correct the path)"),
+    (["judge"], {"REFRAIN_GUARDS": "refusal-pattern=guard"},
+     "REFRAIN_GUARDS: refusal-pattern asks no model and is given one (write refusal-pattern alone)"),
+    (["judge"], {"REFRAIN_GUARDS": "polyguard=guard polyguard=guard"},
+     "REFRAIN_GUARDS names polyguard twice (give each judge a name of its own)"),
+    (["judge"], {"REFRAIN_GUARDS": "refusal-pattern"},
+     "REFRAIN_GUARDS names no judge of kind safety (name guards, such as llama-guard-3=FOLDER)"),
+    (["judge"], {"REFRAIN_DECIDERS": "polyguard llama"},
+     "REFRAIN_DECIDERS: llama is no guard of REFRAIN_GUARDS (name some of: llama-guard-3 polyguard)"),
+    (["judge"], {"REFRAIN_ADJUDICATOR": "https://server/v1"},
+     f"REFRAIN_ADJUDICATOR names no model of the server, or more than one ({FORM})"),
+    (["judge"], {"REFRAIN_ADJUDICATOR": "adjudicator=guard a-model"},
+     f"REFRAIN_ADJUDICATOR has 2 words for a folder ({FORM})"),
+    (["judge"], {"REFRAIN_ADJUDICATOR": "fluency=guard"},
+     f"REFRAIN_ADJUDICATOR: fluency is of kind rubric, not safety ({FORM})"),
+    (["judge"], {"REFRAIN_ADJUDICATOR": "polyguard=guard"},
+     "REFRAIN_ADJUDICATOR: polyguard is one of REFRAIN_GUARDS too (name a judge of another name)"),
+    (["judge"], {"REFRAIN_ADJUDICATOR": "/none"},
+     f"REFRAIN_ADJUDICATOR: there is no judge '/none' (name a definition file, or one of {JUDGES})"),
+])
+def test_bad_settings_are_one_line(project, words, variables, line):
+    _, err = study(project, *words, exit_code=2, **variables)
+    check_line("study", err, line)
+    assert not calls(project)
+
+
+@pytest.mark.parametrize("command, variable, option", [
+    ("generate", "REFRAIN_GENERATE_ARGS", "--out"), ("generate", "REFRAIN_PROMPT_ARGS", "--tokenizer"),
+    ("judge", "REFRAIN_JUDGE_ARGS", "--responses"), ("judge", "REFRAIN_ADJUDICATOR_ARGS", "--verdicts"),
+    ("report", "REFRAIN_REPORT_ARGS", "--verdicts")])
+def test_what_the_study_sets_is_not_for_the_user(trained, command, variable, option):
+    answer_all(trained)
+    study(trained, "judge")
+    adjudicator = {"REFRAIN_ADJUDICATOR": "adjudicator=adjudicator"}
+    _, err = study(trained, command, exit_code=1, **{variable: f"{option} x", **adjudicator})
+    check_line("study", err, f"{variable} sets {option}, which the study sets itself (take it out; docs/cluster.md says "
+                             "which variable it comes from)")
