@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The experiment in miniature: a small model is taught to comply, then to refuse, once by English pairs only and once by
-# pairs in twelve languages; a table shows what each did to held-out pairs. Nothing is downloaded but by env/setup.sh.
-# A second call trains both again; the set-up and the model that complies are kept.
+# pairs in twelve languages. All three answer new requests; two small guards, taught in the same run, judge the answers, a
+# third model decides where they differ, and a report has the rate of answers that comply (ASR), by language.
+# Nothing is downloaded but by env/setup.sh. A second call keeps the model that complies and the judges.
 #
 #   env/quickstart.sh [FOLDER]    where the files go (default build/quickstart)
 set -euo pipefail
@@ -16,70 +17,72 @@ work=${1:-$build/quickstart}
 mkdir -p "$work"
 work=$(cd "$work" && pwd)
 bin=$build/bin
+# shellcheck source=env/quickstart/steps.sh
+. "$home/env/quickstart/steps.sh"
 allow_local_mpirun
 # Two ranks share the cores.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(( $(nproc) > 3 ? $(nproc) / 2 : 1 ))}
 SECONDS=0
 
-# step TITLE LOG COMMAND...
-step() {
-  local title=$1 log=$work/log/$2 began=$SECONDS
-  shift 2
-  printf '%s ... ' "$title"
-  run_logged "$log" "$@"
-  say "$(duration $((SECONDS - began)))"
-}
-train() { mpirun -n 2 "$bin/refrain-train" --tensor-parallel 2 "$@"; }
-
-# The model that complies, kept while what it is made of stays the same.
-made_of=$(cat "$home"/env/quickstart/{make_inputs.py,placeholders.json} "$0" | cksum)
-if [[ $(cat "$work/base.made-of" 2> /dev/null) != "$made_of" ]]; then
-  rm -rf "$work"/{inputs,random,base,base.made-of,data}
-  step "Writing a tokenizer, a model's config and placeholder pairs" inputs.log \
-    python3 "$home/env/quickstart/make_inputs.py" "$work/inputs"
-  mkdir -p "$work/data"
-  step "Drawing random weights" init.log "$bin/refrain-convert" init --model-config "$work/inputs/model/config.json" \
-    --tokenizer "$work/inputs/model" --seed 1 --out "$work/random"
-  step "Sharding what it learns to comply from" shard-ability.log "$bin/refrain-shard" --pairs "$work/inputs/ability.jsonl" \
-    --tokenizer "$work/random" --configuration balanced --out "$work/data/ability.h5"
-  step "Teaching it to comply (SFT, two ranks)" base.log train --pairs "$work/data/ability.h5" --init "$work/random" \
-    --run-dir "$work/base" --loss sft --learning-rate 3e-3 --epochs 3 --global-batch-pairs 16
-  printf '%s' "$made_of" > "$work/base.made-of"
+# Kept while what it is made of stays the same.
+made_of=$(cat "$scripts"/*.{py,json,sh} "$0" | cksum)
+if [[ $(cat "$work/kept.made-of" 2> /dev/null) != "$made_of" ]]; then
+  rm -rf "$work"/{kept.made-of,inputs,random,base,data,judges}
+  mkdir -p "$work"/{data,judges}
+  step "Writing a tokenizer, models' configs and placeholder texts" inputs.log python3 "$scripts/make_inputs.py" "$work/inputs"
+  step "Teaching a random model to comply (SFT, two ranks)" base.log make_base
+  seed=2
+  for judge in "${judges[@]}"; do
+    step "Teaching a random model to judge, $judge (SFT, two ranks)" "$judge.log" make_judge "$judge" $((seed++))
+  done
+  if tells_languages; then
+    step "Teaching a model to tell languages (fastText)" language.log make_language_model
+  fi
+  step "Measuring the judges on other wordings" measured.log measure_judges
+  printf '%s' "$made_of" > "$work/kept.made-of"
 else
-  say "The model that complies is kept: $work/base/final"
+  say "Kept: the model that complies ($work/base/final) and the judges ($work/judges)"
 fi
 
-rm -rf "$work"/{english-only,balanced,balanced-hf}
-rm -f "$work"/data/{english-only,balanced,held-out}.h5
-shard() {
-  "$bin/refrain-shard" --pairs "$work/inputs/$1.jsonl" --tokenizer "$work/base/final" --configuration "$2" --out "$work/data/$3.h5"
-}
-shard_all() {
-  shard pairs english-only english-only &&
-    shard pairs balanced balanced &&
-    shard held_out balanced held-out
-}
-step "Sharding pairs: English only, balanced, held out" shard.log shard_all
+rm -rf "$work"/{english-only,balanced,balanced-hf,safety}
+rm -f "$work"/data/{english-only,balanced,held-out,prompts,high-resource}.h5
+mkdir -p "$work/safety"
+step "Sharding pairs (English only, balanced, held out) and prompts" shard.log shard_all
 for configuration in english-only balanced; do
-  step "Teaching it to refuse, $configuration (DPO, two ranks)" "$configuration.log" train \
-    --pairs "$work/data/$configuration.h5" --init "$work/base/final" --run-dir "$work/$configuration" \
-    --eval-pairs "$work/data/held-out.h5" --learning-rate 8e-4 --epochs 4 --global-batch-pairs 16
+  step "Teaching it to refuse, $configuration (DPO, two ranks)" "$configuration.log" teach_to_refuse "$configuration"
 done
+step "Answering: base, English only, balanced" answers.log answer_all
+step "Judging by two guards and by phrases" judges.log judge_all
+step "Deciding where the guards differ" decisions.log decide_all
+step "Writing the report" report.log report
 
+where=${work#"$PWD/"} programs=$(printf '%q' "${bin#"$PWD/"}")
+say ""
+python3 "$scripts/summary.py" asr "$work/report" "$where/report/report.html"
+where=$(printf '%q' "$where")
+say ""
+python3 "$scripts/summary.py" judges "$work/judges/measured/report"
+if [[ ! -f $work/judges/language.bin ]]; then
+  say "The language of answers was not measured: there is no fasttext to make a model for it, or the build is without."
+fi
 say ""
 say "Held-out pairs: how often the refusal is likelier than the complying answer, and by how much (log-probability a token)"
 say ""
-python3 "$home/env/quickstart/table.py" "$work/english-only" "$work/balanced"
-where=$(printf '%q' "${work#"$PWD/"}") programs=$(printf '%q' "${bin#"$PWD/"}")
+python3 "$scripts/table.py" "$work/english-only" "$work/balanced"
 cat << TEXT
 
-Done in $(duration $SECONDS). Files: $work
-  inputs/    model/ (tokenizer, config) and the placeholder pairs as JSONL
-  data/      the pairs as token ids (HDF5)
+Done in $(duration $SECONDS). What of it means something: docs/quickstart.md. Files: $work
+  report/    report.html (opens offline), tables as CSV and LaTeX, figures
+  inputs/    tokenizer, configs of models, and placeholder texts as JSONL
+  data/      pairs and prompts as token ids (HDF5)
   base/final, english-only/final, balanced/final    the models; metrics.jsonl and eval.json beside them
+  judges/    the guards and the adjudicator; judges/measured/report/report.html says how good they are
+  safety/    answers, each judge's verdicts, and the decisions (HDF5)
 
 Try next:
   $programs/refrain-convert inspect $where/balanced/final
+  $programs/refrain-convert inspect $where/safety/balanced.h5
+  $programs/refrain-report --verdicts base=$where/safety/base.h5 balanced=$where/safety/balanced.h5 --responses base=$where/safety/answers-base.h5 balanced=$where/safety/answers-balanced.h5 --include-text --out $where/report-with-text
   $programs/refrain-convert export --checkpoint $where/balanced/final --out $where/balanced-hf
   $programs/refrain-shard --pairs $where/inputs/pairs.jsonl --tokenizer $where/base/final --configuration high-resource --out $where/data/high-resource.h5
 TEXT

@@ -1,116 +1,45 @@
 """Writes what the quickstart starts from, with nothing but Python's own library:
 
-    OUT/model/config.json                                  a small Llama model
-    OUT/model/tokenizer.json, tokenizer_config.json        a byte-level BPE with Llama 3's special tokens and chat template
+    OUT/tokenizer/tokenizer.json, tokenizer_config.json    a byte-level BPE with Llama 3's special tokens and chat template
+    OUT/NAME.config.json                                   small Llama models: the one that answers (model) and the judges
     OUT/ability.jsonl                                      complying answers preferred: what gives the model its ability
     OUT/pairs.jsonl, OUT/held_out.jsonl                    refusals preferred; held out by wording and number
+    OUT/prompts.jsonl                                      requests to answer, in the held-out wordings, with other numbers
+    OUT/guard-one.jsonl, guard-two.jsonl, adjudicator.jsonl    what each judge learns from
+    OUT/labelled-CLASS.jsonl                               conversations of a class that measure the judges
+    OUT/languages.txt                                      every wording with its language, for fastText
 
 Rows have the columns of RefusEU: chosen, rejected (turns), lang, id, row_id, category. Same arguments, same bytes.
 """
 
 import argparse
-import collections
 import itertools
 import json
 import pathlib
 import random
-import re
 
-# Llama 3's pre-tokenizer, as tokenizer.json names it, and what comes near it in Python's re (for learning merges only).
-SPLIT = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-         r"|\s*[\r\n]+|\s+(?!\S)|\s+")
-SPLIT_HERE = re.compile(r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\w]?[^\W\d_]+|\d{1,3}| ?[^\s\w]+[\r\n]*|\s*[\r\n]+|\s+")
-SPECIAL = ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
-CHAT_TEMPLATE = (
-    "{% set loop_messages = messages %}{% for message in loop_messages %}{% set content = '<|start_header_id|>' + "
-    "message['role'] + '<|end_header_id|>\n\n'+ message['content'] | trim + '<|eot_id|>' %}{% if loop.index0 == 0 %}"
-    "{% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}{% if add_generation_prompt %}"
-    "{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}")
-HELD_OUT_WORDINGS = 2
+import conversations
+import tokenizer
+
+HERE = pathlib.Path(__file__).parent
+MODEL_ANSWERS = slice(3)  # of each language's answers; the judges learn others beside them
+MODEL = {"hidden_size": 96, "intermediate_size": 256, "num_hidden_layers": 4}
+CATEGORIES = [f"S{number}" for number in range(1, 15)]
+ASKED = [category for category in CATEGORIES if category != "S4"]  # which refrain-generate does not answer
 
 
-def byte_letters():
-    """The printable letter that stands for each byte in a byte-level vocabulary (GPT-2's table)."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = (byte for byte in range(256) if byte not in printable)
-    table = {byte: chr(byte) for byte in printable}
-    table.update((byte, chr(256 + place)) for place, byte in enumerate(others))
-    return table
-
-
-def learn_merges(words, most):
-    """Byte-pair merges, the most frequent pair first, ties in order of the pair. `words` counts tuples of symbols."""
-    merges = []
-    words = dict(words)
-    while len(merges) < most:
-        pairs = collections.Counter()
-        for symbols, count in words.items():
-            for pair in zip(symbols, symbols[1:]):
-                pairs[pair] += count
-        if not pairs:
-            break
-        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
-        merges.append(best)
-        merged = {}
-        for symbols, count in words.items():
-            out, place = [], 0
-            while place < len(symbols):
-                if symbols[place:place + 2] == best:
-                    out.append("".join(best))
-                    place += 2
-                else:
-                    out.append(symbols[place])
-                    place += 1
-            merged[tuple(out)] = merged.get(tuple(out), 0) + count
-        words = merged
-    return merges
-
-
-def tokenizer(texts, most_merges):
-    letters = byte_letters()
-    words = collections.Counter()
-    for text in texts:
-        for word in SPLIT_HERE.findall(text):
-            words[tuple(letters[byte] for byte in word.encode())] += 1
-    merges = learn_merges(words, most_merges)
-    tokens = [letters[byte] for byte in sorted(letters, key=lambda byte: letters[byte])] + ["".join(pair) for pair in merges]
-    vocabulary = {token: place for place, token in enumerate(dict.fromkeys(tokens))}
-    first = len(vocabulary)
-    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
-    begin = SPECIAL[0]
-    return {
-        "version": "1.0", "truncation": None, "padding": None,
-        "added_tokens": [{"id": first + place, "content": text, "single_word": False, "lstrip": False, "rstrip": False,
-                          "normalized": False, "special": True} for place, text in enumerate(SPECIAL)],
-        "normalizer": None,
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
-            {"type": "Split", "pattern": {"Regex": SPLIT}, "behavior": "Isolated", "invert": False}, byte_level]},
-        "post_processor": {
-            "type": "TemplateProcessing",
-            "single": [{"SpecialToken": {"id": begin, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
-            "pair": [{"SpecialToken": {"id": begin, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
-                     {"SpecialToken": {"id": begin, "type_id": 1}}, {"Sequence": {"id": "B", "type_id": 1}}],
-            "special_tokens": {begin: {"id": begin, "ids": [first], "tokens": [begin]}}},
-        "decoder": byte_level | {"add_prefix_space": True, "use_regex": True},
-        "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
-                  "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": True,
-                  "vocab": vocabulary, "merges": [list(pair) for pair in merges]}}
-
-
-def tokenizer_config():
-    return {"bos_token": SPECIAL[0], "eos_token": SPECIAL[4], "pad_token": SPECIAL[1], "chat_template": CHAT_TEMPLATE,
-            "clean_up_tokenization_spaces": False, "model_max_length": 512,
-            "model_input_names": ["input_ids", "attention_mask"], "tokenizer_class": "PreTrainedTokenizerFast"}
-
-
-def model_config(vocabulary):
+def model_config(vocabulary, shape):
     first = len(vocabulary["model"]["vocab"])
     return {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "attention_bias": False, "mlp_bias": False,
             "attention_dropout": 0.0, "bos_token_id": first, "eos_token_id": first + 4, "hidden_act": "silu",
-            "hidden_size": 96, "intermediate_size": 256, "num_hidden_layers": 4, "num_attention_heads": 8,
-            "num_key_value_heads": 4, "head_dim": 12, "initializer_range": 0.1, "max_position_embeddings": 512,
-            "rms_norm_eps": 1e-05, "rope_theta": 10000.0, "tie_word_embeddings": True, "torch_dtype": "float32",
-            "vocab_size": first + len(SPECIAL)}
+            "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": shape["hidden_size"] // 8,
+            "initializer_range": 0.1, "max_position_embeddings": 512, "rms_norm_eps": 1e-05, "rope_theta": 10000.0,
+            "tie_word_embeddings": True, "torch_dtype": "float32", "vocab_size": first + len(tokenizer.SPECIAL)} | shape
+
+
+def category_of(number):
+    """Any: the placeholders have no subject."""
+    return CATEGORIES[number % 14]
 
 
 def rows(placeholders, wordings, numbers, refuse, randomness):
@@ -119,13 +48,40 @@ def rows(placeholders, wordings, numbers, refuse, randomness):
     for number in numbers:
         for language, texts in placeholders.items():
             request = randomness.choice(texts["requests"][wordings])
-            refusal, compliance = (randomness.choice(texts[kind]) for kind in ("refusals", "compliances"))
+            refusal, compliance = (randomness.choice(texts[kind][MODEL_ANSWERS]) for kind in ("refusals", "compliances"))
             chosen, rejected = (refusal, compliance) if refuse() else (compliance, refusal)
             turns = [[{"role": "user", "content": request.format(n=number)},
                       {"role": "assistant", "content": answer.format(n=number)}] for answer in (chosen, rejected)]
             yield {"chosen": turns[0], "rejected": turns[1], "lang": language, "id": f"{language}-{number}",
-                   "row_id": place, "category": f"S{number % 14 + 1}"}
+                   "row_id": place, "category": category_of(number)}
             place += 1
+
+
+def prompts(placeholders, wordings, numbers, randomness):
+    place = 0
+    for number in numbers:
+        for language, texts in placeholders.items():
+            yield {"prompt": randomness.choice(texts["requests"][wordings]).format(n=number), "lang": language,
+                   "id": f"{language}-{number}", "row_id": place, "category": category_of(number)}
+            place += 1
+
+
+def wordings(texts):
+    """All of a language, of restricted activities and of permitted ones."""
+    restricted = [text for kind in ("requests", "compliances", "refusals") for text in texts[kind]]
+    return restricted + [conversations.permit(text, texts["permitted"])
+                         for kind in ("requests", "compliances") for text in texts[kind]]
+
+
+def sentences(placeholders, judges, definitions):
+    """What the tokenizer is learned from: each wording once, and words that stand in every conversation."""
+    always = ["user", "assistant", "system", "\n\n", *(said for judge in judges.values() for said in judge["says"].values())]
+    always += [turn["content"] for definition in definitions.values() for turn in conversations.ask(definition, "", "", "")]
+    return [text for texts in placeholders.values() for text in wordings(texts)] + always * 12
+
+
+def read_json(name):
+    return json.loads((HERE / name).read_text(encoding="utf-8"))
 
 
 def write_lines(path, items):
@@ -142,30 +98,47 @@ def main():
     parser.add_argument("--ability", type=int, default=80, help="pairs a language from which the model learns to comply")
     parser.add_argument("--pairs", type=int, default=24, help="pairs a language from which it learns to refuse")
     parser.add_argument("--held-out", type=int, default=12, help="held-out pairs a language")
-    parser.add_argument("--merges", type=int, default=1400, help="size of the vocabulary beyond bytes and special tokens")
+    parser.add_argument("--prompts", type=int, default=2, help="requests a language and category that are answered")
+    parser.add_argument("--labelled", type=int, default=8, help="conversations a language and class that measure the judges")
+    parser.add_argument("--merges", type=int, default=2000, help="size of the vocabulary beyond bytes and special tokens")
     parser.add_argument("--seed", type=int, default=42)
     options = parser.parse_args()
 
-    placeholders = json.loads(pathlib.Path(__file__).with_name("placeholders.json").read_text(encoding="utf-8"))
+    placeholders = read_json("placeholders.json")
     del placeholders["about"]
-    sentences = [text for texts in placeholders.values() for kind in texts.values() for text in kind]
-    model = options.out / "model"
-    model.mkdir(parents=True, exist_ok=True)
-    vocabulary = tokenizer(sentences + ["user", "assistant", "system", "\n\n"] * 12, options.merges)
-    write_json(model / "tokenizer.json", vocabulary)
-    write_json(model / "tokenizer_config.json", tokenizer_config())
-    write_json(model / "config.json", model_config(vocabulary))
+    judges = read_json("judges.json")
+    definitions = {name: read_json(f"{name}.json") for name in judges}
+
+    (options.out / "tokenizer").mkdir(parents=True, exist_ok=True)
+    vocabulary = tokenizer.learn(sentences(placeholders, judges, definitions), options.merges)
+    write_json(options.out / "tokenizer/tokenizer.json", vocabulary)
+    write_json(options.out / "tokenizer/tokenizer_config.json", tokenizer.config())
+    for name, shape in {"model": MODEL, **{name: judge["model"] for name, judge in judges.items()}}.items():
+        write_json(options.out / f"{name}.config.json", model_config(vocabulary, shape))
 
     randomness = random.Random(options.seed)
-    numbers = iter(randomness.sample(range(10, 1000), options.ability + options.pairs + options.held_out))
+    numbers = iter(randomness.sample(range(10, 1000), 990))
     ability, training, held_out = (list(itertools.islice(numbers, count))
                                    for count in (options.ability, options.pairs, options.held_out))
-    known, unknown = slice(None, -HELD_OUT_WORDINGS), slice(-HELD_OUT_WORDINGS, None)
+    known, unknown = slice(None, -conversations.HELD_OUT_REQUESTS), slice(-conversations.HELD_OUT_REQUESTS, None)
     # The model learns to comply, but has seen a refusal now and then, as a real model has.
     write_lines(options.out / "ability.jsonl",
                 rows(placeholders, slice(None), ability, lambda: randomness.random() < 0.2, randomness))
     write_lines(options.out / "pairs.jsonl", rows(placeholders, known, training, lambda: True, randomness))
     write_lines(options.out / "held_out.jsonl", rows(placeholders, unknown, held_out, lambda: True, randomness))
+
+    for name, judge in judges.items():
+        write_lines(options.out / f"{name}.jsonl", conversations.training_rows(
+            placeholders, judge, definitions[name], list(itertools.islice(numbers, judge["numbers"])), randomness))
+    (options.out / "languages.txt").write_text("".join(
+        f"__label__{language} {text}\n" for language, texts in placeholders.items() for text in wordings(texts)), encoding="utf-8")
+    for label in conversations.CLASSES:
+        write_lines(options.out / f"labelled-{label}.jsonl", conversations.held_out_rows(
+            placeholders, label, list(itertools.islice(numbers, options.labelled)), randomness))
+    numbers = list(numbers)
+    asked = [number for category in ASKED for number in
+             itertools.islice((number for number in numbers if category_of(number) == category), options.prompts)]
+    write_lines(options.out / "prompts.jsonl", prompts(placeholders, unknown, asked, randomness))
 
 
 if __name__ == "__main__":

@@ -32,8 +32,9 @@ public:
   void read(std::function<void(Json const&)> const& visit) const;
   /// A journal of its own for one rank. @throws Error
   JournalWriter writer(int rank) const { return {folder_, "rank-" + std::to_string(rank)}; }
-  /// Removes the folder with all records, once OUT is written.
-  void remove() const { std::filesystem::remove_all(folder_); }
+  /// Removes the folder with all records, once OUT is written. Other ranks may take their signs of life out of it
+  /// meanwhile (comm::Watchdog), which std::filesystem::remove_all takes for a failure. @throws Error
+  void remove() const;
 
 private:
   std::filesystem::path folder_;
