@@ -30,6 +30,7 @@ Exit run(Options const& options, comm::Communicator const& world) {
     log_line("stopped; what is answered is kept in " + answers->parts().folder().string());
     return Exit::stopped_early;
   }
+  world.barrier();  // no rank has signs of life in the folder any more, which goes now
   comm::agree(world, [&] {
     if (world.rank() != 0) return;
     Provenance provenance("refrain-generate", options.record);

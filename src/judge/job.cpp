@@ -167,6 +167,7 @@ Exit Judging::go() {
                               "give --batch-in the results of the rest, or write their requests by --batch-out", {},
                               Exit::failure, world_.size());
   }
+  world_.barrier();  // no rank has signs of life in the folders any more, which go now
   comm::agree(world_, [&] {
     for (std::size_t i = 0; i < files_.size(); ++i)
       if (world_.rank() == 0 && !files_[i].complete()) write(files_[i], i);
