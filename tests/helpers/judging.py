@@ -1,9 +1,11 @@
 """Answers that tests have judged, files of guards' verdicts on them, and a server that judges."""
 
 import hashlib
+import math
 import stat
 
 from chat_server import changed
+from shard_files import datasets
 from verdict_files import read_columns, write_responses, write_verdicts
 
 QUIET = ["--endpoint-backoff", 0.02]  # pauses that suit a test
@@ -55,3 +57,16 @@ def final(path):
 
 def is_private(path):
     return stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def assert_the_same(one, other):
+    """Every column of two files of verdicts; likelihoods but for a product's last bits. No two texts that the tests' small
+    models choose between are near enough to differ for that."""
+    a, b = datasets(one), datasets(other)
+    assert a.keys() == b.keys()
+    for name in a:
+        if name.endswith("/score"):
+            assert all(math.isclose(x, y, abs_tol=1e-4) or math.isnan(x) and math.isnan(y)
+                       for x, y in zip(a[name], b[name], strict=True)), name
+        else:
+            assert a[name] == b[name], name
