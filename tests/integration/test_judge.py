@@ -138,7 +138,7 @@ def test_too_long_and_empty_answers(inputs, tmp_path):
         assert columns["answer"][1] == "" and NOT_ASKED not in columns["label"]
         if name == "small-scores":
             assert math.isnan(columns["score"][1]) and not math.isnan(columns["score"][2])
-        assert "1 requests failed and count as unparsed; the first: the request has up to " in heard
+        assert "requests that failed and count as unparsed: 1; the first: the request has up to " in heard
         assert f"tokens, there is room for {LENGTH}" in heard and "1 unparsed" in heard
         assert column(out, "quality", "empty") == [0, 0, 1, 0]
         assert column(out, "quality", "repetition") == [0, 1, 0, 0]

@@ -50,7 +50,7 @@ def test_only_what_guards_differ_on_is_adjudicated(tmp_path):
     assert column(out, "adjudicator", "categories")[2] == "S3,S9"
     assert column(out, "quality", "empty") == [0, 0, 0, 0, 0, 0, 1, 0, 0, 0]
     assert column(out, "one", "label") == [case[0] for case in cases]
-    assert "1 requests failed and count as unparsed; the first: HTTP 400: too long" in said
+    assert "requests that failed and count as unparsed: 1; the first: HTTP 400: too long" in said
     assert f"10 answers in {out}: 2 safe, 3 unsafe, 5 undecided (1 empty, 1 not asked, 3 unparsed)" in said
     run("convert", "verify", out)
 
@@ -142,7 +142,7 @@ def test_requests_travel_as_files(tmp_path):
                  line="some requests have no result yet; those that have one are kept (give --batch-in the results of "
                       "the rest, or write their requests by --batch-out)")
     assert f"no result for 1 of 6 requests: {ids[5]}" in done.stderr and not out.exists()
-    assert "1 requests failed and count as unparsed; the first: HTTP 400: refused" in done.stderr
+    assert "requests that failed and count as unparsed: 1; the first: HTTP 400: refused" in done.stderr
     assert SECRET not in said + done.stderr
 
     run("judge", *words, "--batch-out", requests)
