@@ -225,9 +225,9 @@ Definition Definition::load(std::string const& choice) {
   auto const shipped = shipped_judges();
   if (auto const found = shipped.find(choice); found != shipped.end()) return DefinitionReader(found->second).read();
   std::string names;
-  for (auto const& [name, path] : shipped) names += (names.empty() ? "" : ", ") + name;
+  for (auto const& [name, path] : shipped) names += name + ", ";
   throw UsageError("--judge " + choice + ": there is no judge of this name",
-                   "it is one of " + names + ", or a file of your own, FILE.json");
+                   "it is one of " + names + "merge, or a file of your own, FILE.json");
 }
 
 }  // namespace refrain::judge
