@@ -139,6 +139,7 @@ void Judging::write(VerdictsUnderWay& file, std::size_t at) {
   about["definition"] = file.identity().at("definition");
   about.update(judge_->identity());
   about["failed_requests"] = failed(said);
+  if (!definition_.made_for.empty()) about["made_for"] = definition_.made_for;
   provenance.set("judges", {{definition_.name, about}});
   provenance.set("responses_sha256", items_->digest(static_cast<int64_t>(at)));
   provenance.set("responses", h5::Reader(responses, "responses.v1").provenance());
