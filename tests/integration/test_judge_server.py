@@ -173,15 +173,16 @@ def test_results_of_other_answers_are_foreign(tmp_path):
     assert column(tmp_path / "out-first.h5", "small-guard", "label") == [SAFE, SAFE]
 
 
-def test_several_files_go_as_one_batch(tmp_path):
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_several_files_go_as_one_batch(tmp_path, ranks):
     guard = write_judge(tmp_path, "small-guard")
     files = [answers(tmp_path, [f"{name} {i}" for i in range(3)], name) for name in ("base", "tuned")]
     out = [tmp_path / "out-base.h5", tmp_path / "out-tuned.h5"]
     words = ["--judge", guard, "--responses", *files, "--out", *out, "--model", "org/judge"]
-    run("judge", *words, "--batch-out", tmp_path / "requests.jsonl")
+    run("judge", *words, "--batch-out", tmp_path / "requests.jsonl", ranks=ranks)
     rows = [json.loads(line) for line in (tmp_path / "requests.jsonl").read_text().splitlines()]
     assert len({row["custom_id"] for row in rows}) == 6
     results = [batch_result(row["custom_id"], "Verdict: " + ("ok" if "tuned" in row["body"]["messages"][-1]["content"]
                                                              else "bad")) for row in rows]
-    run("judge", *words, "--batch-in", write_requests(tmp_path / "results.jsonl", results[::-1]))
+    run("judge", *words, "--batch-in", write_requests(tmp_path / "results.jsonl", results[::-1]), ranks=ranks)
     assert [column(path, "small-guard", "label") for path in out] == [[UNSAFE] * 3, [SAFE] * 3]

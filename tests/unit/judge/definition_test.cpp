@@ -55,7 +55,7 @@ TEST_CASE("every shipped judge can be read") {
   CHECK(Definition::load("refusal-pattern").phrases.size() == 12);
   CHECK(message_of([] { Definition::load("polygard"); }) ==
         "--judge polygard: there is no judge of this name (it is one of adjudicator, correctness, fluency, language, "
-        "llama-guard-3, polyguard, refusal-pattern, or a file of your own, FILE.json)");
+        "llama-guard-3, polyguard, refusal-pattern, merge, or a file of your own, FILE.json)");
   CHECK(message_of([] { Definition::load("/nowhere/own.json"); }) ==
         "--judge names a file that does not exist [/nowhere/own.json] (check the path)");
 }
