@@ -1,5 +1,6 @@
 """refrain-judge with a checkpoint: a small guard, trained on the spot, is asked in each way that a definition file has."""
 
+import hashlib
 import json
 import math
 import random
@@ -9,7 +10,7 @@ import pytest
 from judging import SECRET, answers, assert_the_same, column, is_private
 from refrain import run
 from shard_files import provenance
-from small_guard import JUDGES, conversation, said, train, write_judge
+from small_guard import ASK, JUDGES, conversation, said, train, write_judge
 from verdict_files import NOT_ASKED, UNPARSED, read_columns
 
 LENGTH = 256  # tokens that the small guard sees
@@ -158,13 +159,17 @@ def test_answers_that_ended_by_length_are_marked(inputs, tmp_path):
 
 
 def test_how_it_was_made_is_written(inputs, tmp_path):
-    out = tmp_path / "out.h5"
-    judge(inputs, "small-guard", out, "--show-prompt", "off", ranks=2)
+    """With it what was not shown, and how many requests failed."""
+    file, out = answers(tmp_path, [SECRET, SECRET + " again" * LENGTH]), tmp_path / "out.h5"
+    blind = write_judge(tmp_path, "blind", **JUDGES["small-guard"], made_for=["en", "de"],
+                        ask={**ASK, "user_without_prompt": "{response}"})
+    judge(inputs, blind, out, "--show-prompt", "off", files=[file], ranks=2)
     made = provenance(out)
-    about = made["judges"]["small-guard"]
-    assert made["program"] == "refrain-judge" and len(made["responses_sha256"]) == 64
-    assert made["responses"] == {"program": "test"}
-    assert about["chat_template"] == "chatml" and about["show_prompt"] is False
-    assert about["layout"]["data"] == 2 and len(about["definition"]) == 64
+    about = made["judges"]["blind"]
+    assert made["program"] == "refrain-judge" and made["responses"] == {"program": "test"}
+    assert made["responses_sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert about["definition"] == hashlib.sha256(blind.read_bytes()).hexdigest()
+    assert about["chat_template"] == "chatml" and about["show_prompt"] is False and about["dtype"] == "fp32"
+    assert about["layout"]["data"] == 2 and about["made_for"] == ["en", "de"] and about["failed_requests"] == 1
     assert made["identity"]["responses"] == made["responses_sha256"]
     assert SECRET not in json.dumps(made)
