@@ -2,6 +2,7 @@
 
 import random
 import signal
+import time
 
 import pytest
 
@@ -12,7 +13,7 @@ from shard_files import datasets
 from small_guard import write_judge
 
 KILLS = 20 if LONG else 4
-ROWS = 120
+ROWS = 600 if LONG else 120  # a rank syncs its journals every 64 answers
 ASK = {"user": ["{prompt}", "{response}"], "max_tokens": 24}
 
 
@@ -55,20 +56,24 @@ def test_killed_runs_end_with_the_undisturbed_verdicts(inputs, judge, tmp_path):
     run("judge", *words_of(inputs, judge, whole))
     out = [tmp_path / "base.h5", tmp_path / "tuned.h5"]
     draw = random.Random(8)
-    kept = 0
-    for _ in range(KILLS):
-        ranks = draw.choice([1, 2, 3])
-        job = Running("judge", *words_of(inputs, judge, out), ranks=ranks)
-        before, more = lines(out), draw.randint(1, 70)
-        if not job.until(lambda: lines(out) >= before + more):
-            break  # finished
-        job.kill(job.ranks(), signal.SIGKILL)
+    kept = killed = 0
+    while killed < KILLS:
+        job = Running("judge", *words_of(inputs, judge, out), ranks=draw.choice([1, 2, 3]))
+        before, end = lines(out), time.monotonic() + draw.uniform(0.1, 2)
+        # Every second one wherever it is, be it in loading; the others once more is kept.
+        moment = (lambda: time.monotonic() > end) if killed % 2 else (lambda: lines(out) > before)
+        if job.until(moment):
+            job.kill(job.ranks(), signal.SIGKILL)
+            killed += 1
         job.process.communicate(timeout=60)
-        assert not all(file.exists() for file in out)
         kept = max(kept, lines(out))
+        if all(file.exists() for file in out):  # it was faster: once more from the start
+            assert_all_the_same(out, whole)
+            for file in out:
+                file.unlink()
     assert kept > 0
-    said = run("judge", *words_of(inputs, judge, out), ranks=2).stderr
-    assert "already" in said
+    run("judge", *words_of(inputs, judge, out), ranks=2)
+    assert lines(out) == 0
     assert_all_the_same(out, whole)
     assert not list(tmp_path.glob("*.parts"))
     run("convert", "verify", *out)
