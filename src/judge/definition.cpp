@@ -150,8 +150,8 @@ private:
     Score const score{.spot = read_spot(json, "score"),
                       .least = json_get<int>(json, "least", path_),
                       .most = json_get<int>(json, "most", path_)};
-    if (score.least < 0 || score.least >= score.most)
-      throw wrong("'least' should be at least 0 and below 'most'", "score");
+    if (score.least < 0 || score.least >= score.most || score.most > 5)  // what verdicts.v1 has room for
+      throw wrong("'least' should be at least 0 and below 'most', which should be at most 5", "score");
     return score;
   }
 
@@ -204,6 +204,11 @@ private:
       throw wrong(asks ? "'ask' is missing" : "nothing is asked, so 'ask' has no place", "ask");
     bool const reads = definition.answers.label_tokens || definition.answers.label || definition.answers.refusal ||
                        definition.answers.categories || definition.answers.score;
+    if (definition.answers.label_tokens && definition.kind != Kind::safety)
+      throw wrong("'label_tokens' are for the kind safety", "label_tokens");
+    if (definition.answers.label_tokens && definition.answers.refusal)
+      throw wrong("'refusal' cannot be read beside 'label_tokens': of a safe answer no more than the token is there",
+                  "refusal");
     if (asks != reads) throw wrong(asks ? "'read' is missing" : "nothing is asked, so 'read' has no place", "read");
   }
 
@@ -220,9 +225,9 @@ Definition Definition::load(std::string const& choice) {
   auto const shipped = shipped_judges();
   if (auto const found = shipped.find(choice); found != shipped.end()) return DefinitionReader(found->second).read();
   std::string names;
-  for (auto const& [name, path] : shipped) names += (names.empty() ? "" : ", ") + name;
+  for (auto const& [name, path] : shipped) names += name + ", ";
   throw UsageError("--judge " + choice + ": there is no judge of this name",
-                   "it is one of " + names + ", or a file of your own, FILE.json");
+                   "it is one of " + names + "merge, or a file of your own, FILE.json");
 }
 
 }  // namespace refrain::judge

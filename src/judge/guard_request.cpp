@@ -9,14 +9,14 @@ namespace {
 
 constexpr char const* other_judge = "name a --judge that the checkpoint was made for, or its own checkpoint";
 
-text::ChatTemplate load_template(Question const& question, Options const& options) {
-  bool const is_guard = !question.guard_template.empty();
-  auto form =
-      text::ChatTemplate::load(is_guard ? question.guard_template : options.chat_template, options.model.checkpoint);
-  if (!is_guard && form.use() == text::TemplateUse::guard)
-    throw UsageError("the checkpoint's chat template, " + form.name() + ", is a guard's, and judge " + options.judge +
+text::ChatTemplate load_template(Definition const& definition, Options const& options) {
+  std::string const& guard = definition.question->guard_template;
+  auto form = text::ChatTemplate::load(guard.empty() ? options.chat_template : guard, options.model.checkpoint);
+  if (guard.empty() && form.use() == text::TemplateUse::guard)
+    throw UsageError("the chat template " + form.name() + " is a guard's, and judge " + definition.name +
                          " asks by chat",
-                     "name a --judge that was made for it, or --chat-template", {.file = options.model.checkpoint});
+                     "name the --judge that the checkpoint was made for, or another --chat-template",
+                     {.file = options.model.checkpoint});
   return form;
 }
 
@@ -27,7 +27,7 @@ GuardRequest::GuardRequest(Definition const& definition, Options const& options,
       question_(*definition.question),
       options_(options),
       tokenizer_(text::Tokenizer::load(options.model.checkpoint)),
-      template_(load_template(question_, options)),
+      template_(load_template(definition, options)),
       begins_(tokenizer_.encode(question_.answer_begins)) {
   require_special_tokens(config);
   if (auto const& words = definition.answers.label_tokens)

@@ -10,8 +10,8 @@ void require_same_prompts(h5::Responses const& first, h5::Responses const& other
                           std::filesystem::path const& first_path) {
   std::string const remedy = "judge answers to other prompts in a call of their own";
   if (other.size() != first.size())
-    throw UsageError("the file has " + std::to_string(other.size()) + " answers, " + first_path.string() + " has " +
-                         std::to_string(first.size()),
+    throw UsageError("the number of answers is " + std::to_string(other.size()) + ", and " +
+                         std::to_string(first.size()) + " in " + first_path.string(),
                      remedy, {.file = path});
   for (std::size_t row = 0; row < first.row_id.size(); ++row) {
     bool const same = other.row_id[row] == first.row_id[row] && other.sample[row] == first.sample[row] &&

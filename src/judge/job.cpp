@@ -16,6 +16,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
+int64_t failed(std::vector<std::optional<Said>> const& said) {
+  return std::count_if(said.begin(), said.end(), [](auto const& one) { return one && !one->failure.empty(); });
+}
+
 /// A judge asked about answers.
 class Judging {
 public:
@@ -116,7 +120,7 @@ Asked Judging::ask() {
   if (int64_t const failures = world_.sum(recorder.failures()); failures > 0) {
     auto const reasons = world_.all_gather(recorder.first_failure());
     auto const first = std::find_if(reasons.begin(), reasons.end(), [](auto const& reason) { return !reason.empty(); });
-    log_warning(std::to_string(failures) + " requests failed and count as unparsed; the first: " + *first);
+    log_warning("requests that failed and count as unparsed: " + std::to_string(failures) + "; the first: " + *first);
   }
   return asked;
 }
@@ -140,6 +144,8 @@ void Judging::write(VerdictsUnderWay& file, std::size_t at) {
   Json about = judge_->record();
   about["definition"] = file.identity().at("definition");
   about.update(judge_->identity());
+  about["failed_requests"] = failed(said);
+  if (!definition_.made_for.empty()) about["made_for"] = definition_.made_for;
   provenance.set("judges", {{definition_.name, about}});
   provenance.set("responses_sha256", items_->digest(static_cast<int64_t>(at)));
   provenance.set("responses", h5::Reader(responses, "responses.v1").provenance());

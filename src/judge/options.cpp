@@ -19,16 +19,16 @@ void require_files(std::vector<fs::path> const& files, std::string const& option
   }
 }
 
-void require_outputs(std::vector<fs::path> const& out, std::vector<fs::path> const& inputs) {
+void require_outputs(std::vector<fs::path> const& out, std::vector<fs::path> const& inputs, std::string const& option) {
   std::set<fs::path> seen;
   for (auto const& file : out) {
-    require_folder(fs::absolute(file).parent_path(), "--out");
-    if (fs::is_directory(file)) throw UsageError("--out names a folder", "name a file", {.file = file});
+    require_folder(fs::absolute(file).parent_path(), option);
+    if (fs::is_directory(file)) throw UsageError(option + " names a folder", "name a file", {.file = file});
     if (!seen.insert(fs::weakly_canonical(file)).second)
-      throw UsageError("--out names a file twice", "name one for each of --responses", {.file = file});
+      throw UsageError(option + " names a file twice", "name one for each of --responses", {.file = file});
     for (auto const& input : inputs)
       if (fs::exists(file) && fs::equivalent(file, input))
-        throw UsageError("--out is also read from", "name another file", {.file = file});
+        throw UsageError(option + " is also read from", "name another file", {.file = file});
   }
 }
 
@@ -74,8 +74,11 @@ void Options::validate() const {
   endpoint.validate();
   auto inputs = responses;
   inputs.insert(inputs.end(), verdicts.begin(), verdicts.end());
-  require_outputs(out, inputs);
+  require_outputs(out, inputs, "--out");
+  if (auto const& file = endpoint.batch_out; !file.empty()) require_outputs({file}, inputs, "--batch-out");
   if (merges()) return validate_merge();
+  if (adjudicator != Options().adjudicator)
+    throw UsageError("--adjudicator is given without --judge merge", "take it away: with --verdicts, --judge decides");
   auto const definition = Definition::load(judge);
   if (responses.empty())
     throw UsageError("--responses is missing", "name files with answers, made by refrain-generate");
@@ -100,6 +103,8 @@ void Options::validate_merge() const {
   if (!responses.empty()) throw UsageError("--judge merge reads no --responses", "take it away");
   if (!model.checkpoint.empty() || endpoint.source() != endpoint::Source::none || !language_model.empty())
     throw UsageError("--judge merge asks nobody", "take --checkpoint, --endpoint and --language-model away");
+  if (chat_template != Options().chat_template || !show_prompt)
+    throw UsageError("--judge merge asks nobody", "take --chat-template and --show-prompt away");
 }
 
 void Options::validate_source(Definition const& definition) const {
@@ -115,6 +120,8 @@ void Options::validate_source(Definition const& definition) const {
   if (by_language) require_readable_file(language_model, "--language-model");
   if (!has_checkpoint && !model.first_changed().empty())
     throw UsageError(model.first_changed() + " is given without --checkpoint", "name the checkpoint, or take it away");
+  if (!asks_model && (chat_template != Options().chat_template || !show_prompt))
+    throw UsageError("judge " + definition.name + " asks no model", "take --chat-template and --show-prompt away");
   if (!asks_model) return;
   if (has_checkpoint && has_server)
     throw UsageError("both a checkpoint and a server are to be asked", "give --checkpoint or --endpoint");
@@ -122,9 +129,26 @@ void Options::validate_source(Definition const& definition) const {
     throw UsageError("judge " + definition.name + " asks a model, and none is named",
                      "give --checkpoint, or --endpoint with --model");
   if (has_checkpoint) model.validate();
-  if (has_server && !definition.question->guard_template.empty())
-    throw UsageError("judge " + definition.name + " is asked by tokens, not by chat", "give its --checkpoint");
-  if (!has_checkpoint && chat_template != "auto")
+  if (has_server) validate_server(definition);
+  Question const& question = *definition.question;
+  if (chat_template != Options().chat_template && !question.guard_template.empty())
+    throw UsageError("judge " + definition.name + " has a chat template of its own", "take --chat-template away");
+  if (!show_prompt && question.user_without_prompt.empty())
+    throw UsageError("judge " + definition.name + " cannot do without the prompt",
+                     "take --show-prompt off away, or name a judge that has 'user_without_prompt'");
+}
+
+void Options::validate_server(Definition const& definition) const {
+  Question const& question = *definition.question;
+  if (endpoint.model.empty())
+    throw UsageError("--model is missing", "name the model that the requests of --batch-out were for");
+  if (!question.guard_template.empty())
+    throw UsageError("judge " + definition.name + " is asked by tokens, not by chat",
+                     "give its --checkpoint, or a judge of your own that asks by chat (docs/judges.md)");
+  if (!question.answer_begins.empty() || (definition.answers.label_tokens && !definition.answers.label))
+    throw UsageError("judge " + definition.name + " begins the answer or reads likelihoods, which servers do not offer",
+                     "give --checkpoint, or a judge that reads 'label' and has no 'answer_begins'");
+  if (chat_template != Options().chat_template)
     throw UsageError("--chat-template is given without --checkpoint", "take it away: a server has its own");
 }
 

@@ -27,6 +27,19 @@ h5::Judgements quality_judgements(h5::Responses const& responses) {
   return columns;
 }
 
+/// A judge's own file took hours to make; what is merged is made again in a moment.
+void require_merged_or_absent(fs::path const& out) {
+  if (fs::exists(out) && h5::Reader(out, "verdicts.v1").provenance().contains("identity"))
+    throw UsageError("--out holds a judge's own verdicts, and would be overwritten", "name another file, or remove it",
+                     {.file = out});
+}
+
+std::string names_of(std::map<std::string, h5::Judgements> const& judges) {
+  std::string names;
+  for (auto const& [name, columns] : judges) names += (names.empty() ? "" : ", ") + name;
+  return names;
+}
+
 }  // namespace
 
 h5::Verdicts rows_of(h5::Responses const& responses) {
@@ -124,16 +137,20 @@ std::string summary_of_decisions(h5::Verdicts const& verdicts) {
 }
 
 void merge_files(Options const& options) {
+  fs::path const& out = options.out.front();
+  require_merged_or_absent(out);
   std::vector<VerdictsOf> files;
   for (auto const& path : options.verdicts) files.push_back(read_file(path));
   h5::Verdicts verdicts = merge(files);
+  if (options.adjudicator != Options().adjudicator && !verdicts.judges.contains(options.adjudicator))
+    throw UsageError("--adjudicator " + options.adjudicator + ": no file has verdicts of this judge",
+                     "there are those of " + names_of(verdicts.judges));
   bool const has_guard = std::any_of(verdicts.judges.begin(), verdicts.judges.end(), [&](auto const& judge) {
     return judge.second.kind == "safety" && judge.first != options.adjudicator;
   });
   if (has_guard || !options.guards.empty())
     set_decisions(verdicts, {.guards = choose_guards(verdicts, options.guards, options.adjudicator),
                              .adjudicator = verdicts.judges.contains(options.adjudicator) ? options.adjudicator : ""});
-  fs::path const& out = options.out.front();
   Provenance provenance("refrain-judge", options.record);
   for (auto const& path : options.verdicts) provenance.add_input(path);
   inherit(provenance, options.verdicts);

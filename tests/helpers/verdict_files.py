@@ -56,10 +56,11 @@ def write_verdicts(path, rows, judges=None, final=True, provenance=None):
 
 
 def write_responses(path, rows, provenance=None):
-    """`rows`: {row_id, language, sample, id, category, style, prompt, text}; as of a server, without tokens."""
+    """`rows`: {row_id, language, sample, id, category, style, prompt, text, finish}; as of a server, without tokens."""
     with _open(path, "responses.v1", provenance) as file:
-        for name, dtype in (("begin", "i8"), ("length", "i4"), ("finish", "i1")):
+        for name, dtype in (("begin", "i8"), ("length", "i4")):
             _numbers(file, f"/response/{name}", [0] * len(rows), dtype)
+        _numbers(file, "/response/finish", column(rows, "finish", 0), "i1")
         _numbers(file, "/response/row_id", column(rows, "row_id", 0), "i8")
         _numbers(file, "/response/sample", column(rows, "sample", 0), "i4")
         for name in ("id", "language", "category", "style", "prompt", "text"):

@@ -40,6 +40,7 @@ struct Options {
 private:
   void validate_merge() const;
   void validate_source(Definition const& definition) const;
+  void validate_server(Definition const& definition) const;  ///< @pre it asks a model
 };
 
 }  // namespace refrain::judge

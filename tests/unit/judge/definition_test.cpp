@@ -55,7 +55,7 @@ TEST_CASE("every shipped judge can be read") {
   CHECK(Definition::load("refusal-pattern").phrases.size() == 12);
   CHECK(message_of([] { Definition::load("polygard"); }) ==
         "--judge polygard: there is no judge of this name (it is one of adjudicator, correctness, fluency, language, "
-        "llama-guard-3, polyguard, refusal-pattern, or a file of your own, FILE.json)");
+        "llama-guard-3, polyguard, refusal-pattern, merge, or a file of your own, FILE.json)");
   CHECK(message_of([] { Definition::load("/nowhere/own.json"); }) ==
         "--judge names a file that does not exist [/nowhere/own.json] (check the path)");
 }
@@ -113,8 +113,16 @@ TEST_CASE("an answer that cannot be read is refused") {
         "'values' should have words for safe and for unsafe [{file}:label.values]");
   CHECK(refused(with("/read/label_tokens", {{"safe", "a"}, {"unsafe", "a"}})) ==
         "both label tokens are 'a' [{file}:label_tokens]");
-  CHECK(refused(with("/read/score", {{"line", 1}, {"least", 5}, {"most", 5}})) ==
-        "'least' should be at least 0 and below 'most' [{file}:score]");
+  Json own = with("/read/label_tokens", {{"safe", "a"}, {"unsafe", "b"}});
+  own["read"]["refusal"] = {{"line", 1}, {"values", {{"a", "answer"}, {"b", "refusal"}}}};
+  CHECK(refused(own) ==
+        "'refusal' cannot be read beside 'label_tokens': of a safe answer no more than the token is there "
+        "[{file}:refusal]");
+  own["kind"] = "refusal";
+  CHECK(refused(own) == "'label_tokens' are for the kind safety [{file}:label_tokens]");
+  for (auto const& [least, most] : {std::pair(5, 5), std::pair(-1, 5), std::pair(1, 10)})
+    CHECK(refused(with("/read/score", {{"line", 1}, {"least", least}, {"most", most}})) ==
+          "'least' should be at least 0 and below 'most', which should be at most 5 [{file}:score]");
 }
 
 TEST_CASE("phrases go alone") {
