@@ -1,5 +1,6 @@
 #include "source.hpp"
 #include "stop_texts.hpp"
+#include "token_rate.hpp"
 
 #include <refrain/base/log.hpp>
 #include <refrain/base/signals.hpp>
@@ -110,7 +111,8 @@ bool Model::run(inference::Engine& engine, Answers const& answers) {
   comm::Watchdog watchdog(world_, answers.parts().folder(), options_.model.timeout);
   std::vector<int64_t> const mine = answers.share(model_.layout().data().rank(), model_.layout().data().size());
   std::size_t asked = 0;
-  int64_t done = 0, tokens = 0;
+  int64_t done = 0;
+  TokenRate rate;
   std::optional<AnswerJournal> journal;
   if (model_.layout().tensor().rank() == 0 && !mine.empty())
     journal.emplace(answers.parts(), model_.layout().data().rank(), answers.asked());
@@ -123,10 +125,10 @@ bool Model::run(inference::Engine& engine, Answers const& answers) {
               .done =
                   [&](inference::Answer answer) {
                     ++done;
-                    tokens += std::ssize(answer.tokens);
+                    rate.add(std::ssize(answer.tokens));
                     if (!journal) return;
                     journal->add(answer.id, finished(std::move(answer)));
-                    progress.advance(done, std::to_string(tokens) + " tokens");
+                    progress.advance(done, rate.text());
                   },
               .stopped =
                   [&] {

@@ -1,5 +1,6 @@
 #include "chat_requests.hpp"
 #include "source.hpp"
+#include "token_rate.hpp"
 
 #include <refrain/base/log.hpp>
 #include <refrain/base/signals.hpp>
@@ -38,15 +39,15 @@ private:
     AnswerJournal journal(answers.parts(), world_.rank(), answers.asked());
     FailureLog failures;
     Progress progress("answers", static_cast<int64_t>(mine.size()), "answers");
-    int64_t tokens = 0;
+    TokenRate rate;
     auto const take = [&](endpoint::Answer const& answer, endpoint::Tally const& tally) {
       int64_t const number = mine[index.find(answer.custom_id).value()];
       Finished const finished = finished_of(answer, options_);
       journal.add(number, finished);
       failures.add(answers.asked().key(number), finished);
-      if (answer.usage) tokens += answer.usage->completion_tokens;
+      if (answer.usage) rate.add(answer.usage->completion_tokens);
       progress.advance(tally.total - tally.left(),
-                       std::to_string(tokens) + " tokens, " + std::to_string(tally.retries) + " retries");
+                       rate.text() + ", " + std::to_string(tally.retries) + " retries");
     };
     auto const stop = [&] {
       watchdog.progress("waiting for the server");

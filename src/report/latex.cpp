@@ -21,12 +21,42 @@ std::string heading(Table const& table) {
   return row_text(titles);
 }
 
-std::string body(Table const& table) {
+/// Lets lines break inside paths, digests and other long words: behind punctuation, and where letters run on for long.
+std::string breakable(std::string const& text) {
+  constexpr std::size_t longest_run = 10;
+  std::string broken, run;
+  auto const end_run = [&] {
+    broken += escape_latex(run);
+    run.clear();
+  };
+  std::size_t letters = 0;
+  for (char const c : text) {
+    bool const begins_letter = (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+    if (letters == longest_run && begins_letter) {
+      end_run();
+      broken += "\\allowbreak{}";
+      letters = 0;
+    }
+    run += c;
+    letters += begins_letter;
+    if (std::string("/_-.,:=").find(c) != std::string::npos) {
+      end_run();
+      broken += "\\allowbreak{}";
+      letters = 0;
+    } else if (c == ' ') {
+      letters = 0;
+    }
+  }
+  end_run();
+  return broken;
+}
+
+std::string body(Table const& table, std::string (*text_of)(std::string const&)) {
   std::string lines;
   for (auto const& row : table.rows) {
     std::vector<std::string> cells;
     for (std::size_t c = 0; c < row.size(); ++c)
-      cells.push_back(escape_latex(formatted(row[c], table.columns[c].format)));
+      cells.push_back(text_of(formatted(row[c], table.columns[c].format)));
     lines += row_text(cells);
   }
   return lines;
@@ -59,9 +89,12 @@ std::string escape_latex(std::string const& text) {
 }
 
 std::string to_latex(Table const& table) {
-  return "% \\usepackage{booktabs}\n\\begin{table}\n\\centering\n\\caption{" + escape_latex(table.title) +
-         "}\n\\label{tab:" + table.id + "}\n\\begin{tabular}{" + alignment(table) + "}\n\\toprule\n" + heading(table) +
-         "\\midrule\n" + body(table) + "\\bottomrule\n\\end{tabular}\n\\end{table}\n";
+  // One that is wider than the page is made smaller.
+  return "% \\usepackage{booktabs,graphicx}\n\\begin{table}\n\\centering\n\\caption{" + escape_latex(table.title) +
+         "}\n\\label{tab:" + table.id +
+         "}\n\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n\\begin{tabular}{" + alignment(table) +
+         "}\n\\toprule\n" + heading(table) + "\\midrule\n" + body(table, escape_latex) +
+         "\\bottomrule\n\\end{tabular}}\n\\end{table}\n";
 }
 
 std::string to_long_latex(Table const& table) {
@@ -71,10 +104,12 @@ std::string to_long_latex(Table const& table) {
   for (auto const& column : table.columns) words += column.format == Format::text;
   for (auto const& column : table.columns)
     columns +=
-        column.format != Format::text ? std::string("r") : "p{" + std::to_string(words > 0 ? 80 / words : 80) + "ex}";
+        column.format != Format::text
+            ? std::string("r")
+            : ">{\\raggedright\\arraybackslash}p{" + std::to_string(words > 0 ? 70 / words : 70) + "ex}";
   return "\\begin{longtable}{" + columns + "}\n\\caption{" + escape_latex(table.title) + "}\\label{tab:" + table.id +
          "}\\\\\n\\toprule\n" + heading(table) + "\\midrule\n\\endfirsthead\n\\toprule\n" + heading(table) +
-         "\\midrule\n\\endhead\n\\bottomrule\n\\endlastfoot\n" + body(table) + "\\end{longtable}\n";
+         "\\midrule\n\\endhead\n\\bottomrule\n\\endlastfoot\n" + body(table, breakable) + "\\end{longtable}\n";
 }
 
 }  // namespace refrain::report

@@ -147,7 +147,7 @@ private:
     add({.id = "transfer",
          .title = "Transfer between languages",
          .paragraphs = {},
-         .views = {{.table = pivot(named(table), {"train"}, "test", {"asr"}),
+         .views = {{.table = pivot(table, {"train"}, "test", {"asr"}),
                     .note = "ASR in percent: trained on the row's language alone, tested on the column's. Checkpoints "
                             "count whose name is that of a configuration of one language, or ends with it.",
                     .more = {}}},
