@@ -119,12 +119,15 @@ void Engine::pass(Source const& source) {
   batch.positions = *std::max_element(positions.begin(), positions.end()) + 1;
   at::NoGradGuard const no_grad;
   at::Tensor x_TD = decoder_.embed(batch);
-  for (int i = 0; i < decoder_.blocks(); ++i) x_TD = decoder_.block(i, x_TD, batch, cache_);
+  // Of the last block only what is read: each row's last token.
+  at::Tensor const last_N = at::tensor(last_rows, at::kLong).to(device);
+  for (int i = 0; i < decoder_.blocks(); ++i)
+    x_TD = decoder_.block(i, x_TD, batch, cache_, i + 1 == decoder_.blocks() ? last_N : at::Tensor());
 
   for (Row& row : active_) row.computed = static_cast<int64_t>(row.tokens.size());
   for (int64_t first = 0; first < static_cast<int64_t>(active_.size()); first += logits_rows) {
     int64_t const count = std::min<int64_t>(logits_rows, static_cast<int64_t>(active_.size()) - first);
-    batch.head_rows_N = at::tensor(last_rows, at::kLong).narrow(0, first, count).to(device);
+    batch.head_rows_N = at::arange(first, first + count, last_N.options());
     at::Tensor const logits_NV = decoder_.logits(x_TD, batch).cpu().contiguous();
     trace::Span const span("sampling");
     auto const vocabulary = static_cast<std::size_t>(logits_NV.size(1));

@@ -60,6 +60,7 @@ void KvCache::begin_pass(std::vector<CachedRow> rows) {
   std::vector<int32_t> queries{0}, keys{0};
   PackedRows packed;
   places_of_.assign(rows_.size(), at::Tensor());
+  masks_.assign(rows_.size(), at::Tensor());
   for (std::size_t i = 0; i < rows_.size(); ++i) {
     CachedRow const& row = rows_[i];
     places(row, row.tokens - row.count, of_new);
@@ -73,6 +74,9 @@ void KvCache::begin_pass(std::vector<CachedRow> rows) {
       std::vector<int64_t> all;
       places(row, 0, all);
       places_of_[i] = at::tensor(all, at::kLong);
+      // The kernel aligns its causal triangle top left where there are more keys than queries.
+      masks_[i] = at::full({row.count, row.tokens}, -std::numeric_limits<double>::infinity(), at::kFloat)
+                      .triu(row.tokens - row.count + 1);
     }
   }
   places_T_ = at::tensor(of_new, at::kLong).to(device);
@@ -119,12 +123,10 @@ at::Tensor KvCache::attend_paged(int block, at::Tensor const& qkv_TS, HeadShape 
       at::Tensor k = part_of(own, shape.heads, shape.kv_heads, shape),
                  v = part_of(own, shape.heads + shape.kv_heads, shape.kv_heads, shape);
       std::optional<at::Tensor> mask;
-      if (int64_t const before = row.tokens - row.count; before > 0) {
+      if (masks_[i].defined()) {
         k = keys.index_select(0, places_of_[i]).to(at::kFloat);
         v = values.index_select(0, places_of_[i]).to(at::kFloat);
-        // The kernel aligns its causal triangle top left where there are more keys than queries.
-        mask =
-            at::full({row.count, row.tokens}, -std::numeric_limits<double>::infinity(), qkv.options()).triu(before + 1);
+        mask = masks_[i];
       }
       auto const [out, log_sum_exp] =
           at::_scaled_dot_product_flash_attention_for_cpu(q, for_kernel(k), for_kernel(v), 0., !mask, mask);

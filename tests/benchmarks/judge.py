@@ -2,11 +2,11 @@
 parameters under Llama 3's vocabulary:
 refrain-judge as a whole process, from start to its file, against transformers' forward alone at its best batch size, for
 one file of answers and for three to the same prompts. Same model, same token ids, same number type; both sides'
-likelihoods are compared."""
+likelihoods are compared. transformers computes the logits of the last place alone, or, as its forward does unless it is
+told otherwise, those of all places."""
 
 import argparse
 import json
-import math
 import os
 import pathlib
 import random
@@ -24,7 +24,11 @@ from text_tool import tokenize, udhr_lines  # noqa: E402
 from verdict_files import read_columns, write_responses  # noqa: E402
 
 FILES = ["base", "english-only", "balanced"]
+# Llama Guard's question without its categories, whose writing is no forward pass.
+JUDGE = {"name": "guard", "kind": "safety", "ask": {"guard_template": "llama-guard-3", "answer_begins": "\n\n", "max_tokens": 1},
+         "read": {"label_tokens": {"safe": "safe", "unsafe": "unsafe"}}}
 LABELS = ["safe", "unsafe"]
+LIMITS = {"fp32": 1e-4, "bf16": 5e-2}  # of the difference in P(unsafe)
 
 
 def write_inputs(work, answers):
@@ -32,6 +36,7 @@ def write_inputs(work, answers):
     call(BIN / "refrain-convert", "export", "--checkpoint", work / "ck", "--out", work / "model")
     for file in data("tokenizers/llama3").iterdir():
         (work / "model" / file.name).write_bytes(file.read_bytes())
+    (work / "guard.json").write_text(json.dumps(JUDGE))
     lines = [line for line in udhr_lines() if 20 < len(line) < 600]
     draw = random.Random(0)
     prompts = [draw.choice(lines)[:draw.randint(60, 300)] for _ in range(answers)]
@@ -46,7 +51,7 @@ def ours(work, files, threads, dtype):
     for path in out:
         path.unlink(missing_ok=True)
     begin = time.perf_counter()
-    call(BIN / "refrain-judge", "--judge", "llama-guard-3", "--checkpoint", work / "model", "--responses",
+    call(BIN / "refrain-judge", "--judge", work / "guard.json", "--checkpoint", work / "model", "--responses",
          *(work / f"{name}.h5" for name in files), "--out", *out, "--dtype", dtype, threads=threads)
     return time.perf_counter() - begin
 
@@ -61,9 +66,9 @@ def guard_ids(work, files):
     return tokenize(work / "model", lines, "--template", "llama-guard-3")
 
 
-def transformers_alone(work, batch, dtype):
+def transformers_alone(work, batch, dtype, logits):
     """In a process of its own; prints seconds and P(unsafe) of each request. Requests sorted by length, padded on the
-    left, only the last place's logits."""
+    left."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -82,15 +87,16 @@ def transformers_alone(work, batch, dtype):
             longest = max(map(len, rows))
             ids = torch.tensor([[0] * (longest - len(row)) + row for row in rows])
             mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
-            logits = model(ids, attention_mask=mask, position_ids=(mask.cumsum(1) - 1).clamp(min=0),
-                           logits_to_keep=1).logits[:, -1, labels]
-            for i, p in zip(order[first:first + batch], torch.softmax(logits.double(), 1)[:, 1].tolist()):
+            out = model(ids, attention_mask=mask, position_ids=(mask.cumsum(1) - 1).clamp(min=0),
+                        logits_to_keep=1 if logits == "last" else 0).logits[:, -1, labels]
+            for i, p in zip(order[first:first + batch], torch.softmax(out.double(), 1)[:, 1].tolist()):
                 unsafe[i] = p
     print(json.dumps([time.perf_counter() - begin, unsafe]))
 
 
-def theirs(work, batch, threads, dtype):
-    done = subprocess.run([sys.executable, __file__, "--transformers", str(batch), "--work", work, "--dtype", dtype],
+def theirs(work, batch, threads, dtype, logits="last"):
+    done = subprocess.run([sys.executable, __file__, "--transformers", str(batch), "--work", work, "--dtype", dtype,
+                           "--logits", logits],
                           env=os.environ | {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}, capture_output=True,
                           text=True)
     if done.returncode != 0:
@@ -107,9 +113,10 @@ def main():
     parser.add_argument("--dtype", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--work", type=pathlib.Path)
     parser.add_argument("--transformers", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--logits", choices=["last", "all"], default="last", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.transformers:
-        return transformers_alone(options.work, options.transformers, options.dtype)
+        return transformers_alone(options.work, options.transformers, options.dtype, options.logits)
     work, clean = scratch_folder(options.work)
     write_inputs(work, options.answers)
     best = None
@@ -127,14 +134,16 @@ def main():
         for _ in range(options.repeats):
             seconds = ours(work, files, options.threads, options.dtype)
             rounds.append((seconds, *theirs(work, best, options.threads, options.dtype)))
-        found = [p for name in files for p in read_columns(work / f"verdicts-{name}.h5", "judges/llama-guard-3")["score"]]
+        found = [p for name in files for p in read_columns(work / f"verdicts-{name}.h5", "judges/guard")["score"]]
         furthest = max(abs(a - b) for a, b in zip(found, rounds[-1][2], strict=True))
         ratios = sorted(b / a for a, b, _ in rounds)
         print(f"refrain-judge {len(requests) / statistics.median(a for a, _, _ in rounds):6.2f} requests/s, "
               f"transformers {len(requests) / statistics.median(b for _, b, _ in rounds):6.2f}; P(unsafe) differs by {furthest:.1e} at most")
         print(f"{options.dtype}, {len(files)} file(s): speed ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})",
               flush=True)
-        assert not math.isnan(furthest)
+        assert furthest < LIMITS[options.dtype], furthest
+        all_places = theirs(work, best, options.threads, options.dtype, "all")[0]
+        print(f"beside logits of all places: {all_places / statistics.median(a for a, _, _ in rounds):.2f}", flush=True)
     clean()
 
 

@@ -43,7 +43,9 @@ public:
   /// @param mlp whether the MLP's first product, the widest value of a block, is kept for backward
   at::Tensor block(int i, at::Tensor const& x_TD, PackedBatch const& batch, Remember mlp = Remember::keep) const;
   /// The same without gradients, over a cache; the batch's segments are not looked at. @collective over tensor
-  at::Tensor block(int i, at::Tensor const& x_TD, PackedBatch const& batch, CachedAttention& cache) const;
+  /// @param rows_N the tokens whose result is wanted, as of the last block; undefined: all. @returns [N, D]
+  at::Tensor block(int i, at::Tensor const& x_TD, PackedBatch const& batch, CachedAttention& cache,
+                   at::Tensor const& rows_N = {}) const;
   /// Only the rows head_rows_N, through the last norm and the output matrix. Differentiable in x (token_logps).
   /// @collective over tensor, in backward too
   HeadOut head(at::Tensor const& x_TD, PackedBatch const& batch, int64_t chunk_rows) const;
@@ -59,7 +61,8 @@ private:
   };
 
   template <class Attend>
-  at::Tensor run_block(int i, at::Tensor const& x_TD, Remember mlp, Attend const& attend) const;
+  at::Tensor run_block(int i, at::Tensor const& x_TD, Remember mlp, Attend const& attend,
+                       at::Tensor const& rows_N = {}) const;
   RotaryTable const& rotary_for(PackedBatch const& batch) const;
 
   ParameterStore& store_;
