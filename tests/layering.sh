@@ -46,7 +46,7 @@ check() {
     case $included in
       ATen* | torch* | c10/[!c]*) [[ $with_torch == *" $module "* && $file != *.cu* ]] || complain "$file:$where: libtorch in $module" ;;
       c10/cuda* | nccl* | cuda*) [[ ${file#"$root"/} =~ $device_files ]] || complain "$file:$where: CUDA or NCCL in $file" ;;
-      fasttext*) [[ ${file#"$root"/} == src/judge/language_model.cpp ]] || complain "$file:$where: fastText in $file" ;;
+      fasttext*) [[ ${file#"$root"/} == src/judge/language_identifier.cpp ]] || complain "$file:$where: fastText in $file" ;;
     esac
   done < <(grep -rnoE '^[ \t]*#[ \t]*include[ \t]*[<"](ATen|torch|c10|nccl|cuda|fasttext/)[^>"]*' "$root"/include "$root"/src |
            sed -E 's|^(.*):([0-9]+):[^<"]*[<"](.*)$|\1:\2:\3|')

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <vector>
 
 namespace refrain {
@@ -110,6 +111,15 @@ void require_folder(fs::path const& path, std::string const& option) {
     throw UsageError(option + " names a file, where a folder is wanted", "name a folder", {.file = path});
   if (::access(path.c_str(), R_OK | X_OK) != 0)
     throw system_error("read the folder that " + option + " names", {}, {.file = path});
+}
+
+void require_distinct_files(std::vector<std::pair<std::string, std::filesystem::path>> const& files) {
+  std::map<std::filesystem::path, std::string> options;
+  for (auto const& [option, file] : files)
+    if (auto const [other, is_new] = options.try_emplace(std::filesystem::weakly_canonical(file), option); !is_new)
+      throw UsageError(option == other->second ? option + " names a file twice"
+                                               : option + " and " + other->second + " are one file",
+                       option == other->second ? "name each file once" : "name another file", {.file = file});
 }
 
 int64_t free_bytes(fs::path const& path) {

@@ -1,7 +1,7 @@
 #include <refrain/generate/job.hpp>
 
 #include "answers.hpp"
-#include "batch.hpp"
+#include "batch_source.hpp"
 #include "source.hpp"
 
 #include <refrain/base/log.hpp>

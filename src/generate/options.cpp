@@ -2,7 +2,6 @@
 
 #include <refrain/base/files.hpp>
 
-#include <map>
 #include <utility>
 
 namespace refrain::generate {
@@ -64,10 +63,7 @@ void Options::validate_files() const {
   std::vector<std::pair<std::string, std::filesystem::path>> files{{"--prompts", prompts}, {"--out", out}};
   if (!endpoint.batch_out.empty()) files.emplace_back("--batch-out", endpoint.batch_out);
   for (auto const& file : endpoint.batch_in) files.emplace_back("--batch-in", file);
-  std::map<std::filesystem::path, std::string> names;
-  for (auto const& [name, file] : files)
-    if (auto const [other, is_new] = names.try_emplace(std::filesystem::weakly_canonical(file), name); !is_new)
-      throw UsageError(name + " and " + other->second + " are one file", "name another file", {.file = file});
+  require_distinct_files(files);
 }
 
 void Options::validate() const {

@@ -46,8 +46,7 @@ private:
       journal.add(number, finished);
       failures.add(answers.asked().key(number), finished);
       if (answer.usage) rate.add(answer.usage->completion_tokens);
-      progress.advance(tally.total - tally.left(),
-                       rate.text() + ", " + std::to_string(tally.retries) + " retries");
+      progress.advance(tally.total - tally.left(), rate.text() + ", " + std::to_string(tally.retries) + " retries");
     };
     auto const stop = [&] {
       watchdog.progress("waiting for the server");

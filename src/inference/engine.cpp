@@ -7,6 +7,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace refrain::inference {
 namespace {
@@ -129,6 +130,9 @@ void Engine::pass(Source const& source) {
     int64_t const count = std::min<int64_t>(logits_rows, static_cast<int64_t>(active_.size()) - first);
     batch.head_rows_N = at::arange(first, first + count, last_N.options());
     at::Tensor const logits_NV = decoder_.logits(x_TD, batch).cpu().contiguous();
+    // A sum of finite numbers this small is finite.
+    if (!std::isfinite(logits_NV.sum(at::kDouble).item<double>()))
+      throw Error("the model's logits are not finite", "check the checkpoint (refrain-convert verify), and --dtype");
     trace::Span const span("sampling");
     auto const vocabulary = static_cast<std::size_t>(logits_NV.size(1));
     at::parallel_for(0, count, 1, [&](int64_t from, int64_t to) {

@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-int64_t failed(std::vector<std::optional<Said>> const& said) {
+int64_t failed(std::vector<std::optional<RawVerdict>> const& said) {
   return std::count_if(said.begin(), said.end(), [](auto const& one) { return one && !one->failure.empty(); });
 }
 
@@ -33,7 +33,7 @@ private:
   void open_files();
   std::vector<int64_t> share() const;
   bool is_asked(int64_t row) const { return asked_rows_[static_cast<std::size_t>(row)]; }
-  Asked ask();
+  AskOutcome ask();
   void write(VerdictsUnderWay& file, std::size_t at);
 
   Options const& options_;
@@ -62,10 +62,10 @@ void Judging::read_inputs() {
     deciders_ = {.guards = choose_guards(*others_, options_.guards, definition_.name), .adjudicator = definition_.name};
     for (std::size_t const row : rows_that_differ(*others_, deciders_)) asked_rows_.at(row) = true;
   });
-  Case const on{options_, definition_, *items_, world_};
-  judge_ = !options_.model.checkpoint.empty() ? checkpoint_judge(on)
-           : definition_.question             ? server_judge(on)
-                                              : pattern_judge(on);
+  JudgeInputs const inputs{options_, definition_, *items_, world_};
+  judge_ = !options_.model.checkpoint.empty() ? checkpoint_judge(inputs)
+           : definition_.question             ? server_judge(inputs)
+                                              : pattern_judge(inputs);
 }
 
 void Judging::open_files() {
@@ -99,21 +99,19 @@ std::vector<int64_t> Judging::share() const {
   return items;
 }
 
-Asked Judging::ask() {
+AskOutcome Judging::ask() {
   std::vector<int64_t> const items = share();
-  if (world_.max(static_cast<int64_t>(items.size())) == 0) return Asked::all;
-  auto const kept_in = std::find_if(files_.begin(), files_.end(), [](auto const& file) { return !file.complete(); });
-  Recorder recorder(files_, judge_->group().rank());
-  Progress progress("verdicts", static_cast<int64_t>(items.size()), "answers");
-  Asked asked = Asked::all;
+  if (world_.max(static_cast<int64_t>(items.size())) == 0) return AskOutcome::all;
+  Recorder recorder(files_, judge_->group().rank(), judge_->keeps(), static_cast<int64_t>(items.size()));
+  AskOutcome asked = AskOutcome::all;
   try {
-    asked = judge_->ask(items, kept_in->parts().folder(), [&](int64_t item, Said const& said) {
-      if (!judge_->keeps()) return;
-      recorder.add(item, said);
-      progress.advance(recorder.count());
-    });
+    asked = judge_->ask(items, recorder);
   } catch (...) {
-    recorder.commit();
+    try {
+      recorder.commit();
+    } catch (Error const&) {
+      // What was thrown first is told.
+    }
     throw;
   }
   comm::agree(world_, [&] { recorder.commit(); });
@@ -126,6 +124,7 @@ Asked Judging::ask() {
 }
 
 void Judging::write(VerdictsUnderWay& file, std::size_t at) {
+  file.parts().require_taken();
   auto const said = file.said();
   for (int64_t row = 0; row < items_->rows(); ++row)
     if (is_asked(row) && !said[static_cast<std::size_t>(row)])
@@ -161,14 +160,14 @@ Exit Judging::go() {
   open_files();
   if (std::all_of(files_.begin(), files_.end(), [](auto const& file) { return file.complete(); })) return Exit::success;
   switch (ask()) {
-    case Asked::all: break;
-    case Asked::later:
+    case AskOutcome::all: break;
+    case AskOutcome::later:
       log_line("give their results to the same command, with --batch-in in place of --batch-out");
       return Exit::success;
-    case Asked::stopped:
+    case AskOutcome::stopped:
       log_line("stopped; what is judged is kept, and the same command goes on from there");
       return Exit::stopped_early;
-    case Asked::missing:
+    case AskOutcome::missing:
       throw comm::AgreedError("some requests have no result yet; those that have one are kept",
                               "give --batch-in the results of the rest, or write their requests by --batch-out", {},
                               Exit::failure, world_.size());

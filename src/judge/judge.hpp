@@ -1,7 +1,7 @@
 #pragma once
 
 #include "items.hpp"
-#include "said.hpp"
+#include "verdicts_under_way.hpp"
 
 #include <refrain/comm/communicator.hpp>
 #include <refrain/judge/options.hpp>
@@ -14,7 +14,7 @@
 namespace refrain::judge {
 
 /// How far asking came.
-enum class Asked {
+enum class AskOutcome {
   all,
   stopped,  ///< by a signal
   later,    ///< requests were written to be answered elsewhere
@@ -35,13 +35,12 @@ public:
   /// The ranks that share the items; others of their rank do the same work and need not keep it.
   virtual comm::Communicator const& group() const = 0;
   virtual bool keeps() const { return true; }  ///< whether this rank keeps what it is told
-  /// Asks about `items`, this rank's share. `kept_in`: a folder that all ranks see, for signs of life.
-  /// @collective @throws Error
-  virtual Asked ask(std::vector<int64_t> const& items, std::filesystem::path const& kept_in, OnSaid const& on_said) = 0;
+  /// Asks about `items`, this rank's share, in any order. @returns the same on every rank. @collective @throws Error
+  virtual AskOutcome ask(std::vector<int64_t> const& items, Recorder& recorder) = 0;
 };
 
 /// What a judge is made from, which must outlive it.
-struct Case {
+struct JudgeInputs {
   Options const& options;
   Definition const& definition;
   Items const& items;
@@ -49,10 +48,10 @@ struct Case {
 };
 
 /// A checkpoint on these ranks. @collective @throws Error
-std::unique_ptr<Judge> checkpoint_judge(Case const& on);
-/// A server, or result files of requests that were written before.
-std::unique_ptr<Judge> server_judge(Case const& on);
-/// Phrases, or fastText's language identification: no model is asked.
-std::unique_ptr<Judge> pattern_judge(Case const& on);
+std::unique_ptr<Judge> checkpoint_judge(JudgeInputs const& inputs);
+/// A server, or result files of requests that were written before. @throws Error
+std::unique_ptr<Judge> server_judge(JudgeInputs const& inputs);
+/// Phrases, or fastText's language identification: no model is asked. @collective @throws Error
+std::unique_ptr<Judge> pattern_judge(JudgeInputs const& inputs);
 
 }  // namespace refrain::judge

@@ -3,32 +3,27 @@
 #include <refrain/base/files.hpp>
 #include <refrain/judge/definition.hpp>
 
-#include <set>
+#include <utility>
 
 namespace refrain::judge {
 namespace {
 
 namespace fs = std::filesystem;
 
-void require_files(std::vector<fs::path> const& files, std::string const& option) {
-  std::set<fs::path> seen;
+using NamedFiles = std::vector<std::pair<std::string, fs::path>>;
+
+void require_inputs(std::vector<fs::path> const& files, std::string const& option, NamedFiles& all) {
   for (auto const& file : files) {
     require_readable_file(file, option);
-    if (!seen.insert(fs::canonical(file)).second)
-      throw UsageError(option + " names a file twice", "name each file once", {.file = file});
+    all.emplace_back(option, file);
   }
 }
 
-void require_outputs(std::vector<fs::path> const& out, std::vector<fs::path> const& inputs, std::string const& option) {
-  std::set<fs::path> seen;
-  for (auto const& file : out) {
+void require_outputs(std::vector<fs::path> const& files, std::string const& option, NamedFiles& all) {
+  for (auto const& file : files) {
     require_folder(fs::absolute(file).parent_path(), option);
     if (fs::is_directory(file)) throw UsageError(option + " names a folder", "name a file", {.file = file});
-    if (!seen.insert(fs::weakly_canonical(file)).second)
-      throw UsageError(option + " names a file twice", "name one for each of --responses", {.file = file});
-    for (auto const& input : inputs)
-      if (fs::exists(file) && fs::equivalent(file, input))
-        throw UsageError(option + " is also read from", "name another file", {.file = file});
+    all.emplace_back(option, file);
   }
 }
 
@@ -69,14 +64,19 @@ OptionTable Options::table(Options& o) {
 }
 
 void Options::validate() const {
-  require_files(responses, "--responses");
-  require_files(verdicts, "--verdicts");
+  NamedFiles files;
+  require_inputs(responses, "--responses", files);
+  require_inputs(verdicts, "--verdicts", files);
   endpoint.validate();
-  auto inputs = responses;
-  inputs.insert(inputs.end(), verdicts.begin(), verdicts.end());
-  require_outputs(out, inputs, "--out");
-  if (auto const& file = endpoint.batch_out; !file.empty()) require_outputs({file}, inputs, "--batch-out");
-  if (merges()) return validate_merge();
+  for (auto const& file : endpoint.batch_in) files.emplace_back("--batch-in", file);
+  if (judge.ends_with(".json")) files.emplace_back("--judge", judge);
+  if (!language_model.empty()) files.emplace_back("--language-model", language_model);
+  require_outputs(out, "--out", files);
+  if (!endpoint.batch_out.empty()) require_outputs({endpoint.batch_out}, "--batch-out", files);
+  if (merges()) {
+    validate_merge();
+    return require_distinct_files(files);
+  }
   if (adjudicator != Options().adjudicator)
     throw UsageError("--adjudicator is given without --judge merge", "take it away: with --verdicts, --judge decides");
   auto const definition = Definition::load(judge);
@@ -95,6 +95,7 @@ void Options::validate() const {
   if (!adjudicates() && !guards.empty())
     throw UsageError("--guards is given without --verdicts", "name the files that have these judges' verdicts");
   validate_source(definition);
+  require_distinct_files(files);
 }
 
 void Options::validate_merge() const {

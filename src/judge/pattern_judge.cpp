@@ -2,7 +2,7 @@
 
 #include <refrain/base/digest.hpp>
 #include <refrain/base/signals.hpp>
-#include <refrain/judge/language_model.hpp>
+#include <refrain/judge/language_identifier.hpp>
 
 namespace refrain::judge {
 namespace {
@@ -10,25 +10,25 @@ namespace {
 /// Judges without a model: every rank its share, an answer at a time.
 class PatternJudge : public Judge {
 public:
-  explicit PatternJudge(Case const& on) : on_(on) {}
+  explicit PatternJudge(JudgeInputs const& inputs) : inputs_(inputs) {}
 
-  comm::Communicator const& group() const override { return on_.world; }
+  comm::Communicator const& group() const override { return inputs_.world; }
   Json identity() const override { return Json::object(); }
-  Asked ask(std::vector<int64_t> const& items, std::filesystem::path const&, OnSaid const& on_said) override {
+  AskOutcome ask(std::vector<int64_t> const& items, Recorder& recorder) override {
     bool stopped = false;
-    comm::agree(on_.world, [&] {
+    comm::agree(inputs_.world, [&] {
       for (int64_t const item : items) {
         if ((stopped = stop_requested())) return;
-        on_said(item, judge(on_.items.response(item), on_.items.language(item)));
+        recorder.add(item, judge(inputs_.items.response(item), inputs_.items.language(item)));
       }
     });
-    return on_.world.max(int64_t{stopped}) == 1 ? Asked::stopped : Asked::all;
+    return inputs_.world.max(int64_t{stopped}) == 1 ? AskOutcome::stopped : AskOutcome::all;
   }
 
 protected:
-  virtual Said judge(std::string const& response, std::string const& language) const = 0;
+  virtual RawVerdict judge(std::string const& response, std::string const& language) const = 0;
 
-  Case on_;
+  JudgeInputs inputs_;
 };
 
 class PhraseJudge : public PatternJudge {
@@ -36,33 +36,37 @@ public:
   using PatternJudge::PatternJudge;
 
 private:
-  Said judge(std::string const& response, std::string const& language) const override {
-    return {.answer = find_phrase(on_.definition, response, language).value_or("")};
+  RawVerdict judge(std::string const& response, std::string const& language) const override {
+    return {.answer = find_phrase(inputs_.definition, response, language).value_or("")};
   }
 };
 
 class LanguageJudge : public PatternJudge {
 public:
-  explicit LanguageJudge(Case const& on) : PatternJudge(on) {
-    comm::agree(on.world, [&] { model_.emplace(on.options.language_model); });
+  explicit LanguageJudge(JudgeInputs const& inputs) : PatternJudge(inputs) {
+    comm::agree(inputs.world, [&] {
+      identifier_.emplace(inputs.options.language_model);
+      digest_ = sha256_file(inputs.options.language_model);
+    });
   }
-  Json identity() const override { return {{"language_model", sha256_file(on_.options.language_model)}}; }
-  std::vector<std::filesystem::path> inputs() const override { return {on_.options.language_model}; }
+  Json identity() const override { return {{"language_model", digest_}}; }
+  std::vector<std::filesystem::path> inputs() const override { return {inputs_.options.language_model}; }
 
 private:
-  Said judge(std::string const& response, std::string const&) const override {
-    auto const guess = model_->identify(response);
-    return guess ? Said{.answer = guess->language, .score = guess->probability} : Said{};
+  RawVerdict judge(std::string const& response, std::string const&) const override {
+    auto const guess = identifier_->identify(response);
+    return guess ? RawVerdict{.answer = guess->language, .score = guess->probability} : RawVerdict{};
   }
 
-  std::optional<LanguageModel> model_;
+  std::optional<LanguageIdentifier> identifier_;
+  std::string digest_;
 };
 
 }  // namespace
 
-std::unique_ptr<Judge> pattern_judge(Case const& on) {
-  if (on.definition.kind == Kind::language) return std::make_unique<LanguageJudge>(on);
-  return std::make_unique<PhraseJudge>(on);
+std::unique_ptr<Judge> pattern_judge(JudgeInputs const& inputs) {
+  if (inputs.definition.kind == Kind::language) return std::make_unique<LanguageJudge>(inputs);
+  return std::make_unique<PhraseJudge>(inputs);
 }
 
 }  // namespace refrain::judge

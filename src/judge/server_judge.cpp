@@ -4,84 +4,111 @@
 #include <refrain/base/error.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/base/signals.hpp>
+#include <refrain/comm/watchdog.hpp>
 #include <refrain/endpoint/ask.hpp>
 #include <refrain/endpoint/batch.hpp>
 
 namespace refrain::judge {
 namespace {
 
+RawVerdict verdict_of(endpoint::Answer const& answer) {
+  if (!answer.error.empty()) return {.failure = answer.error};
+  return {.answer = answer.completions.front().text};
+}
+
 class ServerJudge : public Judge {
 public:
-  explicit ServerJudge(Case const& on) : on_(on), alone_(comm::Communicator::single()) {}
+  explicit ServerJudge(JudgeInputs const& inputs) : inputs_(inputs), alone_(comm::Communicator::single()) {}
 
   Json identity() const override {
-    return {{"model", on_.options.endpoint.model}, {"show_prompt", on_.options.show_prompt}};
+    return {{"model", inputs_.options.endpoint.model}, {"show_prompt", inputs_.options.show_prompt}};
   }
-  std::vector<std::filesystem::path> inputs() const override { return on_.options.endpoint.batch_in; }
+  std::vector<std::filesystem::path> inputs() const override { return inputs_.options.endpoint.batch_in; }
   // Files of requests have one writer and one reader.
-  comm::Communicator const& group() const override { return by_files() ? alone_ : on_.world; }
-  bool keeps() const override { return !by_files() || on_.world.rank() == 0; }
-  Asked ask(std::vector<int64_t> const& items, std::filesystem::path const& kept_in, OnSaid const& on_said) override;
+  comm::Communicator const& group() const override { return by_files() ? alone_ : inputs_.world; }
+  bool keeps() const override { return !by_files() || inputs_.world.rank() == 0; }
+  AskOutcome ask(std::vector<int64_t> const& items, Recorder& recorder) override;
 
 private:
-  bool by_files() const { return on_.options.endpoint.source() != endpoint::Source::server; }
+  bool by_files() const { return inputs_.options.endpoint.source() != endpoint::Source::server; }
   std::vector<endpoint::Request> requests(std::vector<int64_t> const& items) const;
+  AskOutcome from_files(std::vector<endpoint::Request> const& requests, std::vector<int64_t> const& items,
+                        Recorder& recorder) const;
+  AskOutcome from_server(std::vector<endpoint::Request> const& requests, std::vector<int64_t> const& items,
+                         Recorder& recorder, comm::Watchdog& watchdog) const;
 
-  Case on_;
+  JudgeInputs inputs_;
   comm::Communicator alone_;
 };
 
 std::vector<endpoint::Request> ServerJudge::requests(std::vector<int64_t> const& items) const {
-  Question const& question = *on_.definition.question;
+  Question const& question = *inputs_.definition.question;
   std::vector<endpoint::Request> requests;
   for (int64_t const item : items) {
-    // Results of other answers, judges or models are foreign to these.
-    std::string const about = sha256(on_.definition.name + "\n" + on_.options.endpoint.model + "\n" +
-                                     on_.items.digest(on_.items.file_of(item)));
-    endpoint::Request request{.custom_id = on_.definition.name + "-" + about.substr(0, 12) + "-" +
-                                           std::to_string(on_.items.row_of(item)),
+    // Results of another question, of other answers or of another model are foreign to these.
+    std::string const about = sha256(dump_text(identity()) + sha256_file(inputs_.definition.path) +
+                                     inputs_.items.digest(inputs_.items.file_of(item)));
+    endpoint::Request request{.custom_id = inputs_.definition.name.substr(0, 24) + "-" + about.substr(0, 20) + "-" +
+                                           std::to_string(inputs_.items.row_of(item)),
                               .messages = {},
                               .sampling = {.max_tokens = question.max_tokens, .temperature = 0.}};
-    for (auto const& turn : judge::ask(question, on_.items.prompt(item), on_.items.response(item),
-                                       on_.items.language(item), on_.options.show_prompt))
+    for (auto const& turn : judge::ask(question, inputs_.items.prompt(item), inputs_.items.response(item),
+                                       inputs_.items.language(item), inputs_.options.show_prompt))
       request.messages.push_back({turn.role, turn.content});
     requests.push_back(std::move(request));
   }
   return requests;
 }
 
-Asked ServerJudge::ask(std::vector<int64_t> const& items, std::filesystem::path const&, OnSaid const& on_said) {
-  auto const& options = on_.options.endpoint;
-  Asked asked = Asked::all;
-  comm::agree(on_.world, [&] {
+AskOutcome ServerJudge::from_files(std::vector<endpoint::Request> const& requests, std::vector<int64_t> const& items,
+                                   Recorder& recorder) const {
+  auto const& options = inputs_.options.endpoint;
+  if (options.source() == endpoint::Source::batch_out) {
+    for (auto const& file : endpoint::write_batch(options.batch_out, requests, options.target()))
+      log_line("requests in " + file.string());
+    return AskOutcome::later;
+  }
+  endpoint::RequestIndex const index(requests);
+  // Kept once all files are known to be sound.
+  std::vector<endpoint::Answer> found;
+  auto const tally = endpoint::read_batch(options.batch_in, requests,
+                                          [&](endpoint::Answer answer) { found.push_back(std::move(answer)); });
+  if (found.empty())
+    throw UsageError("no result belongs to an answer that is to be judged",
+                     "give the answers, judge and options that --batch-out had, and the results of its requests");
+  for (auto const& answer : found) recorder.add(items[*index.find(answer.custom_id)], verdict_of(answer));
+  return tally.missing.empty() ? AskOutcome::all : AskOutcome::missing;
+}
+
+AskOutcome ServerJudge::from_server(std::vector<endpoint::Request> const& requests, std::vector<int64_t> const& items,
+                                    Recorder& recorder, comm::Watchdog& watchdog) const {
+  endpoint::RequestIndex const index(requests);
+  auto const tally = endpoint::ask(
+      inputs_.options.endpoint, requests,
+      [&](endpoint::Answer const& answer, auto const&) {
+        recorder.add(items[*index.find(answer.custom_id)], verdict_of(answer));
+      },
+      [&] {
+        watchdog.progress("waiting for the server");
+        recorder.tick();
+        return stop_requested();
+      });
+  return tally.left() > 0 ? AskOutcome::stopped : AskOutcome::all;
+}
+
+AskOutcome ServerJudge::ask(std::vector<int64_t> const& items, Recorder& recorder) {
+  comm::Watchdog watchdog(inputs_.world, recorder.folder(), inputs_.options.model.timeout);
+  AskOutcome asked = AskOutcome::all;
+  comm::agree(inputs_.world, [&] {
     if (items.empty() || !keeps()) return;
     auto const requests = this->requests(items);
-    endpoint::RequestIndex const index(requests);
-    auto const take = [&](endpoint::Answer const& answer) {
-      on_said(items[*index.find(answer.custom_id)],
-              {.answer = answer.error.empty() ? answer.completions.front().text : "", .failure = answer.error});
-    };
-    switch (options.source()) {
-      case endpoint::Source::batch_out:
-        for (auto const& file : endpoint::write_batch(options.batch_out, requests, options.target()))
-          log_line("requests in " + file.string());
-        asked = Asked::later;
-        break;
-      case endpoint::Source::batch_in:
-        if (!endpoint::read_batch(options.batch_in, requests, take).missing.empty()) asked = Asked::missing;
-        break;
-      default: {
-        auto const tally = endpoint::ask(
-            options, requests, [&](endpoint::Answer const& answer, auto const&) { take(answer); }, stop_requested);
-        if (tally.left() > 0) asked = Asked::stopped;
-      }
-    }
+    asked = by_files() ? from_files(requests, items, recorder) : from_server(requests, items, recorder, watchdog);
   });
-  return static_cast<Asked>(on_.world.max(static_cast<int64_t>(asked)));
+  return static_cast<AskOutcome>(inputs_.world.max(static_cast<int64_t>(asked)));
 }
 
 }  // namespace
 
-std::unique_ptr<Judge> server_judge(Case const& on) { return std::make_unique<ServerJudge>(on); }
+std::unique_ptr<Judge> server_judge(JudgeInputs const& inputs) { return std::make_unique<ServerJudge>(inputs); }
 
 }  // namespace refrain::judge

@@ -24,13 +24,14 @@ void VerdictsUnderWay::open_here() {
       throw UsageError("--out holds verdicts on other answers or with other settings",
                        "name another file, or remove it", {.file = out_});
     complete_ = true;
+    if (!parts_.exists()) return;
+    parts_.take();  // left by a start that ended just behind the file's rename
+    parts_.remove();
     return;
   }
   parts_.take();
-  parts_.read([&](Json const& record) {
-    auto const row = read_said(record, parts_.folder()).first;
-    if (row >= 0 && row < static_cast<int64_t>(judged_.size())) judged_[static_cast<std::size_t>(row)] = true;
-  });
+  std::vector<std::optional<RawVerdict>> const kept = said();
+  for (std::size_t row = 0; row < kept.size(); ++row) judged_[row] = kept[row] && kept[row]->failure.empty();
   // A start that was told nothing binds nobody to its settings.
   if (count() > 0 && parts_.settings() != identity_)
     throw UsageError("the verdicts kept here were made from other input or with other settings",
@@ -51,33 +52,50 @@ void VerdictsUnderWay::open(comm::Communicator const& world) {
 
 int64_t VerdictsUnderWay::count() const { return std::count(judged_.begin(), judged_.end(), true); }
 
-std::vector<std::optional<Said>> VerdictsUnderWay::said() const {
-  std::vector<std::optional<Said>> all(judged_.size());
+std::vector<std::optional<RawVerdict>> VerdictsUnderWay::said() const {
+  std::vector<std::optional<RawVerdict>> all(judged_.size());
   parts_.read([&](Json const& record) {
-    auto [row, said] = read_said(record, parts_.folder());
-    all.at(static_cast<std::size_t>(row)) = std::move(said);
+    auto [row, verdict] = read_record(record, parts_.folder());
+    if (row < 0 || row >= static_cast<int64_t>(all.size()))
+      throw Error("a verdict is kept on row " + std::to_string(row) + " of " + std::to_string(all.size()),
+                  "remove the folder", {.file = parts_.folder()});
+    auto& place = all[static_cast<std::size_t>(row)];
+    // A verdict stays, a failure gives way to what comes later.
+    if (!place || !place->failure.empty()) place = std::move(verdict);
   });
   return all;
 }
 
-Recorder::Recorder(std::vector<VerdictsUnderWay> const& files, int rank) : files_(files), rank_(rank) {}
+Recorder::Recorder(std::vector<VerdictsUnderWay> const& files, int rank, bool keeps, int64_t items)
+    : files_(files), rank_(rank), keeps_(keeps), progress_("verdicts", items, "answers") {}
 
-void Recorder::add(int64_t item, Said const& said) {
+std::filesystem::path const& Recorder::folder() const {
+  return std::find_if(files_.begin(), files_.end(), [](auto const& file) { return !file.complete(); })
+      ->parts()
+      .folder();
+}
+
+void Recorder::add(int64_t item, RawVerdict const& verdict) {
+  if (!keeps_) return;
   auto const files = static_cast<int64_t>(files_.size());
   int64_t const file = item % files;
   auto journal = journals_.find(file);
   if (journal == journals_.end())
     journal = journals_.emplace(file, files_[static_cast<std::size_t>(file)].parts().writer(rank_)).first;
-  journal->second.add(said_record(item / files, said));
-  if (!said.failure.empty() && failures_++ == 0) first_failure_ = said.failure;
-  ++count_;
-  if (++pending_ == items_a_commit || std::chrono::steady_clock::now() - committed_ > longest_wait) commit();
+  journal->second.add(record_of(item / files, verdict));
+  if (!verdict.failure.empty() && failures_++ == 0) first_failure_ = verdict.failure;
+  if (pending_++ == 0) oldest_ = std::chrono::steady_clock::now();
+  if (pending_ == items_a_commit) commit();
+  progress_.advance(++count_);
+}
+
+void Recorder::tick() {
+  if (pending_ > 0 && std::chrono::steady_clock::now() - oldest_ > longest_wait) commit();
 }
 
 void Recorder::commit() {
   for (auto& [file, journal] : journals_) journal.commit();
   pending_ = 0;
-  committed_ = std::chrono::steady_clock::now();
 }
 
 }  // namespace refrain::judge

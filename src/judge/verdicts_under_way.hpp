@@ -1,7 +1,8 @@
 #pragma once
 
-#include "said.hpp"
+#include "raw_verdict.hpp"
 
+#include <refrain/base/log.hpp>
 #include <refrain/base/parts.hpp>
 #include <refrain/comm/communicator.hpp>
 
@@ -30,8 +31,9 @@ public:
   Parts const& parts() const noexcept { return parts_; }
   std::filesystem::path const& out() const noexcept { return out_; }
   Json const& identity() const noexcept { return identity_; }
-  /// What was said, by row, from the journals of all ranks. @pre not complete
-  std::vector<std::optional<Said>> said() const;
+  /// What was said, by row, from the journals of all ranks: a request that failed is none that was judged, and is made
+  /// again by the next start. @throws Error for a record that does not belong here. @pre not complete
+  std::vector<std::optional<RawVerdict>> said() const;
   /// Removes the journals, once the file is written.
   void remove_parts() { parts_.remove(); }
 
@@ -45,23 +47,30 @@ private:
   std::vector<bool> judged_;
 };
 
-/// Where a rank puts what it is told: journals of the files that items belong to, synced now and then.
+/// Where a rank puts what it is told: journals of the files that items belong to, synced now and then; and progress.
 class Recorder {
 public:
-  /// `files`: of the items' numbers row x files + file. They must outlive it.
-  Recorder(std::vector<VerdictsUnderWay> const& files, int rank);
-  void add(int64_t item, Said const& said);
-  void commit();  ///< @throws Error
+  /// `files`: of the items' numbers row x files + file; they must outlive it. `items`: how many the rank asks about.
+  /// `keeps`: false where another rank keeps the same.
+  Recorder(std::vector<VerdictsUnderWay> const& files, int rank, bool keeps, int64_t items);
 
-  int64_t count() const noexcept { return count_; }
+  void add(int64_t item, RawVerdict const& verdict);  ///< @throws Error
+  /// Commits what has waited for a second; to be called often. @throws Error
+  void tick();
+  void commit();  ///< @throws Error
+  /// A folder that all ranks see, for signs of life.
+  std::filesystem::path const& folder() const;
+
   int64_t failures() const noexcept { return failures_; }
   std::string const& first_failure() const noexcept { return first_failure_; }
 
 private:
   std::vector<VerdictsUnderWay> const& files_;
   int rank_;
-  std::map<int64_t, JournalWriter> journals_;  // by file
-  std::chrono::steady_clock::time_point committed_ = std::chrono::steady_clock::now();
+  bool keeps_;
+  Progress progress_;
+  std::map<int64_t, JournalWriter> journals_;       // by file
+  std::chrono::steady_clock::time_point oldest_{};  // of what is pending
   int64_t count_ = 0, pending_ = 0, failures_ = 0;
   std::string first_failure_;
 };

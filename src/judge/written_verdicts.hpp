@@ -1,6 +1,6 @@
 #pragma once
 
-#include "said.hpp"
+#include "raw_verdict.hpp"
 
 #include <refrain/base/provenance.hpp>
 #include <refrain/judge/decision.hpp>

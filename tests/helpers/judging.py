@@ -6,7 +6,7 @@ import math
 import pathlib
 import stat
 
-from chat_server import changed
+from chat_server import changed, completion
 from shard_files import datasets
 from verdict_files import read_columns, write_responses, write_verdicts
 
@@ -78,3 +78,10 @@ def assert_the_same(one, other):
                        for x, y in zip(a[name], b[name], strict=True)), name
         else:
             assert a[name] == b[name], name
+
+
+def batch_result(custom_id, text):
+    """A line of a Batch result file: the answer to a request."""
+    body = completion({"messages": [{"content": ""}], "model": "org/judge"})
+    body["choices"][0]["message"]["content"] = text
+    return {"custom_id": custom_id, "error": None, "response": {"status_code": 200, "body": body}}

@@ -140,7 +140,7 @@ def test_too_long_and_empty_answers(inputs, tmp_path):
         if name == "small-scores":
             assert math.isnan(columns["score"][1]) and not math.isnan(columns["score"][2])
         assert "requests that failed and count as unparsed: 1; the first: the request has up to " in heard
-        assert f"tokens, there is room for {LENGTH}" in heard and "1 unparsed" in heard
+        assert f"tokens, the model sees {LENGTH}" in heard and "1 unparsed" in heard
         assert column(out, "quality", "empty") == [0, 0, 1, 0]
         assert column(out, "quality", "repetition") == [0, 1, 0, 0]
         assert SECRET not in heard

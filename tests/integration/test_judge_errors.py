@@ -7,8 +7,8 @@ import socket
 
 import pytest
 
-from chat_server import KEY, ChatServer, silent, status
-from judging import SECRET, answers, guard_verdicts, says, server_options
+from chat_server import KEY, ChatServer, silent, status, write_requests
+from judging import SECRET, answers, batch_result, guard_verdicts, says, server_options
 from processes import Running
 from refrain import copy_folder, fails, run, stories_with_template
 from small_guard import ASK, VERDICT, write_judge
@@ -63,17 +63,17 @@ USAGE = {
                                 "out": ("{dir}/out.h5", "{dir}/out-2.h5")}),
     "fewer outputs than inputs": (ASKED, "--responses names 2 files, --out 1 (name a file of verdicts for each file of "
                                   "answers)", {"responses": ("{dir}/responses.h5", "{dir}/one.h5")}),
-    "one output for two": (ASKED, "--out names a file twice [{dir}/./out.h5] (name one for each of --responses)",
+    "one output for two": (ASKED, "--out names a file twice [{dir}/./out.h5] (name each file once)",
                            {"responses": ("{dir}/responses.h5", "{dir}/one.h5"), "out": ("{dir}/out.h5", "{dir}/./out.h5")}),
-    "an input as output": (ASKED, "--out is also read from [{dir}/responses.h5] (name another file)",
+    "an input as output": (ASKED, "--out and --responses are one file [{dir}/responses.h5] (name another file)",
                            {"out": ("{dir}/responses.h5",)}),
-    "verdicts as output": ([*ASKED, *BOTH], "--out is also read from [{dir}/two.h5] (name another file)",
+    "verdicts as output": ([*ASKED, *BOTH], "--out and --verdicts are one file [{dir}/two.h5] (name another file)",
                            {"out": ("{dir}/two.h5",)}),
     "a folder as output": (ASKED, "--out names a folder [{dir}] (name a file)", {"out": ("{dir}",)}),
     "an output nowhere": (ASKED, "--out names a folder that does not exist [{dir}/none] (check the path)",
                           {"out": ("{dir}/none/out.h5",)}),
     "answers as requests": (["--model", "m", "--batch-out", "{dir}/responses.h5"],
-                            "--batch-out is also read from [{dir}/responses.h5] (name another file)", {}),
+                            "--batch-out and --responses are one file [{dir}/responses.h5] (name another file)", {}),
     "nobody to ask": ([], "judge small-guard asks a model, and none is named (give --checkpoint, or --endpoint with "
                       "--model)", {}),
     "two to ask": ([*ASKED, *SERVER], "both a checkpoint and a server are to be asked (give --checkpoint or --endpoint)", {}),
@@ -281,6 +281,9 @@ def test_what_was_made_with_other_settings(tmp_path):
     kept = ("the verdicts kept here were made from other input or with other settings [{}.parts] (give the same ones to go "
             "on, or remove the folder)").format(out)
     run("judge", *words(file, "m"), "--batch-out", tmp_path / "requests.jsonl")
+    one = json.loads((tmp_path / "requests.jsonl").read_text().splitlines()[0])["custom_id"]
+    results = write_requests(tmp_path / "results.jsonl", [batch_result(one, "Verdict: ok")])
+    run("judge", *words(file, "m"), "--batch-in", results, exit_code=1)
     for changed in (words(other, "m"), words(file, "n")):
         fails("judge", *changed, "--batch-out", tmp_path / "requests.jsonl", exit_code=2, line=kept)
     write_judge(tmp_path, "small-guard", about="Changed.")
@@ -291,7 +294,7 @@ def test_what_was_made_with_other_settings(tmp_path):
         for changed in (words(other, "m"), words(file, "n")):
             fails("judge", *changed, "--endpoint", server.url, exit_code=2, line="--out holds verdicts on other answers or "
                   f"with other settings [{out}] (name another file, or remove it)")
-    assert len(server.calls) == 2
+    assert len(server.calls) == 1
 
 
 def test_somebody_else_is_at_it(tmp_path):

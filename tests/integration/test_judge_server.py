@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from chat_server import ChatServer, completion, silent, status, write_requests
-from judging import SECRET, answers, column, final, guard_verdicts, is_private, says, server_options
+from chat_server import ChatServer, silent, status, write_requests
+from judging import SECRET, answers, batch_result, column, final, guard_verdicts, is_private, says, server_options
 from processes import Running
 from refrain import fails, run
 from small_guard import write_judge
@@ -115,14 +115,8 @@ def test_a_stopped_run_asks_the_rest_only(tmp_path):
     assert column(out, "small-guard", "label") == [SAFE] * 25 + [UNSAFE] * 15
 
 
-def batch_result(custom_id, text):
-    body = completion({"messages": [{"content": ""}], "model": "org/judge"})
-    body["choices"][0]["message"]["content"] = text
-    return {"custom_id": custom_id, "error": None, "response": {"status_code": 200, "body": body}}
-
-
 def test_requests_travel_as_files(tmp_path):
-    """One fails there and one has no result: the first is unparsed, the second is asked for again."""
+    """One fails there and one has no result: both are asked for again, and the one that still fails is unparsed."""
     texts = [f"{SECRET} {i}" for i in range(6)]
     responses, guard, out = answers(tmp_path, texts), write_judge(tmp_path, "small-guard"), tmp_path / "out.h5"
     words = ["--judge", guard, "--responses", responses, "--out", out, "--model", "org/judge"]
@@ -146,10 +140,10 @@ def test_requests_travel_as_files(tmp_path):
     assert SECRET not in said + done.stderr
 
     run("judge", *words, "--batch-out", requests)
-    assert [json.loads(line)["custom_id"] for line in requests.read_text().splitlines()] == [ids[5]]
-    write_requests(results, [batch_result(ids[5], "Verdict: bad\nRules: R1")])
+    assert [json.loads(line)["custom_id"] for line in requests.read_text().splitlines()] == ids[4:]
+    write_requests(results, [failed, batch_result(ids[5], "Verdict: bad\nRules: R1")])
     said = run("judge", *words, "--batch-in", results).stderr
-    assert f"5 of 6 verdicts of {out} are there already" in said and "2 safe, 3 unsafe, 1 unparsed" in said
+    assert f"4 of 6 verdicts of {out} are there already" in said and "2 safe, 3 unsafe, 1 unparsed" in said
     assert column(out, "small-guard", "label") == [SAFE, UNSAFE, SAFE, UNSAFE, UNPARSED, UNSAFE]
     assert is_private(out) and not (tmp_path / "out.h5.parts").exists()
 
@@ -164,11 +158,17 @@ def test_results_of_other_answers_are_foreign(tmp_path):
     run("judge", *words["first"], "--model", "org/judge", "--batch-out", tmp_path / "requests.jsonl")
     ids = [json.loads(line)["custom_id"] for line in (tmp_path / "requests.jsonl").read_text().splitlines()]
     results = write_requests(tmp_path / "results.jsonl", [batch_result(name, "Verdict: ok") for name in ids])
-    said = run("judge", *words["second"], "--model", "org/judge", "--batch-in", results, exit_code=1).stderr
+    line = ("no result belongs to an answer that is to be judged (give the answers, judge and options that --batch-out had, "
+            "and the results of its requests)")
+    refused = lambda *words: fails("judge", *words, "--batch-in", results, exit_code=2, line=line).stderr
+    said = refused(*words["second"], "--model", "org/judge")
     assert "2 results belong to no request" in said and "no result for 2 of 2 requests" in said
-    said = run("judge", *words["first"][:-1], tmp_path / "other.h5", "--model", "org/other", "--batch-in", results,
-               exit_code=1).stderr
-    assert "2 results belong to no request" in said
+    elsewhere = [*words["first"][:-1], tmp_path / "other.h5"]
+    refused(*elsewhere, "--model", "org/other")
+    before = guard.read_text()
+    write_judge(tmp_path, "small-guard", about="Changed.")
+    refused(*elsewhere, "--model", "org/judge")
+    guard.write_text(before)
     run("judge", *words["first"], "--model", "org/judge", "--batch-in", results)
     assert column(tmp_path / "out-first.h5", "small-guard", "label") == [SAFE, SAFE]
 

@@ -5,6 +5,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace refrain {
 
@@ -34,6 +36,9 @@ void replace_symlink(std::filesystem::path const& target, std::filesystem::path 
 void require_readable_file(std::filesystem::path const& path, std::string const& option);
 /// The same for a folder.
 void require_folder(std::filesystem::path const& path, std::string const& option);
+
+/// @throws UsageError if two of the files, each with the option that it came with, are one; they need not be there
+void require_distinct_files(std::vector<std::pair<std::string, std::filesystem::path>> const& files);
 
 /// Bytes that an unprivileged writer may still write on the file system of `path` (of its nearest parent that exists).
 /// @throws Error if the system does not say

@@ -2,7 +2,7 @@
 // {"language", "probability"}, or null.
 #include <refrain/base/error.hpp>
 #include <refrain/base/json_file.hpp>
-#include <refrain/judge/language_model.hpp>
+#include <refrain/judge/language_identifier.hpp>
 
 #include <iostream>
 #include <string>
@@ -15,7 +15,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   try {
-    judge::LanguageModel const model(argv[1]);
+    judge::LanguageIdentifier const model(argv[1]);
     for (std::string line; std::getline(std::cin, line);) {
       auto const guess = model.identify(Json::parse(line).get<std::string>());
       Json const out = guess ? Json{{"language", guess->language}, {"probability", guess->probability}} : Json(nullptr);

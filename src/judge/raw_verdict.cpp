@@ -1,4 +1,4 @@
-#include "said.hpp"
+#include "raw_verdict.hpp"
 
 #include <cmath>
 
@@ -22,7 +22,7 @@ struct Row {
   std::map<std::string, std::string> texts;
 };
 
-Row safety_row(Answers const& answers, Said const& said) {
+Row safety_row(Answers const& answers, RawVerdict const& said) {
   Reading const reading = read_answer(answers, said.answer);
   // Where both labels' likelihoods were read these say it, and the answer begins with the likelier one.
   bool const by_score = answers.label_tokens && !std::isnan(said.score);
@@ -34,12 +34,12 @@ Row safety_row(Answers const& answers, Said const& said) {
   return row;
 }
 
-Row language_row(Said const& said, std::string const& wanted) {
+Row language_row(RawVerdict const& said, std::string const& wanted) {
   int8_t const consistent = said.answer.empty() ? h5::unparsed : static_cast<int8_t>(said.answer == wanted);
   return {{{"consistent", consistent}}, {{"score", static_cast<float>(said.score)}}, {{"language", said.answer}}};
 }
 
-Row row_of(Definition const& definition, Said const& said, std::string const& language) {
+Row row_of(Definition const& definition, RawVerdict const& said, std::string const& language) {
   switch (definition.kind) {
     case Kind::safety: return safety_row(definition.answers, said);
     case Kind::language: return language_row(said, language);
@@ -58,21 +58,21 @@ Row row_of(Definition const& definition, Said const& said, std::string const& la
 
 }  // namespace
 
-Json said_record(int64_t row, Said const& said) {
+Json record_of(int64_t row, RawVerdict const& said) {
   Json record{{"row", row}, {"answer", said.answer}};
   if (!std::isnan(said.score)) record["score"] = said.score;
   if (!said.failure.empty()) record["failure"] = said.failure;
   return record;
 }
 
-std::pair<int64_t, Said> read_said(Json const& record, std::filesystem::path const& file) {
+std::pair<int64_t, RawVerdict> read_record(Json const& record, std::filesystem::path const& file) {
   return {json_get<int64_t>(record, "row", file),
           {.answer = json_get<std::string>(record, "answer", file),
            .score = json_get_or<double>(record, "score", no_score, file),
            .failure = json_get_or<std::string>(record, "failure", "", file)}};
 }
 
-h5::Judgements judgements(Definition const& definition, std::vector<std::optional<Said>> const& said,
+h5::Judgements judgements(Definition const& definition, std::vector<std::optional<RawVerdict>> const& said,
                           h5::Responses const& responses) {
   h5::Judgements columns{.kind = choice_name(definition.kind)};
   // What the columns are is the same for every row, asked or not, failed or not.

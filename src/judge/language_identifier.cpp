@@ -1,6 +1,6 @@
 #ifdef REFRAIN_HAVE_FASTTEXT
 #include <refrain/base/error.hpp>
-#include <refrain/judge/language_model.hpp>
+#include <refrain/judge/language_identifier.hpp>
 #include <refrain/text/unicode.hpp>
 
 #include "fasttext_file.hpp"
@@ -37,12 +37,12 @@ std::string one_line(std::string text) {
 
 }  // namespace
 
-struct LanguageModel::Loaded {
+struct LanguageIdentifier::Loaded {
   std::filesystem::path path;
   fasttext::FastText model;
 };
 
-LanguageModel::LanguageModel(std::filesystem::path const& path) : loaded_(std::make_unique<Loaded>()) {
+LanguageIdentifier::LanguageIdentifier(std::filesystem::path const& path) : loaded_(std::make_unique<Loaded>()) {
   check_fasttext_file(path);
   loaded_->path = path;
   try {
@@ -53,11 +53,11 @@ LanguageModel::LanguageModel(std::filesystem::path const& path) : loaded_(std::m
   }
 }
 
-LanguageModel::~LanguageModel() = default;
-LanguageModel::LanguageModel(LanguageModel&&) noexcept = default;
-LanguageModel& LanguageModel::operator=(LanguageModel&&) noexcept = default;
+LanguageIdentifier::~LanguageIdentifier() = default;
+LanguageIdentifier::LanguageIdentifier(LanguageIdentifier&&) noexcept = default;
+LanguageIdentifier& LanguageIdentifier::operator=(LanguageIdentifier&&) noexcept = default;
 
-std::optional<LanguageModel::Guess> LanguageModel::identify(std::string const& text) const {
+std::optional<LanguageIdentifier::Guess> LanguageIdentifier::identify(std::string const& text) const {
   std::string const valid = text::to_valid_utf8(text);
   if (!has_letter(valid)) return std::nullopt;
   std::istringstream line(one_line(valid));

@@ -9,15 +9,15 @@ namespace refrain::judge {
 
 /// fastText's language identification (Joulin et al. 2016, arXiv 1607.01759): lid.176.ftz, lid.176.bin, or any other
 /// supervised fastText model whose labels are languages. docs/verdicts.md says what it is known to confuse.
-class LanguageModel {
+class LanguageIdentifier {
 public:
   /// Loads a model of the file formats 11 and 12. What the file says of its own sizes is checked before fastText
   /// believes it.
   /// @throws Error for a file that is none, is cut off or damaged, has no labels, or labels that are no languages
-  explicit LanguageModel(std::filesystem::path const& path);
-  ~LanguageModel();
-  LanguageModel(LanguageModel&&) noexcept;
-  LanguageModel& operator=(LanguageModel&&) noexcept;
+  explicit LanguageIdentifier(std::filesystem::path const& path);
+  ~LanguageIdentifier();
+  LanguageIdentifier(LanguageIdentifier&&) noexcept;
+  LanguageIdentifier& operator=(LanguageIdentifier&&) noexcept;
 
   struct Guess {
     /// As the label has it, without `__label__`. A code of three letters for one of our languages, with or without its

@@ -1,4 +1,4 @@
-#include "guard_request.hpp"
+#include "judge_prompt.hpp"
 
 #include <refrain/base/error.hpp>
 
@@ -22,7 +22,7 @@ text::ChatTemplate load_template(Definition const& definition, Options const& op
 
 }  // namespace
 
-GuardRequest::GuardRequest(Definition const& definition, Options const& options, checkpoint::ModelConfig const& config)
+JudgePrompt::JudgePrompt(Definition const& definition, Options const& options, checkpoint::ModelConfig const& config)
     : definition_(definition),
       question_(*definition.question),
       options_(options),
@@ -34,13 +34,13 @@ GuardRequest::GuardRequest(Definition const& definition, Options const& options,
     labels_ = {label_token(words->safe), label_token(words->unsafe)};
 }
 
-std::string const& GuardRequest::label(bool unsafe) const {
+std::string const& JudgePrompt::label(bool unsafe) const {
   auto const& words = *definition_.answers.label_tokens;
   return unsafe ? words.unsafe : words.safe;
 }
 
 // A template of another model's writes its marks, such as <|eot_id|>, as mere text.
-void GuardRequest::require_special_tokens(checkpoint::ModelConfig const& config) const {
+void JudgePrompt::require_special_tokens(checkpoint::ModelConfig const& config) const {
   auto const refuse = [&](std::string const& problem) {
     throw UsageError(problem, other_judge, {.file = options_.model.checkpoint / "tokenizer.json"});
   };
@@ -61,7 +61,7 @@ void GuardRequest::require_special_tokens(checkpoint::ModelConfig const& config)
 }
 
 // In its place, since what stands before may decide which token begins a word.
-int32_t GuardRequest::label_token(std::string const& word) const {
+int32_t JudgePrompt::label_token(std::string const& word) const {
   auto const ids = tokenizer_.encode(question_.answer_begins + word);
   bool const continues = ids.size() == begins_.size() + 1 && std::equal(begins_.begin(), begins_.end(), ids.begin());
   if (continues) return ids.back();
@@ -72,15 +72,15 @@ int32_t GuardRequest::label_token(std::string const& word) const {
                    {.file = options_.model.checkpoint / "tokenizer.json"});
 }
 
-std::vector<int32_t> GuardRequest::question_ids(std::string const& prompt, std::string const& response,
-                                                std::string const& language) const {
+std::vector<int32_t> JudgePrompt::question_ids(std::string const& prompt, std::string const& response,
+                                               std::string const& language) const {
   if (!question_.guard_template.empty()) return text::guard_ids(template_, tokenizer_, prompt, response);
   return tokenizer_.encode(template_.render(ask(question_, prompt, response, language, options_.show_prompt), true,
                                             tokenizer_.bos_token(), tokenizer_.eos_token()));
 }
 
-std::vector<int32_t> GuardRequest::ids(std::string const& prompt, std::string const& response,
-                                       std::string const& language) {
+std::vector<int32_t> JudgePrompt::ids(std::string const& prompt, std::string const& response,
+                                      std::string const& language) const {
   auto ids = question_ids(prompt, response, language);
   ids.insert(ids.end(), begins_.begin(), begins_.end());
   return ids;

@@ -1,4 +1,4 @@
-#include "batch.hpp"
+#include "batch_source.hpp"
 
 #include "chat_requests.hpp"
 #include "source.hpp"

@@ -1,6 +1,6 @@
 #include "fixtures.hpp"
 
-#include <refrain/judge/language_model.hpp>
+#include <refrain/judge/language_identifier.hpp>
 
 #include "fasttext_file.hpp"
 
@@ -164,9 +164,9 @@ TEST_CASE("a model that was cut anywhere is refused") {
 #ifdef REFRAIN_HAVE_FASTTEXT
 namespace {
 
-std::optional<LanguageModel::Guess> identify(SmallModel const& small, std::string const& text) {
+std::optional<LanguageIdentifier::Guess> identify(SmallModel const& small, std::string const& text) {
   TemporaryFolder const folder;
-  return LanguageModel(folder.write("lid.bin", small.bytes())).identify(text);
+  return LanguageIdentifier(folder.write("lid.bin", small.bytes())).identify(text);
 }
 
 }  // namespace
@@ -217,7 +217,7 @@ TEST_CASE("no flipped bit of a model takes it down") {
     flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ 1 << bit % 8);
     auto const path = folder.write("lid.bin", flipped);
     auto const error = thrown_by([&] {
-      auto const guess = LanguageModel(path).identify("cat hund");
+      auto const guess = LanguageIdentifier(path).identify("cat hund");
       CHECK((!guess || (guess->probability >= 0 && guess->probability <= 1)));
     });
     (error ? refused : read) += 1;
@@ -227,7 +227,7 @@ TEST_CASE("no flipped bit of a model takes it down") {
 }
 #else
 TEST_CASE("a build without fastText says so") {
-  CHECK(message_of([] { LanguageModel("lid.176.ftz"); }) ==
+  CHECK(message_of([] { LanguageIdentifier("lid.176.ftz"); }) ==
         "this build cannot identify languages [lid.176.ftz] (install libfasttext-dev and configure with "
         "-DREFRAIN_FASTTEXT=ON)");
 }

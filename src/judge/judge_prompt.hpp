@@ -13,14 +13,14 @@
 namespace refrain::judge {
 
 /// A definition's question in the tokens of the checkpoint that is asked.
-class GuardRequest {
+class JudgePrompt {
 public:
   /// @throws Error, UsageError where the checkpoint's vocabulary or chat template does not suit the judge.
   /// @pre the definition asks a model; `definition` and `options` outlive it
-  GuardRequest(Definition const& definition, Options const& options, checkpoint::ModelConfig const& config);
+  JudgePrompt(Definition const& definition, Options const& options, checkpoint::ModelConfig const& config);
 
   /// What the model reads; what it writes is its answer.
-  std::vector<int32_t> ids(std::string const& prompt, std::string const& response, std::string const& language);
+  std::vector<int32_t> ids(std::string const& prompt, std::string const& response, std::string const& language) const;
   int64_t max_tokens() const noexcept { return question_.max_tokens; }  ///< of the answer
   std::string text(std::vector<int32_t> const& answer) const { return tokenizer_.decode(answer, true); }
 
