@@ -137,6 +137,7 @@ AskOutcome CheckpointJudge::ask(std::vector<int64_t> const& items, Recorder& rec
                     stopped = model_.layout().tensor().max(int64_t{stop_requested()}) == 1;
                     return stopped;
                   }});
+  recorder.commit();  // before this rank waits for the others
   // Counted once for all tensor ranks, which see the same.
   int64_t const scored = group().sum(asking.scored()), doubtful = group().sum(asking.doubtful());
   if (2 * doubtful > scored && inputs_.world.rank() == 0)

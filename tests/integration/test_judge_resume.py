@@ -98,6 +98,20 @@ def test_a_signal_stops_it(inputs, tmp_path):
     assert_all_the_same(out, whole)
 
 
+def test_a_signal_that_comes_when_one_rank_is_done(inputs, tmp_path):
+    """It stops with the others, in time."""
+    file = answers(tmp_path, ["no " * 60 if i % 2 == 0 else "no" for i in range(61)])
+    out = tmp_path / "out.h5"
+    # Room for one request at a time: the second rank, with the short ones, is done long before the first.
+    job = Running("judge", "--judge", inputs["words"], "--checkpoint", inputs["model"], "--responses", file, "--out", out,
+                  "--dtype", "fp32", "--cache-memory", 16 * 16 * 5 * 2 * 4 * 8 * 4 / 2**30, ranks=2)
+    second = lambda: sum(path.read_text().count("\n") for path in (tmp_path / "out.h5.parts").glob("rank-1*"))
+    assert job.until(lambda: second() == 30)
+    job.kill(job.ranks(), signal.SIGUSR1)
+    code, said = job.wait()
+    assert code == 85, said
+
+
 def test_an_adjudication_goes_on_too(inputs, tmp_path):
     """With the guards' verdicts beside it: only rows on which they differ are judged, before and after."""
     differ = [i % 2 for i in range(ROWS)]
