@@ -4,7 +4,7 @@
 # third model decides where they differ, and a report has the rate of answers that comply (ASR), by language.
 # Nothing is downloaded but by env/setup.sh. A second call keeps the model that complies and the judges.
 #
-#   env/quickstart.sh [FOLDER]    where the files go (default build/quickstart)
+#   env/quickstart.sh [FOLDER]    where the files go: a new or an empty folder, or an earlier call's (default build/quickstart)
 set -euo pipefail
 # shellcheck source=env/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -12,10 +12,16 @@ set -euo pipefail
 case ${1:-} in -h | --help) sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; exit 0 ;; -*) die "unknown argument $1 (see env/quickstart.sh --help)" ;; esac
 (( $# <= 1 )) || die "takes one folder at most, got $*"
 work=${1:-$build/quickstart}
+# What stands in the folder is removed and made anew, so it has to be the quickstart's own.
+if [[ -e $work && ! -e $work/.quickstart ]]; then
+  there=$(ls -A "$work")
+  [[ -z $there ]] || die "$work holds what the quickstart has not made (name a new folder, or an empty one)"
+fi
 
 "$home/env/setup.sh"
 mkdir -p "$work"
 work=$(cd "$work" && pwd)
+touch "$work/.quickstart"
 bin=$build/bin
 # shellcheck source=env/quickstart/steps.sh
 . "$home/env/quickstart/steps.sh"
@@ -68,7 +74,7 @@ fi
 say ""
 say "Held-out pairs: how often the refusal is likelier than the complying answer, and by how much (log-probability a token)"
 say ""
-python3 "$scripts/table.py" "$work/english-only" "$work/balanced"
+python3 "$scripts/summary.py" pairs "$work/english-only" "$work/balanced"
 cat << TEXT
 
 Done in $(duration $SECONDS). What of it means something: docs/quickstart.md. Files: $work

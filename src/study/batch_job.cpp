@@ -1,8 +1,13 @@
 #include <refrain/base/files.hpp>
+#include <refrain/base/folder_lock.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/base/signals.hpp>
 #include <refrain/study/batch_job.hpp>
 #include <refrain/study/process.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
 
 namespace refrain::study {
 
@@ -24,6 +29,28 @@ int64_t kept_bytes(std::vector<fs::path> const& outs) {
       if (entry->path().filename() != "lock") add(entry->path());
   }
   return bytes;
+}
+
+/// Waits until no other job makes any of these outputs: every study wants the base's. Some are not locked if we are to
+/// stop first.
+std::vector<FolderLock> lock_outputs(RowsProgram const& program) {
+  auto outs = program.outs;
+  std::sort(outs.begin(), outs.end());  // in the order of all jobs: no two wait for each other
+  std::vector<FolderLock> locks;
+  std::string holder;
+  for (auto const& out : outs) {
+    bool said = false;
+    while (!stop_requested()) {
+      if (auto lock = FolderLock::try_acquire(out.string() + ".lock", holder)) {
+        locks.push_back(std::move(*lock));
+        break;
+      }
+      if (!said) log_line(program.what + " are being made by " + holder + ": waiting [" + out.string() + "]");
+      said = true;
+      std::this_thread::sleep_for(std::chrono::seconds(2));
+    }
+  }
+  return locks;
 }
 
 }  // namespace
@@ -51,6 +78,7 @@ fs::path program(std::string const& name) {
 }
 
 Exit run_rows(BatchJob const& job, Launcher const& launcher, RowsProgram const& program) {
+  auto const locks = lock_outputs(program);
   auto const& first = program.outs.front();
   Starts const starts(first);
   auto const record = [&](int code, Ending ending) {

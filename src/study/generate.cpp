@@ -1,15 +1,12 @@
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
-#include <refrain/base/folder_lock.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/base/signals.hpp>
 #include <refrain/study/evaluation.hpp>
 #include <refrain/study/shared_file.hpp>
 
-#include <chrono>
 #include <fstream>
 #include <iostream>
-#include <thread>
 
 namespace refrain::study {
 
@@ -51,18 +48,6 @@ Words generate_line(Subject const& subject, Settings const& settings, fs::path c
   return line;
 }
 
-/// Waits until no other job makes these answers: the base's are wanted by every study. Nothing if we are to stop first.
-std::optional<FolderLock> lock_answers(Subject const& subject) {
-  std::string holder, said;
-  while (!stop_requested()) {
-    if (auto lock = FolderLock::try_acquire(subject.responses().string() + ".lock", holder)) return lock;
-    if (said.empty()) log_line("answers of " + subject.name + " are being made by " + holder + ": waiting");
-    said = holder;
-    std::this_thread::sleep_for(std::chrono::seconds(2));
-  }
-  return std::nullopt;
-}
-
 }  // namespace
 
 Exit run_generate(Options const& options) {
@@ -91,7 +76,6 @@ Exit run_generate(Options const& options) {
                .tokenizer = settings.model,
                .before_another = {}});  // refrain-generate knows whether its answers fit
   make_folders(subject.folder);
-  auto const lock = lock_answers(subject);
   return run_rows(job, launcher, {.what = "answers", .line = line, .outs = {subject.responses()}});
 }
 

@@ -12,20 +12,25 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// The file of a judge that is a shipped one's name or a path. `variable` names where it was given.
+/// refrain-judge's rule: FILE.json is a definition file, anything else a shipped judge's name.
+bool is_file(std::string const& judge) { return judge.ends_with(".json"); }
+
+/// The definition of a judge. `variable` names where it was given.
 fs::path find_definition(std::string const& judge, std::string const& variable) {
-  if (fs::is_regular_file(judge)) return judge;
+  if (is_file(judge)) {
+    require_readable_file(judge, variable);
+    return judge;
+  }
   auto const folder = data_file("judge/judges/llama-guard-3.json").parent_path();
-  if (auto const shipped = folder / (judge + ".json");
-      judge.find('/') == std::string::npos && fs::is_regular_file(shipped))
-    return shipped;
   Words names;
-  for (auto const& entry : fs::directory_iterator(folder)) names.push_back(entry.path().stem().string());
+  for (auto const& entry : fs::directory_iterator(folder))
+    if (entry.path().extension() == ".json") names.push_back(entry.path().stem().string());
   std::sort(names.begin(), names.end());
+  if (std::binary_search(names.begin(), names.end(), judge)) return folder / (judge + ".json");
   std::string list;
   for (auto const& name : names) list += ", " + name;
   throw UsageError(variable + ": there is no judge '" + judge + "'",
-                   "name a definition file, or one of" + list.substr(1));
+                   "name a definition, FILE.json, or one of" + list.substr(1));
 }
 
 bool is_url(std::string const& text) { return text.starts_with("http://") || text.starts_with("https://"); }
@@ -37,7 +42,7 @@ struct Named {
 
 Named split_name(std::string const& word) {
   auto const equals = word.find('=');
-  if (equals == std::string::npos || fs::is_regular_file(word)) return {.judge = word, .model = {}};
+  if (equals == std::string::npos || (is_file(word) && fs::is_regular_file(word))) return {.judge = word, .model = {}};
   return {.judge = word.substr(0, equals), .model = word.substr(equals + 1)};
 }
 
@@ -46,7 +51,7 @@ Guard describe(std::string const& judge, std::string const& variable) {
   auto const file = find_definition(judge, variable);
   Json const definition = read_json(file);
   return {.name = json_get<std::string>(definition, "name", file),
-          .judge = fs::is_regular_file(judge) ? fs::absolute(judge).string() : judge,
+          .judge = is_file(judge) ? fs::absolute(judge).string() : judge,
           .kind = json_get<std::string>(definition, "kind", file),
           .asks_model = definition.contains("ask"),
           .model = {}};

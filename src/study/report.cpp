@@ -1,5 +1,6 @@
 #include <refrain/base/error.hpp>
 #include <refrain/base/log.hpp>
+#include <refrain/base/signals.hpp>
 #include <refrain/study/evaluation.hpp>
 #include <refrain/study/process.hpp>
 
@@ -27,6 +28,7 @@ Words report_line(std::vector<Subject> const& all, std::vector<Subject> const& j
 }
 
 Exit run_report(Options const& options) {
+  install_stop_handlers();  // it takes seconds: what comes before time is up does not end it
   auto const [settings, job, subjects] = begin_evaluation(options, "report", {});
   auto const judged = complete_subjects(subjects, &Subject::verdicts, "sbatch slurm/judge.sh makes them");
   auto const line = report_line(subjects, judged, settings);

@@ -1,5 +1,7 @@
 """Files of answers, read without the project's code."""
 
+import contextlib
+
 import h5py
 
 from shard_files import text_column
@@ -18,6 +20,8 @@ def read_responses(path):
 
 
 def journal_lines(out):
-    """Whole lines that a job which makes `out` has committed."""
+    """Whole lines that a job which makes `out` has committed; none once it has made it."""
     parts = out.with_name(out.name + ".parts")
-    return [line for path in parts.glob("*.jsonl") for line in path.read_text().splitlines(True) if line.endswith("\n")]
+    with contextlib.suppress(FileNotFoundError):  # removed just now
+        return [line for path in parts.glob("*.jsonl") for line in path.read_text().splitlines(True) if line.endswith("\n")]
+    return []

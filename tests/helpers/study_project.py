@@ -4,6 +4,7 @@ starts, and for Slurm's commands, that write down how they were called."""
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -55,7 +56,8 @@ say("finished", 9)
 """
 
 
-# Keeps a row in OUT.parts a start, and makes OUT of three; judges do so for all of their outputs at once.
+# Keeps a row in OUT.parts where it is stopped, else makes OUT; judges do so for all of their outputs at once. FAKE names
+# the program, or for waiting the judge.
 ROWS = f"""#!{sys.executable}
 import json, os, pathlib, signal, sys, time
 program, words = pathlib.Path(sys.argv[0]).name.removeprefix("refrain-"), sys.argv[1:]
@@ -76,7 +78,7 @@ fake = os.environ.get("FAKE", "")
 if fake == "fail " + program: sys.exit(1)
 if fake == "refuse " + program: sys.exit(2)
 if fake == "kill " + program: os.kill(os.getpid(), signal.SIGKILL)
-if fake == "wait " + program:
+if fake in ("wait " + program, "wait " + words[1]):
     open(os.environ["CALLS"], "a").write("waiting\\n")
     time.sleep(60)
 for out in outs: out.write_text("rows\\n")
@@ -84,6 +86,7 @@ for out in outs: out.write_text("rows\\n")
 
 REPORT = """#!/bin/sh
 echo "report" "$@" >> "$CALLS"
+[ "$FAKE" = "slow report" ] && echo waiting >> "$CALLS" && sleep 1 && echo written >> "$CALLS"
 [ "$FAKE" != "fail report" ]
 """
 
@@ -206,3 +209,18 @@ def words_of(root, program):
 def answer_all(root, **extra):
     for index in (0, 1, 2):
         study(root, "generate", "--index", index, **extra)
+
+
+def stop(process):
+    """As Slurm does before a job's time is up. Its exit code and what it said."""
+    process.send_signal(signal.SIGUSR1)
+    _, err = process.communicate(timeout=20)
+    return process.returncode, err
+
+
+def wait_until_said(process, words):
+    """Waits for a line on stderr that has these words. Returns it."""
+    for line in process.stderr:
+        if words in line:
+            return line
+    pytest.fail(f"it ended without {words!r}")

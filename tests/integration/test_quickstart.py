@@ -25,10 +25,14 @@ GUARDS = ["guard-one", "guard-two"]
 SAFE, UNSAFE, NOT_ASKED = 0, 1, -2
 
 
+def start(folder):
+    return subprocess.run([refrain.SOURCE / "env/quickstart.sh", folder], capture_output=True, text=True, timeout=900,
+                          stdin=subprocess.DEVNULL, env=dict(os.environ, REFRAIN_BUILD=str(refrain.BIN.parent)))
+
+
 def quickstart(folder):
     began = time.monotonic()
-    done = subprocess.run([refrain.SOURCE / "env/quickstart.sh", folder], capture_output=True, text=True, timeout=900,
-                          stdin=subprocess.DEVNULL, env=dict(os.environ, REFRAIN_BUILD=str(refrain.BIN.parent)))
+    done = start(folder)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout, time.monotonic() - began
 
@@ -41,6 +45,18 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def first(folder):
     return quickstart(folder)[0]
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path):
+    kept = [tmp_path / "mine/data/answers.h5", tmp_path / "mine/base/notes.txt"]
+    for file in kept:
+        file.parent.mkdir(parents=True)
+        file.write_text("mine")
+    done = start(tmp_path / "mine")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (f"quickstart.sh: {tmp_path}/mine holds what the quickstart has not made (name a new folder, or an "
+                           "empty one)\n")
+    assert sorted(file for file in (tmp_path / "mine").rglob("*") if file.is_file()) == sorted(kept)
 
 
 def table(text):

@@ -7,8 +7,8 @@ import signal
 import pytest
 import refrain
 from refrain import check_line
-from study_project import (STUDY, answer_all, base, calls, fake_slurm, make_evaluation, make_trained, run_dir, start,
-                           study, wait_for, words_of)
+from study_project import (STUDY, answer_all, base, calls, fake_slurm, make_evaluation, make_trained, run_dir, start, stop,
+                           study, wait_for, wait_until_said, words_of)
 
 
 @pytest.fixture
@@ -82,12 +82,10 @@ def test_the_base_is_answered_once_for_two_studies_at_a_time(trained):
     first = start(trained, "generate", "--index", 2, FAKE="wait generate")
     wait_for(trained, "waiting")
     second = start(trained, "generate", "--index", 2)
-    for line in second.stderr:
-        if "answers of base are being made by " in line:
-            break
+    said = wait_until_said(second, "answers are being made by ")
+    assert said.endswith(f": waiting [{base(trained)}/responses.h5]\n")
     assert len(words_of(trained, "generate")) == 1
-    first.send_signal(signal.SIGUSR1)
-    assert first.wait(timeout=20) == 85
+    assert stop(first)[0] == 85
     second.stderr.read()
     assert second.wait(timeout=20) == 0
     assert len(words_of(trained, "generate")) == 2
@@ -97,14 +95,10 @@ def test_a_stop_ends_the_wait_for_another_job(trained):
     first = start(trained, "generate", "--index", 2, FAKE="wait generate")
     wait_for(trained, "waiting")
     second = start(trained, "generate", "--index", 2)
-    for line in second.stderr:
-        if "are being made by" in line:
-            break
-    second.send_signal(signal.SIGUSR1)
-    second.stderr.read()
-    assert second.wait(timeout=20) == 85
-    first.send_signal(signal.SIGUSR1)
-    assert first.wait(timeout=20) == 85
+    wait_until_said(second, "answers are being made by ")
+    assert stop(second)[0] == 85
+    assert len(words_of(trained, "generate")) == 1
+    assert stop(first)[0] == 85
 
 
 # --- stops and failures, as in training
@@ -157,6 +151,15 @@ def test_a_report_that_fails_says_so(trained):
     study(trained, "judge")
     _, err = study(trained, "report", exit_code=1, FAKE="fail report")
     check_line("study", err, "refrain-report ended with exit code 1 (its lines are above)")
+
+
+def test_a_report_is_finished_in_the_time_that_is_left(trained):
+    answer_all(trained)
+    study(trained, "judge")
+    process = start(trained, "report", FAKE="slow report")
+    wait_for(trained, "waiting")
+    assert stop(process)[0] == 0
+    assert calls(trained)[-1] == "written"
 
 
 # --- judges
@@ -216,6 +219,7 @@ def test_the_adjudicator_sees_the_guards_that_decide_alone(trained):
 def test_judges_of_other_kinds_and_a_users_own(trained):
     own = trained / "my guard.json"
     own.write_text('{"name": "mine", "kind": "safety", "ask": {}}')
+    (trained / "fluency").write_text("a file of a shipped judge's name, which is no definition for refrain-judge either")
     answer_all(trained)
     study(trained, "judge", REFRAIN_GUARDS=f"refusal-pattern language='{trained}/lid.ftz' '{own}=guard' fluency=guard")
     begins = [words[:words.index("--responses")] for words in words_of(trained, "judge")[:4]]
@@ -224,6 +228,43 @@ def test_judges_of_other_kinds_and_a_users_own(trained):
                       ["--judge", "language", "--language-model", f"{trained}/lid.ftz"],
                       ["--judge", str(own), *model], ["--judge", "fluency", *model]]
     assert (run_dir(trained) / "verdicts/mine.h5").exists()
+
+
+def test_judge_jobs_of_two_studies_take_turns_at_the_base(project):
+    """The second goes on when the first has ended, and makes what that has not."""
+    studies = "dpo_8b_de", "dpo_8b_fr"
+    for name in studies:
+        study(project, "member", name)
+        study(project, "member", name, "--index", 1)
+    for index in range(5):
+        study(project, "generate", "--index", index, REFRAIN_STUDY=" ".join(studies))
+    first = start(project, "judge", studies[0], FAKE="wait judge")
+    wait_for(project, "waiting")
+    second = start(project, "judge", studies[1])
+    said = wait_until_said(second, "verdicts of llama-guard-3 are being made by ")
+    assert said.endswith(f": waiting [{base(project)}/verdicts/llama-guard-3.h5]\n")
+    assert len(words_of(project, "judge")) == 1
+    assert stop(first)[0] == 85
+    second.stderr.read()
+    assert second.wait(timeout=20) == 0
+    assert len(words_of(project, "judge")) == 1 + 2 + 3
+    assert (base(project) / "verdicts.h5").exists()
+    assert not list((project / "runs").rglob("*.lock*"))
+
+
+def test_merges_of_one_file_take_turns(trained):
+    answer_all(trained)
+    first = start(trained, "judge", FAKE="wait merge")
+    wait_for(trained, "waiting")
+    second = start(trained, "judge")
+    said = wait_until_said(second, f"final labels of {STUDY}/")
+    assert said.endswith(f": waiting [{run_dir(trained)}/verdicts.h5]\n")
+    merges = lambda: sum(words[1] == "merge" for words in words_of(trained, "judge"))
+    assert merges() == 1
+    assert stop(first)[0] == 85
+    second.stderr.read()
+    assert second.wait(timeout=20) == 0
+    assert merges() == 1 + 3
 
 
 # --- the report

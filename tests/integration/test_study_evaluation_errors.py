@@ -49,7 +49,8 @@ def test_what_is_not_there_yet_is_one_line(project):
     check_line("study", err, f"{name} has no verdicts.h5 yet [{run_dir(project)}] (sbatch slurm/judge.sh makes them)")
 
 
-JUDGES = "adjudicator, correctness, fluency, language, llama-guard-3, polyguard, refusal-pattern"
+NAMES = ("name a definition, FILE.json, or one of adjudicator, correctness, fluency, language, llama-guard-3, polyguard, "
+         "refusal-pattern")
 FORM = "write [NAME=]FOLDER, or [NAME=]URL MODEL"
 
 
@@ -67,7 +68,13 @@ FORM = "write [NAME=]FOLDER, or [NAME=]URL MODEL"
      "not set: REFRAIN_GUARDS (export in env/site.sh or the submitting shell: REFRAIN_GUARDS=the judges and their "
      "models, such as llama-guard-3=/models/guard)"),
     (["judge"], {"REFRAIN_GUARDS": "lama=guard"},
-     f"REFRAIN_GUARDS: there is no judge 'lama' (name a definition file, or one of {JUDGES})"),
+     f"REFRAIN_GUARDS: there is no judge 'lama' ({NAMES})"),
+    (["judge"], {"REFRAIN_GUARDS": "lid.ftz=guard"},  # a file, but not FILE.json
+     f"REFRAIN_GUARDS: there is no judge 'lid.ftz' ({NAMES})"),
+    (["judge"], {"REFRAIN_GUARDS": "none.json=guard"},
+     "REFRAIN_GUARDS names a file that does not exist [none.json] (check the path)"),
+    (["judge"], {"REFRAIN_ADJUDICATOR": "none.json=guard"},
+     "REFRAIN_ADJUDICATOR names a file that does not exist [none.json] (check the path)"),
     (["judge"], {"REFRAIN_GUARDS": "polyguard=/none"},
      "REFRAIN_GUARDS: polyguard's folder does not exist [/none] (name a Hugging Face folder or a checkpoint)"),
     (["judge"], {"REFRAIN_GUARDS": "polyguard"},
@@ -93,7 +100,7 @@ FORM = "write [NAME=]FOLDER, or [NAME=]URL MODEL"
     (["judge"], {"REFRAIN_ADJUDICATOR": "polyguard=guard"},
      "REFRAIN_ADJUDICATOR: polyguard is one of REFRAIN_GUARDS too (name a judge of another name)"),
     (["judge"], {"REFRAIN_ADJUDICATOR": "/none"},
-     f"REFRAIN_ADJUDICATOR: there is no judge '/none' (name a definition file, or one of {JUDGES})"),
+     f"REFRAIN_ADJUDICATOR: there is no judge '/none' ({NAMES})"),
 ])
 def test_bad_settings_are_one_line(project, words, variables, line):
     _, err = study(project, *words, exit_code=2, **variables)

@@ -39,9 +39,10 @@ struct RowsProgram {
   std::vector<std::filesystem::path> outs;
 };
 
-/// Starts the program's ranks, and records that beside the first of its outputs.
+/// Starts the program's ranks once no other job makes one of its outputs (OUT.lock), and records the start beside the
+/// first of them. @pre install_stop_handlers was called, and the outputs' folders are there
 /// @returns success if all outputs are there; stopped_early where time is up, once the job has been put back
-/// @throws Error if the program failed
+/// @throws Error if the program failed, and as go_on_later
 Exit run_rows(BatchJob const& job, Launcher const& launcher, RowsProgram const& program);
 
 }  // namespace refrain::study

@@ -13,7 +13,7 @@ namespace refrain::study {
 double count_parameters(std::filesystem::path const& model);
 
 /// Bytes that one member writes at most: two resumable checkpoints side by side for a moment (fp32 master values and
-/// two moments, 12 bytes a parameter each) and final/ (4 bytes at most).
+/// two moments, 12 bytes a parameter each) and final/ (4 bytes at most). @throws Error as count_parameters
 double peak_disk_bytes(std::filesystem::path const& model);
 
 /// Compares what the members of an array that run at once need with REFRAIN_DISK_TB. Nothing without it.

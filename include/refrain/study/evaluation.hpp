@@ -29,25 +29,30 @@ Evaluation begin_evaluation(Options const& options, std::string const& command, 
 /// @throws Error if its training has not finished, for an unsuitable allocation, and if refrain-generate failed
 Exit run_generate(Options const& options);
 
-/// Lets every guard judge all models' answers, each judge loaded once, then decides between the guards.
-/// @throws Error if answers are missing, for judges and models that do not exist, and if refrain-judge failed
+/// Lets every guard judge all models' answers, each guard loaded once, then decides between the guards.
+/// @throws Error if answers are missing, for judges and models that do not exist, for an unsuitable allocation, and if
+///   refrain-judge failed
 Exit run_judge(Options const& options);
 
-/// Makes the report over all models and their training runs. @throws Error if verdicts are missing, or it failed
+/// Makes the report over all models and their training runs.
+/// @throws Error if verdicts are missing, for options that the study sets itself, and if refrain-report failed
 Exit run_report(Options const& options);
 
 /// One start of refrain-judge.
 struct JudgeStart {
   RowsProgram program;
-  bool one_rank = false;  ///< a server, or a merge: nothing is divided over ranks
+  bool one_rank = false;  ///< a merge, or a server, of which one rank asks several questions at a time
 };
 
-/// The starts that judge the answers of `subjects`: every guard over all of them, then for each of them the
-/// adjudicator, or where there is none the merge.
+/// The starts that judge the answers of `subjects`: every guard over all of them, then the adjudicator, if there is
+/// one, for each of them, then the merge for each of them.
+/// @throws Error for REFRAIN_JUDGE_ARGS and REFRAIN_ADJUDICATOR_ARGS that set what the study sets
 std::vector<JudgeStart> plan_judging(std::vector<Guard> const& guards, std::optional<Guard> const& adjudicator,
                                      std::vector<Subject> const& subjects, Settings const& settings);
 
-/// The refrain-report line. Its folder is STUDY/report in REFRAIN_RUNS, or report there for several studies.
+/// The refrain-report line over `judged`, the base last, with the training runs of `all`. Its folder is STUDY/report in
+/// REFRAIN_RUNS, or report there for several studies. @throws Error for REFRAIN_REPORT_ARGS that set what the study
+/// sets
 Words report_line(std::vector<Subject> const& all, std::vector<Subject> const& judged, Settings const& settings);
 
 }  // namespace refrain::study

@@ -19,12 +19,13 @@ struct Guard {
 };
 
 /// REFRAIN_GUARDS: a word each, NAME=FOLDER for a model, language=FILE for fastText's, NAME alone for phrases. NAME is
-/// a shipped judge's or a definition file. @throws UsageError naming the word that is wrong, or if none is of kind
-/// safety
+/// a shipped judge's, or FILE.json, a definition. @throws UsageError naming the word that is wrong, or if none is of
+/// kind safety; Error for a definition that cannot be read
 std::vector<Guard> read_guards(Words const& words);
 
 /// REFRAIN_ADJUDICATOR: [NAME=]FOLDER, or the two words [NAME=]URL MODEL; NAME is `adjudicator` if not given.
-/// @throws UsageError for what is not of this form, and for one of `guards`
+/// @throws UsageError for what is not of this form, for a judge that is not of kind safety, and for one of `guards`;
+/// Error for a definition that cannot be read
 Guard read_adjudicator(Words const& words, std::vector<Guard> const& guards);
 
 /// @throws UsageError unless REFRAIN_DECIDERS, `names`, are guards of kind safety

@@ -8,6 +8,7 @@
 namespace refrain::study {
 
 /// The refrain-shard line of a configuration. `program` is the binary.
+/// @throws Error for REFRAIN_SHARD_ARGS that set what the study sets
 Words shard_line(std::filesystem::path const& program, Configuration const& configuration, Settings const& settings,
                  std::filesystem::path const& out);
 

@@ -25,7 +25,7 @@ Captured run_captured(Words const& command, Stderr err, Variables const& variabl
 /// Runs a program to its end with our own stdout and stderr. If this process is asked to stop meanwhile, the program
 /// gets SIGUSR1 until it ends, whatever signal came: srun kills its step on SIGTERM, and mpirun its ranks, where both
 /// pass SIGUSR1 on. @pre install_stop_handlers was called
-/// @returns the exit code as in Captured
+/// @returns the exit code as in Captured. @throws Error if no process can be made
 int run_forwarding(Words const& command, Variables const& variables = {});
 
 /// Whether a program is found in PATH.

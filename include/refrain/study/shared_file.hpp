@@ -17,7 +17,7 @@ struct SharedFile {
 };
 
 /// Makes it, unless it is there and was made from the same: who comes first does it under a lock, the others wait.
-/// @throws Error if the program fails, or what `before_another` throws
+/// @throws Error if the program fails or another job is at it for six hours, or what `before_another` throws
 void make_once(SharedFile const& file);
 
 }  // namespace refrain::study

@@ -26,7 +26,7 @@ struct Allocation {
 /// Nothing outside a Slurm job. @throws Error if a variable does not read as Slurm writes it
 std::optional<Allocation> read_allocation(Environment const& environment);
 
-/// "4(x2),3" -> 4, 4, 3
+/// "4(x2),3" -> 4, 4, 3. @throws Error for what is no number
 std::vector<int> expand_counts(std::string const& text);
 
 /// @throws Error with the sbatch line that would do, if the tasks are not spread evenly, do not divide into groups of
