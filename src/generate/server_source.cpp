@@ -59,7 +59,7 @@ private:
       journal.commit();
       return tally.left() == 0;
     } catch (...) {
-      journal.commit();
+      journal.commit_after_failure();
       throw;
     }
   }
