@@ -46,16 +46,16 @@ private:
       journal.add(number, finished);
       failures.add(answers.asked().key(number), finished);
       if (answer.usage) rate.add(answer.usage->completion_tokens);
-      progress.advance(tally.total - tally.left(),
-                       rate.text() + ", " + std::to_string(tally.retries) + " retries");
+      progress.advance(tally.total - tally.left(), rate.text() + ", " + std::to_string(tally.retries) + " retries");
     };
     auto const stop = [&] {
       watchdog.progress("waiting for the server");
       journal.tick();
       return stop_requested();
     };
+    auto const known = answers.any_finished() ? endpoint::Server::has_answered : endpoint::Server::unproven;
     try {
-      auto const tally = endpoint::ask(options_.endpoint, requests, take, stop);
+      auto const tally = endpoint::ask(options_.endpoint, requests, take, stop, known);
       journal.commit();
       return tally.left() == 0;
     } catch (...) {

@@ -213,6 +213,26 @@ def test_a_server_that_never_answers(case):
     assert all(row["finish"] == STOP for row in read_responses(case.out))
 
 
+def test_requests_that_are_never_answered_do_not_keep_the_others_from_their_file(case):
+    """They are all that one rank has, then all that is left: failed, since the server answers."""
+    case.prompts([prompt(i) for i in range(8)])
+    dies = status(500, {"error": {"message": "worker died"}})
+    with ChatServer({f"restricted activity {i}": [dies] * 99 for i in range(0, 8, 2)}) as server:
+        line = f"the server gives no answers: HTTP 500: worker died [{server.url}/chat/completions] (check that it runs"
+        said = case.ask(server, "--endpoint-tries", 1, ranks=2, exit_code=1).stderr
+        assert line in said and not case.out.exists() and len(journal_lines(case.out)) == 4
+        said = case.ask(server, "--endpoint-tries", 1, ranks=2).stderr
+        assert "4 of 8 answers are there already" in said
+        assert "of these 4 failed and are empty: start again to make these requests again" in said
+    rows = read_responses(case.out)
+    assert [row["row_id"] for row in rows if row["finish"] == ERROR] == [0, 2, 4, 6]
+    assert [row["text"] for row in rows if row["finish"] == STOP] == [f"answer 0 to restricted activity {i}"
+                                                                      for i in range(1, 8, 2)]
+    with ChatServer() as server:
+        case.ask(server)
+        assert server.tries() == {f"restricted activity {i}": 1 for i in range(0, 8, 2)}
+
+
 def test_a_key_that_is_not_taken_ends_all_ranks_with_one_line(case):
     case.prompts([prompt(i) for i in range(4)])
     with ChatServer(always=[status(401)] * 9) as server:
