@@ -9,40 +9,11 @@ import h5py
 import pytest
 
 from chat_server import KEY, MODEL, ChatServer, changed, cut, silent, status
+from generating import Case, prompt
 from processes import Running
-from refrain import fails, run
+from refrain import run
 from response_files import ERROR, LENGTH, STOP, journal_lines, read_responses
-from shard_files import provenance, tiny_tokenizer, write_jsonl
-
-
-def prompt(number, language="en", **more):
-    return {"prompt": f"restricted activity {number}", "lang": language, "row_id": number, "id": f"p{number}",
-            "category": "S1", **more}
-
-
-class Case:
-    """Prompts in a folder, and the command line that has them answered."""
-
-    def __init__(self, folder):
-        self.folder, self.out = folder, folder / "answers.h5"
-        self.tokenizer = tiny_tokenizer(folder / "tokenizer")
-
-    def prompts(self, rows):
-        write_jsonl(self.folder / "prompts.jsonl", rows)
-        run("shard", "--prompts", self.folder / "prompts.jsonl", "--tokenizer", self.tokenizer, "--configuration", "all",
-            "--chat-template", "llama-3", "--out", self.folder / "prompts.h5", "--overwrite")
-
-    def words(self, *options):
-        return "--prompts", self.folder / "prompts.h5", "--out", self.out, *options
-
-    def server(self, server, *options):
-        return self.words("--endpoint", server.url, "--model", MODEL, "--endpoint-backoff", 0.02, *options)
-
-    def ask(self, server, *options, **keywords):
-        return run("generate", *self.server(server, *options), REFRAIN_API_KEY=KEY, **keywords)
-
-    def refused(self, line, words, exit_code=2, **keywords):
-        fails("generate", *words, line=line.replace("{dir}", str(self.folder)), exit_code=exit_code, **keywords)
+from shard_files import provenance, write_jsonl
 
 
 @pytest.fixture
@@ -211,26 +182,6 @@ def test_a_server_that_never_answers(case):
         case.ask(server)
     assert len(server.calls) == 6 and [row["row_id"] for row in read_responses(case.out)] == [6, 5, 4, 3, 2, 1, 0]
     assert all(row["finish"] == STOP for row in read_responses(case.out))
-
-
-def test_requests_that_are_never_answered_do_not_keep_the_others_from_their_file(case):
-    """They are all that one rank has, then all that is left: failed, since the server answers."""
-    case.prompts([prompt(i) for i in range(8)])
-    dies = status(500, {"error": {"message": "worker died"}})
-    with ChatServer({f"restricted activity {i}": [dies] * 99 for i in range(0, 8, 2)}) as server:
-        line = f"the server gives no answers: HTTP 500: worker died [{server.url}/chat/completions] (check that it runs"
-        said = case.ask(server, "--endpoint-tries", 1, ranks=2, exit_code=1).stderr
-        assert line in said and not case.out.exists() and len(journal_lines(case.out)) == 4
-        said = case.ask(server, "--endpoint-tries", 1, ranks=2).stderr
-        assert "4 of 8 answers are there already" in said
-        assert "of these 4 failed and are empty: start again to make these requests again" in said
-    rows = read_responses(case.out)
-    assert [row["row_id"] for row in rows if row["finish"] == ERROR] == [0, 2, 4, 6]
-    assert [row["text"] for row in rows if row["finish"] == STOP] == [f"answer 0 to restricted activity {i}"
-                                                                      for i in range(1, 8, 2)]
-    with ChatServer() as server:
-        case.ask(server)
-        assert server.tries() == {f"restricted activity {i}": 1 for i in range(0, 8, 2)}
 
 
 def test_a_key_that_is_not_taken_ends_all_ranks_with_one_line(case):
