@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <exception>
+#include <iterator>
 #include <span>
 #include <vector>
 
@@ -15,6 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char const* suffix = ".jsonl";
+constexpr auto longest_wait = std::chrono::seconds(1);
 
 std::string digest_of(std::string_view text) { return xxh3(std::as_bytes(std::span(text.data(), text.size()))); }
 
@@ -46,12 +49,12 @@ void read_file_of_journal(fs::path const& path, std::function<void(Json const&)>
 
 }  // namespace
 
-JournalWriter::JournalWriter(fs::path const& folder, std::string const& name)
-    : JournalWriter(make_file(folder, name)) {
+JournalWriter::JournalWriter(fs::path const& folder, std::string const& name) : JournalWriter(make_file(folder, name)) {
   sync_path(folder);
 }
 
-JournalWriter::JournalWriter(std::pair<fs::path, File> made) : path_(std::move(made.first)), file_(std::move(made.second)) {}
+JournalWriter::JournalWriter(std::pair<fs::path, File> made)
+    : path_(std::move(made.first)), file_(std::move(made.second)) {}
 
 void JournalWriter::add(Json const& record) {
   std::string const text = dump_text(record);
@@ -59,10 +62,37 @@ void JournalWriter::add(Json const& record) {
 }
 
 void JournalWriter::commit() {
-  if (pending_.empty()) return;
-  if (!file_.write_all(pending_) || !file_.sync())
-    throw system_error("write", "free space, then start again: what was committed is kept", {.file = path_});
+  if (failed_ || pending_.empty()) return;
+  if (!file_.write_all(pending_) || !file_.sync()) {
+    Error const error =
+        system_error("write", "free space, then start again: what was committed is kept", {.file = path_});
+    failed_ = true;
+    file_.set_length(committed_);  // where this fails too, the half line stays the last one, and does not count
+    throw error;
+  }
+  committed_ += std::ssize(pending_);
   pending_.clear();
+}
+
+void BatchedJournal::add(Json const& record) {
+  file_.add(record);
+  if (waiting_++ == 0) oldest_ = std::chrono::steady_clock::now();
+  if (waiting_ >= records_) commit();
+}
+
+void BatchedJournal::tick() {
+  if (waiting_ > 0 && std::chrono::steady_clock::now() - oldest_ > longest_wait) commit();
+}
+
+void BatchedJournal::commit() {
+  file_.commit();
+  waiting_ = 0;
+}
+
+void BatchedJournal::commit_after_failure() noexcept {
+  try {
+    commit();
+  } catch (std::exception const&) {}
 }
 
 void read_journal(fs::path const& folder, std::function<void(Json const&)> const& visit) {

@@ -8,6 +8,9 @@ namespace {
 
 constexpr std::size_t longest_line = 200;
 
+/// OpenAI's word for an answer that ended by itself, and those of text-generation-inference.
+constexpr std::array<std::string_view, 3> ended{"stop", "eos_token", "stop_sequence"};
+
 Error unlike_completion(std::string const& what) { return Error("the answer is no chat completion: " + what); }
 
 Json request_body(Request const& request, Target const& target) {
@@ -73,12 +76,11 @@ std::size_t place_of(Json const& choice, std::size_t place, std::size_t count) {
 std::optional<Usage> read_usage(Json const& body) {
   Json const* const usage = member(body, "usage");
   if (!usage) return std::nullopt;
-  auto const count = [&](char const* key) -> int64_t {
-    Json const* const value = member(*usage, key);
-    if (!value || !value->is_number_unsigned()) throw unlike_completion(std::string("usage.") + key + " is no count");
-    return value->get<int64_t>();
-  };
-  return Usage{count("prompt_tokens"), count("completion_tokens")};
+  Json const* const prompt = member(*usage, "prompt_tokens");
+  Json const* const completion = member(*usage, "completion_tokens");
+  auto const is_count = [](Json const* value) { return value && value->is_number_unsigned(); };
+  if (!is_count(prompt) || !is_count(completion)) return std::nullopt;
+  return Usage{prompt->get<int64_t>(), completion->get<int64_t>()};
 }
 
 }  // namespace
@@ -114,6 +116,16 @@ Answer read_completion(Json const& body, std::string custom_id, int64_t n) {
   if (Json const* const model = member(body, "model")) answer.model = text_of(*model, "model");
   answer.usage = read_usage(body);
   return answer;
+}
+
+Ending ending(Completion const& completion) {
+  std::string const& reason = completion.finish_reason;
+  if (reason == "length") return Ending::length;
+  return std::find(ended.begin(), ended.end(), reason) != ended.end() ? Ending::stop : Ending::withheld;
+}
+
+std::string why_withheld(Completion const& completion) {
+  return "the server ended the answer by itself (finish_reason " + short_line(completion.finish_reason) + ")";
 }
 
 std::string error_message(Json const& body) {

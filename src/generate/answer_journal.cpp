@@ -3,15 +3,12 @@
 namespace refrain::generate {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr int64_t answers_a_commit = 16;
-constexpr auto longest_wait = std::chrono::seconds(1);
 
 }  // namespace
 
 AnswerJournal::AnswerJournal(Parts const& parts, int rank, Asked const& asked)
-    : asked_(asked), file_(parts.writer(rank)) {}
+    : asked_(asked), file_(parts.writer(rank), answers_a_commit) {}
 
 void AnswerJournal::add(int64_t answer, Finished const& finished) {
   Json record = Json::object();
@@ -22,17 +19,6 @@ void AnswerJournal::add(int64_t answer, Finished const& finished) {
   if (finished.failed()) record["error"] = finished.error;
   if (!finished.model.empty()) record["model"] = finished.model;
   file_.add(record);
-  if (pending_++ == 0) oldest_ = Clock::now();
-  if (pending_ >= answers_a_commit) commit();
-}
-
-void AnswerJournal::tick() {
-  if (pending_ > 0 && Clock::now() - oldest_ > longest_wait) commit();
-}
-
-void AnswerJournal::commit() {
-  file_.commit();
-  pending_ = 0;
 }
 
 void read_answers(Parts const& parts, std::function<void(AnswerKey const&, Finished)> const& visit) {

@@ -5,7 +5,6 @@
 #include <refrain/base/parts.hpp>
 #include <refrain/h5/responses_file.hpp>
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -25,8 +24,7 @@ struct Finished {
   bool failed() const noexcept { return finish == h5::Finish::error; }
 };
 
-/// Keeps the answers of one rank as they come. What is committed survives a crash; at most `answers_a_commit` answers,
-/// and what came within the last second, are not.
+/// Keeps the answers of one rank as they come.
 class AnswerJournal {
 public:
   /// A new file among `parts`. `asked` must outlive it. @throws Error
@@ -34,15 +32,13 @@ public:
 
   /// @throws Error if the disk is full and the like
   void add(int64_t answer, Finished const& finished);
-  /// Commits what waits longer than a second; to be called often. @throws Error
-  void tick();
-  void commit();
+  void tick() { file_.tick(); }      ///< as BatchedJournal
+  void commit() { file_.commit(); }  ///< @throws Error
+  void commit_after_failure() noexcept { file_.commit_after_failure(); }
 
 private:
   Asked const& asked_;
-  JournalWriter file_;
-  int64_t pending_ = 0;
-  std::chrono::steady_clock::time_point oldest_{};  // of what is pending
+  BatchedJournal file_;
 };
 
 /// Hands every answer that the journals hold to `visit`, oldest first within a rank. @throws Error

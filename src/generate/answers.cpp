@@ -198,6 +198,8 @@ void Answers::open(comm::Communicator const& world, Purpose purpose) {
   if (failed_ > 0) log_line(std::to_string(failed_) + " requests that failed before are made again");
 }
 
+bool Answers::any_finished() const { return std::find(finished_.begin(), finished_.end(), true) != finished_.end(); }
+
 std::vector<int64_t> Answers::missing() const { return share(0, 1); }
 
 std::vector<int64_t> Answers::share(int rank, int size) const {

@@ -39,6 +39,8 @@ public:
   void open(comm::Communicator const& world, Purpose purpose);
   /// Whether the file has every answer, none failed, in the order of the prompts and with their labels.
   bool complete() const noexcept { return complete_; }
+  /// Whether any answer is finished.
+  bool any_finished() const;
   /// Numbers of the answers to be made, in order.
   std::vector<int64_t> missing() const;
   /// Those of them that rank `rank` of `size` makes.

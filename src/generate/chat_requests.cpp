@@ -4,17 +4,10 @@
 
 #include <refrain/base/log.hpp>
 
-#include <algorithm>
-#include <array>
-#include <string_view>
-
 namespace refrain::generate {
 namespace {
 
 constexpr int64_t most_logged = 3;
-
-/// OpenAI's word for an answer that ended by itself, and those of text-generation-inference.
-constexpr std::array<std::string_view, 3> ended{"stop", "eos_token", "stop_sequence"};
 
 }  // namespace
 
@@ -48,14 +41,13 @@ std::vector<endpoint::Request> chat_requests(Options const& options, Answers con
 Finished finished_of(endpoint::Answer const& answer, Options const& options) {
   Finished finished{.error = answer.error, .model = answer.model};
   if (!answer.error.empty()) return finished;
-  auto const& [text, reason] = answer.completions.at(0);
-  if (reason == "length")
-    finished.finish = h5::Finish::length;
-  else if (std::find(ended.begin(), ended.end(), reason) != ended.end())
-    finished.finish = h5::Finish::stop;
-  else
-    finished.error = "the server ended the answer by itself (finish_reason " + endpoint::short_line(reason) + ")";
-  if (!finished.failed()) finished.text = before_stop(text, options.stop);
+  endpoint::Completion const& completion = answer.completions.at(0);
+  switch (endpoint::ending(completion)) {
+    case endpoint::Ending::stop: finished.finish = h5::Finish::stop; break;
+    case endpoint::Ending::length: finished.finish = h5::Finish::length; break;
+    case endpoint::Ending::withheld: finished.error = endpoint::why_withheld(completion); return finished;
+  }
+  finished.text = before_stop(completion.text, options.stop);
   return finished;
 }
 

@@ -19,7 +19,7 @@ std::vector<endpoint::Request> chat_requests(Options const& options, Answers con
                                              std::vector<int64_t> const& wanted);
 
 /// What the server's answer is to us: a text that ends before the first --stop text, or a failure; also where the
-/// server withheld or broke off its answer (a finish_reason that is neither stop nor length).
+/// server withheld or broke off its answer.
 Finished finished_of(endpoint::Answer const& answer, Options const& options);
 
 /// Says in the log why a request failed, for the first few alone: the last line of the job counts them.

@@ -53,12 +53,13 @@ private:
       journal.tick();
       return stop_requested();
     };
+    auto const known = answers.any_finished() ? endpoint::Server::has_answered : endpoint::Server::unproven;
     try {
-      auto const tally = endpoint::ask(options_.endpoint, requests, take, stop);
+      auto const tally = endpoint::ask(options_.endpoint, requests, take, stop, known);
       journal.commit();
       return tally.left() == 0;
     } catch (...) {
-      journal.commit();
+      journal.commit_after_failure();
       throw;
     }
   }

@@ -5,10 +5,10 @@
 namespace refrain::report {
 
 std::string appendix(Inputs const& inputs) {
-  std::string text =
-      "% \\usepackage{booktabs,longtable,array}\n\\section{Settings of the experiments}\n\nTables and figures were made by "
-      "Refrain " +
-      escape_latex(std::string(version()) + ", revision " + git_revision()) + ".\n\n";
+  std::string text = "% \\usepackage{booktabs,longtable,array}\n\\section{Settings of the experiments}\n\nTables and "
+                     "figures were made by "
+                     "Refrain " +
+                     escape_latex(std::string(version()) + ", revision " + git_revision()) + ".\n\n";
   auto const add = [&](Table const& table, char const* without) {
     text += table.rows.empty() ? std::string(without) + "\n\n" : to_long_latex(table) + "\n";
   };

@@ -55,8 +55,7 @@ std::string body(Table const& table, std::string (*text_of)(std::string const&))
   std::string lines;
   for (auto const& row : table.rows) {
     std::vector<std::string> cells;
-    for (std::size_t c = 0; c < row.size(); ++c)
-      cells.push_back(text_of(formatted(row[c], table.columns[c].format)));
+    for (std::size_t c = 0; c < row.size(); ++c) cells.push_back(text_of(formatted(row[c], table.columns[c].format)));
     lines += row_text(cells);
   }
   return lines;
@@ -92,8 +91,8 @@ std::string to_latex(Table const& table) {
   // One that is wider than the page is made smaller.
   return "% \\usepackage{booktabs,graphicx}\n\\begin{table}\n\\centering\n\\caption{" + escape_latex(table.title) +
          "}\n\\label{tab:" + table.id +
-         "}\n\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n\\begin{tabular}{" + alignment(table) +
-         "}\n\\toprule\n" + heading(table) + "\\midrule\n" + body(table, escape_latex) +
+         "}\n\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n\\begin{tabular}{" +
+         alignment(table) + "}\n\\toprule\n" + heading(table) + "\\midrule\n" + body(table, escape_latex) +
          "\\bottomrule\n\\end{tabular}}\n\\end{table}\n";
 }
 
@@ -103,10 +102,9 @@ std::string to_long_latex(Table const& table) {
   std::size_t words = 0;
   for (auto const& column : table.columns) words += column.format == Format::text;
   for (auto const& column : table.columns)
-    columns +=
-        column.format != Format::text
-            ? std::string("r")
-            : ">{\\raggedright\\arraybackslash}p{" + std::to_string(words > 0 ? 70 / words : 70) + "ex}";
+    columns += column.format != Format::text
+                   ? std::string("r")
+                   : ">{\\raggedright\\arraybackslash}p{" + std::to_string(words > 0 ? 70 / words : 70) + "ex}";
   return "\\begin{longtable}{" + columns + "}\n\\caption{" + escape_latex(table.title) + "}\\label{tab:" + table.id +
          "}\\\\\n\\toprule\n" + heading(table) + "\\midrule\n\\endfirsthead\n\\toprule\n" + heading(table) +
          "\\midrule\n\\endhead\n\\bottomrule\n\\endlastfoot\n" + body(table, breakable) + "\\end{longtable}\n";

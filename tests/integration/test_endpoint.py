@@ -152,8 +152,6 @@ FINAL = {
                          "the answer is no chat completion: choices[0] has no finish_reason"),
     "an index too large": (changed(choices=[{"index": 1, "message": {"content": "x"}, "finish_reason": "stop"}]),
                            "the answer is no chat completion: choices[0] has an index that is none of 1"),
-    "usage": (changed(usage={"prompt_tokens": -1}),
-              "the answer is no chat completion: usage.prompt_tokens is no count"),
     "the key in an error": (status(400, {"error": {"message": f"no such key: {KEY}"}}), "HTTP 400: no such key: ***"),
     "the key in an answer": (
         lambda handler, body: changed(choices=[{"message": {"content": handler.headers["Authorization"]},
@@ -191,15 +189,18 @@ def test_answers_that_are_odd_and_right(tmp_path):
                                                             "text/plain")],
               "refusal": [changed(choices=[choice(0, None, refusal="I cannot help with restricted activity 17.")])],
               "slow": [lambda handler, body: time.sleep(0.5) or changed()(handler, body)],
-              "nothing": [changed(choices=[choice(0, None)], usage=None, model=None)]}
+              "nothing": [changed(choices=[choice(0, None)], usage=None, model=None)],
+              "half a usage": [changed(usage={"prompt_tokens": 4})]}
     with ChatServer(faults) as server:
         got, tally = ask(tmp_path, server, [asked("order", n=2), *map(asked, list(faults)[1:])])
-    assert tally["answered"] == 5 and not tally["retries"]
+    assert tally["answered"] == 6 and not tally["retries"]
     texts = {name: [completion["text"] for completion in row["completions"]] for name, row in got.items()}
     assert texts == {"order": ["a", "b"], "plain": ["answer 0 to plain"], "nothing": [""], "slow": ["answer 0 to slow"],
+                     "half a usage": ["answer 0 to half a usage"],
                      "refusal": ["I cannot help with restricted activity 17."]}
     assert got["order"]["completions"][0]["finish_reason"] == "length"
     assert got["nothing"]["usage"] is None and got["nothing"]["model"] == ""
+    assert got["half a usage"]["usage"] is None and got["half a usage"]["model"] == MODEL
 
 
 def test_a_signal_ends_it_at_once(tmp_path):
@@ -244,6 +245,47 @@ def test_a_server_that_goes_leaves_its_requests_for_later(tmp_path):
     assert text.splitlines()[-1].startswith("refrain-endpoint: the server gives no answers: "), text
     got = answers(tmp_path)
     assert 8 <= len(got) < 40 and all(not row["error"] for row in got.values())
+
+
+DIES = status(500, {"error": {"message": "worker died"}})
+
+
+@pytest.mark.parametrize("fault, why", [(DIES, "HTTP 500: worker died"), (silent, "no answer within 0.5 s")])
+@pytest.mark.parametrize("bad", [1, 2, 7])
+def test_only_requests_are_left_that_are_never_answered(tmp_path, fault, why, bad):
+    """The server has answered at an earlier start, and answers what is short: they have failed."""
+    with ChatServer({f"row-{i}": [fault] * 9 for i in range(bad)}) as server:
+        got, tally = ask(tmp_path, server, [asked(f"row-{i}") for i in range(bad)], "--endpoint-tries", 2,
+                         "--endpoint-timeout", 0.5, "--has-answered", "on")
+    assert tally == {"total": bad, "answered": 0, "failed": bad, "retries": bad, "left": 0}
+    assert {row["error"] for row in got.values()} == {f"{why}, at the last of 2 tries"}
+    tries = server.tries()
+    assert 1 <= tries.pop("Hello") <= bad and tries == {f"row-{i}": 2 for i in range(bad)}
+    questions = [call["body"] for call in server.calls if call["text"] == "Hello"]
+    assert questions[0] == {"model": MODEL, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1}
+
+
+def test_requests_that_are_never_answered_do_not_hide_those_that_are(tmp_path):
+    """Five in a row, among others; the server need not be known from before."""
+    with ChatServer({f"row-{i}": [DIES] * 9 for i in range(20, 25)}) as server:
+        got, tally = ask(tmp_path, server, [asked(f"row-{i}") for i in range(40)], "--endpoint-tries", 1,
+                         "--endpoint-concurrency", 1)
+    assert (tally["answered"], tally["failed"], tally["left"]) == (35, 5, 0)
+    assert sorted(name for name, row in got.items() if row["error"]) == [f"row-{i}" for i in range(20, 25)]
+    assert server.tries()["Hello"] == 1
+
+
+def test_a_refusal_of_the_short_question_is_an_answer_too(tmp_path):
+    with ChatServer({"row-0": [DIES] * 9, "Hello": [status(400, {"error": "max_tokens is too small"})] * 9}) as server:
+        got, tally = ask(tmp_path, server, [asked("row-0")], "--endpoint-tries", 2, "--has-answered", "on")
+    assert tally["failed"] == 1 and got["row-0"]["error"] == "HTTP 500: worker died, at the last of 2 tries"
+
+
+def test_the_short_question_is_tried_again(tmp_path):
+    with ChatServer({"row-0": [DIES] * 9, "Hello": [status(503), cut()]}) as server:
+        _, tally = ask(tmp_path, server, [asked("row-0")], "--endpoint-tries", 3, "--has-answered", "on")
+    assert tally == {"total": 1, "answered": 0, "failed": 1, "retries": 2, "left": 0}
+    assert server.tries()["Hello"] in (2, 3)  # libcurl may send once more by itself: see test_tried_again
 
 
 def test_the_key_is_written_nowhere(tmp_path):

@@ -73,6 +73,19 @@ def test_always_fails(refused):
                 url=server.url)
 
 
+def test_has_answered_earlier_and_is_gone(refused):
+    """Nothing is recorded as failed: not even the short question is answered."""
+    requests = [asked(f"row-{i}") for i in range(8)]
+    with ChatServer(always=[silent] * 9) as server:
+        refused("the server gives no answers: no answer within 0.5 s, at the last of 2 tries [{url}] " + GONE,
+                "--endpoint-tries", 2, "--endpoint-timeout", 0.5, "--has-answered", "on", url=server.url,
+                requests=requests)
+    assert server.tries()["Hello"] == 2
+    with ChatServer(always=[status(503, {"error": "loading"})] * 99) as server:
+        refused("the server gives no answers: HTTP 503: loading [{url}] " + GONE, "--endpoint-tries", 1,
+                "--has-answered", "on", url=server.url, requests=requests)
+
+
 def test_no_http(refused):
     """A server that greets first, as those of mail do."""
     with socket.create_server(("127.0.0.1", 0)) as listening:

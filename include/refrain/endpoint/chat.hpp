@@ -42,6 +42,13 @@ struct Completion {
   std::string finish_reason;  ///< as the server says it: stop, length, content_filter, ...
 };
 
+/// How a completion ended.
+enum class Ending {
+  stop,     ///< by itself, or at a text of `Sampling::stop`
+  length,   ///< at `Sampling::max_tokens`
+  withheld  ///< the server withheld it or broke it off (content_filter and the like): its text is no answer
+};
+
 /// Tokens as the server counts them, of all completions together.
 struct Usage {
   int64_t prompt_tokens = 0, completion_tokens = 0;
@@ -52,8 +59,8 @@ struct Answer {
   std::string custom_id;
   std::vector<Completion> completions;  ///< `sampling.n` in the order of `index`; none where there is an error
   std::string model;                    ///< as the server names it; empty where it does not
-  std::optional<Usage> usage;
-  std::string error;  ///< one line, or empty
+  std::optional<Usage> usage;           ///< nothing where the server gives no counts
+  std::string error;                    ///< one line, or empty
 };
 
 /// The field that carries `Sampling::max_tokens`: newer models of OpenAI's refuse the older name.
@@ -73,6 +80,11 @@ std::string batch_line(Request const& request, Target const& target);
 
 /// Reads a chat.completion object with `n` choices. @throws Error (without a place) for one of another form
 Answer read_completion(Json const& body, std::string custom_id, int64_t n);
+
+/// As `finish_reason` says it, in OpenAI's words and text-generation-inference's.
+Ending ending(Completion const& completion);
+/// One line for a completion that is withheld, with the server's word for it.
+std::string why_withheld(Completion const& completion);
 
 /// What a server says of an error: {"error": {"message": TEXT}}, {"error": TEXT}, {"message": TEXT} or
 /// {"detail": TEXT}. Empty if it says nothing in these forms. For `short_line`, once no secret stands in it.

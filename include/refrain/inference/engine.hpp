@@ -58,8 +58,8 @@ public:
     std::function<void(Answer)> done;              ///< in any order
     std::function<bool()> stopped;                 ///< ends early, with what is under way dropped; asked once a pass
   };
-  /// Answers all requests. @throws Error where logits are not finite. @collective over tensor: every rank gives the same source @pre prompt and answer of each fit
-  /// into `capacity` and the model's positions
+  /// Answers all requests. @throws Error where logits are not finite. @collective over tensor: every rank gives the
+  /// same source @pre prompt and answer of each fit into `capacity` and the model's positions
   void run(Source const& source);
 
   struct Counts {

@@ -47,7 +47,7 @@ private:
   VarlenAttention const* kernel_;  // none on a CPU
   at::Tensor keys_, values_;       // [blocks, places, kv_heads, head_dim]
   std::vector<CachedRow> rows_;
-  at::Tensor places_T_;                // int64: of the new tokens
+  at::Tensor places_T_;  // int64: of the new tokens
   // Of a row with many new tokens behind others: int64 places of all of them, and which keys its queries see.
   std::vector<at::Tensor> places_of_, masks_;
   // With a kernel: the rows as it sees them; a key's token is its place in the cache.

@@ -1,6 +1,6 @@
 // refrain-endpoint: for the tests; not installed. Asks a server as jobs with an endpoint do.
 //
-//   refrain-endpoint --requests FILE --out FILE [the shared options of an endpoint]
+//   refrain-endpoint --requests FILE --out FILE [--has-answered on] [the shared options of an endpoint]
 //
 // A line of --requests is {custom_id, messages} and what else Sampling has; a line of --out is an answer, in the order
 // of arrival, with `done`: how many requests have come to their end. OUT.provenance.json is what a job would write into
@@ -27,12 +27,14 @@ namespace {
 struct Options {
   endpoint::Options endpoint;
   std::filesystem::path requests, out;
+  bool has_answered = false;
   Json record;
 
   static OptionTable table(Options& options) {
     OptionTable table("endpoint", "Asks a server, for the tests.");
     table.add("requests", options.requests, "requests as JSON lines", "FILE").required();
     table.add("out", options.out, "answers as JSON lines", "FILE").required();
+    table.add("has-answered", options.has_answered, "the server has answered at an earlier start");
     options.endpoint.add_to(table);
     return table;
   }
@@ -107,7 +109,8 @@ Exit run(Options const& options) {
         row["done"] = so_far.answered + so_far.failed;
         keep(row);
       },
-      [] { return stop_requested(); });
+      [] { return stop_requested(); },
+      options.has_answered ? endpoint::Server::has_answered : endpoint::Server::unproven);
   Json const json = {{"total", tally.total},
                      {"answered", tally.answered},
                      {"failed", tally.failed},

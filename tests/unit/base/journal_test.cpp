@@ -4,6 +4,10 @@
 
 #include <catch2/catch.hpp>
 
+#include <csignal>
+#include <sys/resource.h>
+#include <thread>
+
 using namespace refrain;
 using namespace refrain::testing;
 
@@ -14,6 +18,21 @@ std::vector<int> read(std::filesystem::path const& folder) {
   read_journal(folder, [&](Json const& record) { numbers.push_back(record.at("n").get<int>()); });
   return numbers;
 }
+
+/// For as long as it lives no file grows beyond `bytes`: a full disk, at which a write ends in its middle.
+class FullDisk {
+public:
+  explicit FullDisk(std::size_t bytes) {
+    std::signal(SIGXFSZ, SIG_IGN);
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    rlimit const small{.rlim_cur = bytes, .rlim_max = before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &small);
+  }
+  ~FullDisk() { ::setrlimit(RLIMIT_FSIZE, &before_); }
+
+private:
+  rlimit before_{};
+};
 
 }  // namespace
 
@@ -48,7 +67,60 @@ TEST_CASE("a line that a crash cut off does not count, one that is damaged is to
     std::string damaged = text;
     damaged[40] ^= 1;
     folder.write("a-1.jsonl", damaged);
-    CHECK(message_of([&] { read(folder.path); }) == "a line in its middle is damaged [" + file.string() +
-                                                         "] (remove this file: what it holds is done again)");
+    CHECK(message_of([&] { read(folder.path); }) ==
+          "a line in its middle is damaged [" + file.string() + "] (remove this file: what it holds is done again)");
   }
+}
+
+TEST_CASE("a commit that fails leaves what was committed before, also where space comes free") {
+  TemporaryFolder const folder;
+  auto const file = folder.path / "a-1.jsonl";
+  JournalWriter writer(folder.path, "a");
+  writer.add({{"n", 1}});
+  writer.commit();
+  std::string const kept = read_file(file);
+  writer.add({{"n", 2}});
+  writer.add({{"n", 3}});
+  {
+    FullDisk const full(kept.size() + 10);
+    CHECK(message_of([&] { writer.commit(); }) == "cannot write: File too large [" + file.string() +
+                                                      "] (free space, then start again: what was committed is kept)");
+  }
+  CHECK(read_file(file) == kept);
+  writer.add({{"n", 4}});
+  writer.commit();
+  CHECK(read_file(file) == kept);
+  JournalWriter next(folder.path, "a");
+  next.add({{"n", 5}});
+  next.commit();
+  CHECK(read(folder.path) == std::vector<int>{1, 5});
+}
+
+TEST_CASE("a journal in batches is committed by number, by time and at the end") {
+  TemporaryFolder const folder;
+  BatchedJournal journal({folder.path, "a"}, 3);
+  journal.add({{"n", 1}});
+  journal.add({{"n", 2}});
+  journal.tick();
+  CHECK(read(folder.path).empty());
+  journal.add({{"n", 3}});
+  CHECK(read(folder.path) == std::vector<int>{1, 2, 3});
+  journal.add({{"n", 4}});
+  std::this_thread::sleep_for(std::chrono::milliseconds(1050));
+  journal.tick();
+  CHECK(read(folder.path).size() == 4);
+  journal.add({{"n", 5}});
+  journal.tick();
+  CHECK(read(folder.path).size() == 4);
+  journal.commit();
+  CHECK(read(folder.path).size() == 5);
+  journal.add({{"n", 6}});
+  journal.commit_after_failure();
+  CHECK(read(folder.path).size() == 6);
+  journal.add({{"n", 7}});
+  {
+    FullDisk const full(10);
+    journal.commit_after_failure();
+  }
+  CHECK(read(folder.path).size() == 6);
 }

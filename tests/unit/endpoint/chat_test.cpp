@@ -61,8 +61,36 @@ TEST_CASE("a completion of another form is refused") {
   Json twice = sound["choices"][0];
   twice["index"] = 1u;
   CHECK(problem("/choices", Json::array({twice, twice}), 2) == no_completion + "two of its choices have the index 1");
-  CHECK(problem("/usage", {{"prompt_tokens", 1u}}) == no_completion + "usage.completion_tokens is no count");
   CHECK(problem("/choices/0", "text") == no_completion + "choices[0] has no message");
+}
+
+TEST_CASE("counts of tokens in another form are none, and the answer counts") {
+  auto const usage = [](char const* text) {
+    Json body = Json::parse(R"({"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}]})");
+    body["usage"] = Json::parse(text);
+    Answer const answer = read_completion(body, "a", 1);
+    CHECK(answer.completions.at(0).text == "x");
+    return answer.usage;
+  };
+  auto const counted = usage(R"({"prompt_tokens": 5, "completion_tokens": 0})");
+  REQUIRE(counted);
+  CHECK(counted->prompt_tokens == 5);
+  CHECK(counted->completion_tokens == 0);
+  for (char const* text :
+       {R"({"prompt_tokens": 5})", R"({"completion_tokens": 5})", R"({"prompt_tokens": -1, "completion_tokens": 5})",
+        R"({"prompt_tokens": 5, "completion_tokens": 1.5})", R"({"prompt_tokens": "5", "completion_tokens": null})",
+        R"({})", R"([5])", R"("5")", "5", "null"})
+    CHECK_FALSE(usage(text));
+}
+
+TEST_CASE("how a completion ended is read off the server's word for it") {
+  for (char const* reason : {"stop", "eos_token", "stop_sequence"})
+    CHECK(ending({.text = "x", .finish_reason = reason}) == Ending::stop);
+  CHECK(ending({.text = "x", .finish_reason = "length"}) == Ending::length);
+  for (char const* reason : {"content_filter", "tool_calls", "abort", "Stop", ""})
+    CHECK(ending({.text = "x", .finish_reason = reason}) == Ending::withheld);
+  CHECK(why_withheld({.text = "x", .finish_reason = "content\nfilter"}) ==
+        "the server ended the answer by itself (finish_reason content filter)");
 }
 
 TEST_CASE("requests are found by custom_id, and each id names one") {
