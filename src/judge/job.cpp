@@ -107,11 +107,7 @@ AskOutcome Judging::ask() {
   try {
     asked = judge_->ask(items, recorder);
   } catch (...) {
-    try {
-      recorder.commit();
-    } catch (Error const&) {
-      // What was thrown first is told.
-    }
+    recorder.commit_after_failure();
     throw;
   }
   comm::agree(world_, [&] { recorder.commit(); });

@@ -13,7 +13,10 @@ namespace {
 
 RawVerdict verdict_of(endpoint::Answer const& answer) {
   if (!answer.error.empty()) return {.failure = answer.error};
-  return {.answer = answer.completions.front().text};
+  endpoint::Completion const& completion = answer.completions.front();
+  if (endpoint::ending(completion) == endpoint::Ending::withheld)
+    return {.failure = endpoint::why_withheld(completion)};
+  return {.answer = completion.text};
 }
 
 class ServerJudge : public Judge {
@@ -92,7 +95,8 @@ AskOutcome ServerJudge::from_server(std::vector<endpoint::Request> const& reques
         watchdog.progress("waiting for the server");
         recorder.tick();
         return stop_requested();
-      });
+      },
+      recorder.told_before() ? endpoint::Server::has_answered : endpoint::Server::unproven);
   return tally.left() > 0 ? AskOutcome::stopped : AskOutcome::all;
 }
 

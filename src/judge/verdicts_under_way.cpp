@@ -8,9 +8,7 @@
 namespace refrain::judge {
 namespace {
 
-/// What may be lost: so many items, or those of so long.
 constexpr int64_t items_a_commit = 64;
-constexpr auto longest_wait = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -80,22 +78,29 @@ void Recorder::add(int64_t item, RawVerdict const& verdict) {
   auto const files = static_cast<int64_t>(files_.size());
   int64_t const file = item % files;
   auto journal = journals_.find(file);
-  if (journal == journals_.end())
-    journal = journals_.emplace(file, files_[static_cast<std::size_t>(file)].parts().writer(rank_)).first;
+  if (journal == journals_.end()) {
+    JournalWriter writer = files_[static_cast<std::size_t>(file)].parts().writer(rank_);
+    journal = journals_.emplace(file, BatchedJournal(std::move(writer), items_a_commit)).first;
+  }
   journal->second.add(record_of(item / files, verdict));
   if (!verdict.failure.empty() && failures_++ == 0) first_failure_ = verdict.failure;
-  if (pending_++ == 0) oldest_ = std::chrono::steady_clock::now();
-  if (pending_ == items_a_commit) commit();
   progress_.advance(++count_);
 }
 
 void Recorder::tick() {
-  if (pending_ > 0 && std::chrono::steady_clock::now() - oldest_ > longest_wait) commit();
+  for (auto& [file, journal] : journals_) journal.tick();
 }
 
 void Recorder::commit() {
   for (auto& [file, journal] : journals_) journal.commit();
-  pending_ = 0;
+}
+
+void Recorder::commit_after_failure() noexcept {
+  for (auto& [file, journal] : journals_) journal.commit_after_failure();
+}
+
+bool Recorder::told_before() const {
+  return std::any_of(files_.begin(), files_.end(), [](auto const& file) { return file.count() > 0; });
 }
 
 }  // namespace refrain::judge

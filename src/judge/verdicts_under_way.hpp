@@ -6,7 +6,6 @@
 #include <refrain/base/parts.hpp>
 #include <refrain/comm/communicator.hpp>
 
-#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -58,6 +57,10 @@ public:
   /// Commits what has waited for a second; to be called often. @throws Error
   void tick();
   void commit();  ///< @throws Error
+  /// For catch clauses: what fails here is told to nobody.
+  void commit_after_failure() noexcept;
+  /// Whether an earlier start was told a verdict.
+  bool told_before() const;
   /// A folder that all ranks see, for signs of life.
   std::filesystem::path const& folder() const;
 
@@ -69,9 +72,8 @@ private:
   int rank_;
   bool keeps_;
   Progress progress_;
-  std::map<int64_t, JournalWriter> journals_;       // by file
-  std::chrono::steady_clock::time_point oldest_{};  // of what is pending
-  int64_t count_ = 0, pending_ = 0, failures_ = 0;
+  std::map<int64_t, BatchedJournal> journals_;  // by file
+  int64_t count_ = 0, failures_ = 0;
   std::string first_failure_;
 };
 
