@@ -5,12 +5,16 @@
 namespace refrain::report {
 
 std::string appendix(Inputs const& inputs) {
-  std::string text = "% \\usepackage{booktabs,longtable,array}\n\\section{Settings of the experiments}\n\nTables and "
-                     "figures were made by "
-                     "Refrain " +
-                     escape_latex(std::string(version()) + ", revision " + git_revision()) + ".\n\n";
+  std::string text =
+      "% \\usepackage{booktabs,longtable,array,graphicx}\n\\section{Settings of the experiments}\n\nTables and "
+      "figures were made by "
+      "Refrain " +
+      breakable_latex(std::string(version()) + ", revision " + git_revision()) + ".\n\n";
   auto const add = [&](Table const& table, char const* without) {
-    text += table.rows.empty() ? std::string(without) + "\n\n" : to_long_latex(table) + "\n";
+    // Many columns are made to fit, many rows go over pages.
+    bool const is_wide = table.columns.size() > 6;
+    text +=
+        table.rows.empty() ? std::string(without) + "\n\n" : (is_wide ? to_latex(table) : to_long_latex(table)) + "\n";
   };
   auto settings = settings_table(inputs.results, inputs.runs, inputs.identity());
   add(settings, "");

@@ -21,36 +21,6 @@ std::string heading(Table const& table) {
   return row_text(titles);
 }
 
-/// Lets lines break inside paths, digests and other long words: behind punctuation, and where letters run on for long.
-std::string breakable(std::string const& text) {
-  constexpr std::size_t longest_run = 10;
-  std::string broken, run;
-  auto const end_run = [&] {
-    broken += escape_latex(run);
-    run.clear();
-  };
-  std::size_t letters = 0;
-  for (char const c : text) {
-    bool const begins_letter = (static_cast<unsigned char>(c) & 0xC0) != 0x80;
-    if (letters == longest_run && begins_letter) {
-      end_run();
-      broken += "\\allowbreak{}";
-      letters = 0;
-    }
-    run += c;
-    letters += begins_letter;
-    if (std::string("/_-.,:=").find(c) != std::string::npos) {
-      end_run();
-      broken += "\\allowbreak{}";
-      letters = 0;
-    } else if (c == ' ') {
-      letters = 0;
-    }
-  }
-  end_run();
-  return broken;
-}
-
 std::string body(Table const& table, std::string (*text_of)(std::string const&)) {
   std::string lines;
   for (auto const& row : table.rows) {
@@ -87,6 +57,35 @@ std::string escape_latex(std::string const& text) {
   return safe;
 }
 
+std::string breakable_latex(std::string const& text) {
+  constexpr std::size_t longest_run = 10;
+  std::string broken, run;
+  auto const end_run = [&] {
+    broken += escape_latex(run);
+    run.clear();
+  };
+  std::size_t letters = 0;
+  for (char const c : text) {
+    bool const begins_letter = (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+    if (letters == longest_run && begins_letter) {
+      end_run();
+      broken += "\\allowbreak{}";
+      letters = 0;
+    }
+    run += c;
+    letters += begins_letter;
+    if (std::string("/_-.,:=").find(c) != std::string::npos) {
+      end_run();
+      broken += "\\allowbreak{}";
+      letters = 0;
+    } else if (c == ' ') {
+      letters = 0;
+    }
+  }
+  end_run();
+  return broken;
+}
+
 std::string to_latex(Table const& table) {
   // One that is wider than the page is made smaller.
   return "% \\usepackage{booktabs,graphicx}\n\\begin{table}\n\\centering\n\\caption{" + escape_latex(table.title) +
@@ -107,7 +106,7 @@ std::string to_long_latex(Table const& table) {
                    : ">{\\raggedright\\arraybackslash}p{" + std::to_string(words > 0 ? 70 / words : 70) + "ex}";
   return "\\begin{longtable}{" + columns + "}\n\\caption{" + escape_latex(table.title) + "}\\label{tab:" + table.id +
          "}\\\\\n\\toprule\n" + heading(table) + "\\midrule\n\\endfirsthead\n\\toprule\n" + heading(table) +
-         "\\midrule\n\\endhead\n\\bottomrule\n\\endlastfoot\n" + body(table, breakable) + "\\end{longtable}\n";
+         "\\midrule\n\\endhead\n\\bottomrule\n\\endlastfoot\n" + body(table, breakable_latex) + "\\end{longtable}\n";
 }
 
 }  // namespace refrain::report

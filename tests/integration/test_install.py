@@ -34,9 +34,9 @@ def test_installed_tree_runs_where_it_was_moved(tmp_path):
     subprocess.run(["python3", refrain.SOURCE / "env/quickstart/make_inputs.py", inputs, "--ability", "2",
                     "--pairs", "2", "--held-out", "2"],
                    check=True, timeout=120)
-    refrain.run("shard", "--pairs", inputs / "pairs.jsonl", "--tokenizer", inputs / "model",
+    refrain.run("shard", "--pairs", inputs / "pairs.jsonl", "--tokenizer", inputs / "tokenizer",
                 "--configuration", "only-here", "--out", tmp_path / "pairs.h5", binaries=home / "bin", cwd=tmp_path)
-    refrain.run("convert", "init", "--model-config", inputs / "model/config.json", "--tokenizer", inputs / "model",
+    refrain.run("convert", "init", "--model-config", inputs / "model.config.json", "--tokenizer", inputs / "tokenizer",
                 "--seed", 1, "--out", tmp_path / "model", binaries=home / "bin", cwd=tmp_path)
     refrain.run("train", "--pairs", tmp_path / "pairs.h5", "--init", tmp_path / "model", "--run-dir", tmp_path / "run",
                 "--max-steps", 1, "--global-batch-pairs", 2, binaries=home / "bin", ranks=2, cwd=tmp_path)

@@ -32,7 +32,7 @@ def compiled(tmp_path_factory):
     assert {"asr", "agreement", "transfer", "appendix"} <= set(tables) and figures
     (folder / "report/all.tex").write_text(DOCUMENT % "\n".join(
         [f"\\message{{[begins {name}]}}\\input{{{name}}}\\clearpage" for name in tables]
-        + [f"\\includegraphics[width=\\textwidth]{{{name}}}" for name in figures]))
+        + [f"\\noindent\\includegraphics[width=\\textwidth]{{{name}}}" for name in figures]))
     if shutil.which("pdflatex") is None:
         pytest.fail("pdflatex is not here: install what env/packages-test.txt lists")
     for _ in range(3):  # longtable asks for its widths again

@@ -45,5 +45,7 @@ std::string to_latex(Table const& table);
 std::string to_long_latex(Table const& table);
 /// `text` with LaTeX's special characters escaped.
 std::string escape_latex(std::string const& text);
+/// The same, with places for lines to break inside paths, digests and other long words.
+std::string breakable_latex(std::string const& text);
 
 }  // namespace refrain::report
