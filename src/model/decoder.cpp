@@ -118,9 +118,10 @@ at::Tensor Decoder::logits(at::Tensor const& x_TD, PackedBatch const& batch) con
   at::Tensor const rows_ND = gather_rows(x_TD.detach(), store_).index_select(0, batch.head_rows_N);
   at::Tensor const normed_ND = kernels::rms_norm(rows_ND, store_.weight(head_.norm), store_.config().rms_norm_eps).y_TD;
   // A GPU multiplies in the weights' type: all of the output matrix in fp32 would be made anew each time.
-  at::Tensor const part_NV =
-      times_transposed(normed_ND.is_cuda() ? normed_ND : normed_ND.to(at::kFloat), store_.weight(head_.output))
-          .to(at::kFloat);
+  at::Tensor const factor_ND = as_factor(normed_ND), weight_VD = store_.weight(head_.output);
+  at::Tensor const part_NV = (store_.options().gradients ? times_transposed(factor_ND, weight_VD)
+                                                         : times_transposed_forward(factor_ND, weight_VD))
+                                 .to(at::kFloat);
   if (ranks.size() == 1) return part_NV;
   int64_t const rows = part_NV.size(0), padded = part_NV.size(1);
   at::Tensor const parts_RNV = at::empty({ranks.size(), rows, padded}, part_NV.options());

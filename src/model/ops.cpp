@@ -50,7 +50,9 @@ private:
 
 // y; `low_TR` becomes the adapter's t = scale x A^T, where there is one.
 at::Tensor project(at::Tensor const& x_TI, ParameterStore& store, Projection const& projection, at::Tensor& low_TR) {
-  at::Tensor y_TO = times_transposed(x_TI, store.fused_weight(projection.first, projection.count));
+  at::Tensor const weight_OI = store.fused_weight(projection.first, projection.count);
+  at::Tensor y_TO =
+      store.options().gradients ? times_transposed(x_TI, weight_OI) : times_transposed_forward(x_TI, weight_OI);
   if (projection.bias) y_TO.add_(store.fused_weight(*projection.bias, projection.count));
   if (!projection.lora) return y_TO;
   Lora const& lora = *projection.lora;

@@ -2,8 +2,11 @@
 #include <refrain/model/products.hpp>
 
 #include <ATen/ATen.h>
+#include <ATen/core/dispatch/Dispatcher.h>
 
 #include <algorithm>
+#include <optional>
+#include <string_view>
 
 namespace refrain::model {
 namespace {
@@ -39,6 +42,18 @@ at::Tensor times_transposed(at::Tensor const& x_TI, at::Tensor const& weight_OI)
   trace::Span const span("matrix products");
   if (x_TI.is_cuda()) return at::mm(x_TI, weight_OI.to(x_TI.scalar_type()).t());
   return at::mm(x_TI.to(at::kFloat), weight_OI.to(at::kFloat).t()).to(x_TI.scalar_type());
+}
+
+at::Tensor times_transposed_forward(at::Tensor const& x_TI, at::Tensor const& weight_OI) {
+  using Linear = at::Tensor(at::Tensor const&, at::Tensor const&, std::optional<at::Tensor> const&, std::string_view,
+                            c10::List<std::optional<at::Scalar>>, std::optional<std::string_view>);
+  static std::optional<c10::OperatorHandle> const linear =
+      c10::Dispatcher::singleton().findSchema({"mkldnn::_linear_pointwise", ""});
+  if (!linear || x_TI.is_cuda() || weight_OI.scalar_type() != at::kFloat) return times_transposed(x_TI, weight_OI);
+  trace::Span const span("matrix products");
+  return linear->typed<Linear>()
+      .call(x_TI.to(at::kFloat), weight_OI, std::nullopt, "none", c10::List<std::optional<at::Scalar>>(), "")
+      .to(x_TI.scalar_type());
 }
 
 at::Tensor times(at::Tensor const& dy_TO, at::Tensor const& weight_OI) {

@@ -8,6 +8,9 @@ namespace refrain::model {
 
 /// x W^T: [T, I] x [O, I] -> [T, O].
 at::Tensor times_transposed(at::Tensor const& x_TI, at::Tensor const& weight_OI);
+/// The same where nothing runs backward. On a CPU oneDNN computes it, whose kernels take AVX-512 on every maker's CPUs;
+/// MKL's, which libtorch takes otherwise, do not.
+at::Tensor times_transposed_forward(at::Tensor const& x_TI, at::Tensor const& weight_OI);
 /// dy W: [T, O] x [O, I] -> [T, I].
 at::Tensor times(at::Tensor const& dy_TO, at::Tensor const& weight_OI);
 /// y += x W^T: [T, O], whose rows may be part of wider ones; [T, I]; [O, I].
