@@ -4,6 +4,7 @@
 #include <refrain/base/json_file.hpp>
 #include <refrain/checkpoint/adapter.hpp>
 #include <refrain/checkpoint/weights_digest.hpp>
+#include <refrain/model/kv_cache.hpp>
 #include <refrain/model/slices.hpp>
 
 #include <ATen/Parallel.h>
@@ -29,6 +30,8 @@ std::vector<int32_t> stop_tokens_of(fs::path const& folder) {
 
 /// Of a GPU's free memory, what keys and values may take: the rest is for the pass itself.
 constexpr double cache_share_of_gpu = 0.8;
+// A hundred rows under way keep any CPU busy; of memory beyond that each page costs its first touch.
+constexpr int64_t cpu_cache_tokens = 1 << 16;
 
 DType choose(Precision precision, bool on_gpu, DType of_checkpoint) {
   if (on_gpu && precision == Precision::fp32)
@@ -73,7 +76,8 @@ int64_t LoadedModel::cache_bytes() const {
   if (on_gpu_)
     return world_.min(
         static_cast<int64_t>(cache_share_of_gpu * static_cast<double>(model::find_gpu(world_).free_memory)));
-  return world_.min(available_memory() / (2 * world_.split_by_node().size()));
+  int64_t const enough = cpu_cache_tokens * model::KvCache::page_bytes(config_, layout_.tensor().size(), dtype_, 1);
+  return world_.min(std::min<int64_t>(enough, available_memory() / (2 * world_.split_by_node().size())));
 }
 
 Json LoadedModel::identity() const {

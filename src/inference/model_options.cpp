@@ -15,7 +15,8 @@ void ModelOptions::add_to(OptionTable& table, std::string const& what) {
       .add("dtype", dtype, "number type of weights and cache; auto: the checkpoint's on a CPU, bf16 on a GPU")
       .add("device", device, "auto takes GPUs where every rank sees one")
       .add("cache-memory", cache_memory,
-           "GiB of each rank for keys and values of rows under way; without it half of the memory that is free",
+           "GiB of each rank for keys and values of rows under way; without it on a CPU enough for 65,536 "
+           "tokens, but at most half of the memory that is free; on a GPU most of it",
            {.least = 0, .least_excluded = true})
       .add("timeout", timeout, "seconds after which a rank that gives no sign of life ends the job; 0: never",
            {.least = 0});

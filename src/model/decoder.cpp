@@ -73,16 +73,15 @@ void Decoder::embed_backward(PackedBatch const& batch, at::Tensor const& grad_TD
 // `attend` makes of q|k|v what the heads give.
 template <class Attend>
 at::Tensor Decoder::run_block(int i, at::Tensor const& x_TD, Remember mlp, Attend const& attend,
-                              at::Tensor const& rows_N) const {
+                              at::Tensor const& last_N) const {
   BlockIds const& ids = blocks_[i];
   Again again;
   at::Tensor h = rms_norm(x_TD, store_, ids.norm1, &again);
   h = enter_tensor_region(h, store_, &again);
   h = linear(h, store_, ids.qkv, std::move(again));
   h = attend(h);
-  if (rows_N.defined()) h = h.index_select(0, rows_N);
   h = leave_tensor_region(linear(h, store_, ids.o), store_);
-  at::Tensor const middle_TD = h.add_(rows_N.defined() ? x_TD.index_select(0, rows_N) : x_TD);
+  at::Tensor const middle_TD = h.add_(last_N.defined() ? x_TD.index_select(0, last_N) : x_TD);
   h = rms_norm(middle_TD, store_, ids.norm2, &again);
   h = enter_tensor_region(h, store_, &again);
   h = swiglu_linear(h, store_, ids.gate_up, std::move(again), mlp, &again);
@@ -96,16 +95,16 @@ at::Tensor Decoder::block(int i, at::Tensor const& x_TD, PackedBatch const& batc
 }
 
 at::Tensor Decoder::block(int i, at::Tensor const& x_TD, PackedBatch const& batch, CachedAttention& cache,
-                          at::Tensor const& rows_N) const {
+                          at::Tensor const& last_N) const {
   at::NoGradGuard const no_grad;
   RotaryTable const& rotary = rotary_for(batch);
   auto const attend = [&](at::Tensor const& qkv_TS) {
     trace::Span const span("attention");
     kernels::rotate(qkv_TS, heads_.heads + heads_.kv_heads, heads_.head_dim, batch.positions_T, rotary.cos_PR,
                     rotary.sin_PR, kernels::Rotation::forward);
-    return cache.attend(i, qkv_TS, heads_);
+    return cache.attend(i, qkv_TS, heads_, last_N.defined() ? Wanted::last_of_each_row : Wanted::all);
   };
-  return run_block(i, x_TD, Remember::keep, attend, rows_N);
+  return run_block(i, x_TD, Remember::keep, attend, last_N);
 }
 
 HeadOut Decoder::head(at::Tensor const& x_TD, PackedBatch const& batch, int64_t chunk_rows) const {

@@ -1,16 +1,13 @@
 #include "exponential.hpp"
 #include "paged_loops.hpp"
+#include "widened.hpp"
 
 #include <refrain/base/vector_loop.hpp>
 
 #include <algorithm>
-#include <bit>
 
 namespace refrain::model::loops {
 namespace {
-
-inline float widened(float value) { return value; }
-inline float widened(uint16_t value) { return std::bit_cast<float>(static_cast<uint32_t>(value) << 16); }
 
 template <class Value>
 [[gnu::always_inline]] inline void attend(float const* q, Value const* keys, Value const* values, PagedRow const& row,
@@ -58,16 +55,21 @@ template <class Value>
 
 }  // namespace
 
-REFRAIN_VECTOR_LOOP void attend_pages(float const* q, PagedValues const& keys, PagedValues const& values,
-                                      PagedRow const& row, int64_t kv_head, int64_t kv_heads, int64_t group,
-                                      int64_t head_dim, float scale, float* scores, float* out) {
-  int64_t const stride = kv_heads * head_dim, offset = kv_head * head_dim;
-  if (keys.bf16)
-    attend(q, static_cast<uint16_t const*>(keys.data) + offset, static_cast<uint16_t const*>(values.data) + offset, row,
-           stride, group, head_dim, scale, scores, out);
-  else
-    attend(q, static_cast<float const*>(keys.data) + offset, static_cast<float const*>(values.data) + offset, row,
-           stride, group, head_dim, scale, scores, out);
+REFRAIN_VECTOR_LOOP void attend_pages(Queries const& queries, PagedValues const& keys, PagedValues const& values,
+                                      PagedRow const& row, HeadGroup const& heads, std::vector<float>& memory) {
+  int64_t const stride = heads.kv_heads * heads.head_dim, offset = heads.kv_head * heads.head_dim;
+  memory.resize(std::max(memory.size(), static_cast<std::size_t>(heads.group * row.tokens)));
+  for (int64_t j = 0; j < queries.count; ++j) {
+    PagedRow const seen{row.pages, row.page_tokens, row.tokens - queries.count + 1 + j};
+    float const* const q = queries.q + j * queries.stride;
+    float* const out = queries.out + j * queries.out_stride;
+    if (keys.bf16)
+      attend(q, static_cast<uint16_t const*>(keys.data) + offset, static_cast<uint16_t const*>(values.data) + offset,
+             seen, stride, heads.group, heads.head_dim, heads.scale, memory.data(), out);
+    else
+      attend(q, static_cast<float const*>(keys.data) + offset, static_cast<float const*>(values.data) + offset, seen,
+             stride, heads.group, heads.head_dim, heads.scale, memory.data(), out);
+  }
 }
 
 }  // namespace refrain::model::loops

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 /// Attention of few queries over keys and values that lie in pages, apart from everything of libtorch like
 /// vector_loops.hpp.
@@ -18,9 +19,22 @@ struct PagedRow {
   int64_t page_tokens, tokens;
 };
 
-/// softmax(q k^T scale) v of the `group` query heads that share one KV head, over all tokens of the row.
-/// q, out: [group, head_dim]; scores: memory for [group, tokens].
-void attend_pages(float const* q, PagedValues const& keys, PagedValues const& values, PagedRow const& row, int64_t kv_head,
-                  int64_t kv_heads, int64_t group, int64_t head_dim, float scale, float* scores, float* out);
+/// The `group` query heads that share KV head `kv_head` of `kv_heads`.
+struct HeadGroup {
+  int64_t kv_head, kv_heads, group, head_dim;
+  float scale;
+};
+
+/// The last `count` tokens of a row, each [group, head_dim] and `stride` floats behind the one before it.
+struct Queries {
+  float const* q;
+  int64_t stride;
+  float* out;
+  int64_t out_stride, count;
+};
+
+/// softmax(q k^T scale) v for each query over the row's tokens up to its own. `memory` grows as it needs.
+void attend_pages(Queries const& queries, PagedValues const& keys, PagedValues const& values, PagedRow const& row,
+                  HeadGroup const& heads, std::vector<float>& memory);
 
 }  // namespace refrain::model::loops

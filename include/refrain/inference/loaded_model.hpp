@@ -28,7 +28,8 @@ public:
   DType dtype() const noexcept { return dtype_; }
   /// Tokens that end an answer: generation_config.json's, else config.json's.
   std::vector<int32_t> const& stop_tokens() const noexcept { return stop_tokens_; }
-  /// For keys and values on each rank: --cache-memory, else half of the memory that is free, most of a GPU's.
+  /// For keys and values on each rank: --cache-memory, else most of a GPU's free memory; on a CPU enough for some
+  /// thousands of tokens, but at most half of what is free.
   /// @pre `load`. @collective
   int64_t cache_bytes() const;
 

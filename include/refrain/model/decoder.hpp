@@ -10,13 +10,16 @@
 
 namespace refrain::model {
 
+/// Which tokens' results are wanted: of the last block only those whose logits are read.
+enum class Wanted { all, last_of_each_row };
+
 /// In place of a batch's own attention: keys and values of a row's earlier tokens come from a cache.
 class CachedAttention {
 public:
   virtual ~CachedAttention() = default;
   /// Takes the keys and values of block `block` from qkv_TS (rotated q|k|v of new tokens) into the cache, and gives
-  /// softmax(q k^T / sqrt(head_dim)) v over what each token sees: [T, heads head_dim].
-  virtual at::Tensor attend(int block, at::Tensor const& qkv_TS, HeadShape const& shape) = 0;
+  /// softmax(q k^T / sqrt(head_dim)) v over what each token sees: [T, heads head_dim], or [rows, heads head_dim].
+  virtual at::Tensor attend(int block, at::Tensor const& qkv_TS, HeadShape const& shape, Wanted wanted) = 0;
 };
 
 /// The Llama decoder, a unit at a time: its caller owns the loop over units (gather, run, drop, recompute, reduce are
@@ -43,9 +46,10 @@ public:
   /// @param mlp whether the MLP's first product, the widest value of a block, is kept for backward
   at::Tensor block(int i, at::Tensor const& x_TD, PackedBatch const& batch, Remember mlp = Remember::keep) const;
   /// The same without gradients, over a cache; the batch's segments are not looked at. @collective over tensor
-  /// @param rows_N the tokens whose result is wanted, as of the last block; undefined: all. @returns [N, D]
+  /// @param last_N the last token of each row, if the results of these alone are wanted; undefined: all. @returns [N,
+  /// D]
   at::Tensor block(int i, at::Tensor const& x_TD, PackedBatch const& batch, CachedAttention& cache,
-                   at::Tensor const& rows_N = {}) const;
+                   at::Tensor const& last_N = {}) const;
   /// Only the rows head_rows_N, through the last norm and the output matrix. Differentiable in x (token_logps).
   /// @collective over tensor, in backward too
   HeadOut head(at::Tensor const& x_TD, PackedBatch const& batch, int64_t chunk_rows) const;
@@ -62,7 +66,7 @@ private:
 
   template <class Attend>
   at::Tensor run_block(int i, at::Tensor const& x_TD, Remember mlp, Attend const& attend,
-                       at::Tensor const& rows_N = {}) const;
+                       at::Tensor const& last_N = {}) const;
   RotaryTable const& rotary_for(PackedBatch const& batch) const;
 
   ParameterStore& store_;

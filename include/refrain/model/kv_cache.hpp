@@ -37,19 +37,17 @@ public:
   /// Before each pass: the rows of its tokens, which follow one another and are all of them.
   void begin_pass(std::vector<CachedRow> rows);
 
-  at::Tensor attend(int block, at::Tensor const& qkv_TS, HeadShape const& shape) override;
+  at::Tensor attend(int block, at::Tensor const& qkv_TS, HeadShape const& shape, Wanted wanted) override;
 
 private:
-  at::Tensor attend_gathered(int block, at::Tensor const& qkv_TS, HeadShape const& shape) const;
-  at::Tensor attend_paged(int block, at::Tensor const& qkv_TS, HeadShape const& shape) const;
+  at::Tensor attend_gathered(int block, at::Tensor const& qkv_TS, HeadShape const& shape, Wanted wanted) const;
+  at::Tensor attend_paged(int block, at::Tensor const& qkv_TS, HeadShape const& shape, Wanted wanted) const;
 
   int64_t page_tokens_;
   VarlenAttention const* kernel_;  // none on a CPU
   at::Tensor keys_, values_;       // [blocks, places, kv_heads, head_dim]
   std::vector<CachedRow> rows_;
   at::Tensor places_T_;  // int64: of the new tokens
-  // Of a row with many new tokens behind others: int64 places of all of them, and which keys its queries see.
-  std::vector<at::Tensor> places_of_, masks_;
   // With a kernel: the rows as it sees them; a key's token is its place in the cache.
   std::shared_ptr<PackedRows const> packed_;
 };

@@ -6,6 +6,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <numeric>
+
 using namespace refrain;
 using namespace refrain::model;
 using model::testing::deviation;
@@ -38,10 +40,39 @@ TEST_CASE("one call over gathered keys gives what walking over the pages gives")
       gathered.begin_pass(rows);
       for (int block = 0; block < 2; ++block) {
         at::Tensor const qkv_TS = at::randn({tokens, width}).to(scalar_type(type));
-        at::Tensor const out_TD = walked.attend(block, qkv_TS, shape);
+        at::Tensor const out_TD = walked.attend(block, qkv_TS, shape, Wanted::all);
         REQUIRE(out_TD.sizes() == at::IntArrayRef{tokens, shape.heads * shape.head_dim});
-        CHECK(deviation(gathered.attend(block, qkv_TS, shape), out_TD) < (type == DType::fp32 ? 1e-6 : 1e-2));
+        double const limit = type == DType::fp32 ? 1e-6 : 1e-2;
+        CHECK(deviation(gathered.attend(block, qkv_TS, shape, Wanted::all), out_TD) < limit);
+        at::Tensor const last_ND = walked.attend(block, qkv_TS, shape, Wanted::last_of_each_row);
+        REQUIRE(last_ND.size(0) == static_cast<int64_t>(rows.size()));
+        CHECK(deviation(gathered.attend(block, qkv_TS, shape, Wanted::last_of_each_row), last_ND) < limit);
+        for (std::size_t i = 0; i < rows.size(); ++i)
+          CHECK(deviation(last_ND[static_cast<int64_t>(i)], out_TD[rows[i].begin + rows[i].count - 1]) < limit);
       }
     }
   }
+}
+
+TEST_CASE("a token sees the same of a long row whether its first tokens came with it or before") {
+  auto config = testing::small_config();
+  config.head_dim = GENERATE(8, 40);
+  testing::OneRank model(config);
+  testing::WrittenOut const kernel;
+  constexpr int64_t length = 621, before = 301;
+  std::vector<int32_t> order(static_cast<std::size_t>((length + page_tokens - 1) / page_tokens));
+  std::iota(order.rbegin(), order.rend(), 0);
+  auto const places = static_cast<int64_t>(order.size());
+  HeadShape const heads{.heads = 6, .kv_heads = 2, .head_dim = config.head_dim};
+  KvCache walked(model.store, DType::fp32, places, page_tokens), parts(model.store, DType::fp32, places, page_tokens),
+      gathered(model.store, DType::fp32, places, page_tokens, &kernel);
+  at::Tensor const qkv_TS = at::randn({length, 10 * config.head_dim});
+  auto const attend = [&](KvCache& cache, int64_t first, int64_t end) {
+    cache.begin_pass({{order, end, 0, end - first}});
+    return cache.attend(0, qkv_TS.slice(0, first, end).contiguous(), heads, Wanted::all);
+  };
+  at::Tensor const out_TD = attend(walked, 0, length);
+  CHECK(deviation(out_TD, attend(gathered, 0, length)) < 1e-6);
+  CHECK(at::equal(attend(parts, 0, before), out_TD.slice(0, 0, before)));
+  CHECK(at::equal(attend(parts, before, length), out_TD.slice(0, before)));
 }
