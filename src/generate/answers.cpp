@@ -4,6 +4,7 @@
 
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
+#include <refrain/base/joined.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/h5/reader.hpp>
 
@@ -68,12 +69,12 @@ bool holds_answers(Parts const& parts) {
 }
 
 /// Names of the settings in which two differ.
-std::string differing(Json const& a, Json const& b) {
-  std::string names;
+std::vector<std::string> differing(Json const& a, Json const& b) {
+  std::vector<std::string> names;
   for (auto const& [one, other] : {std::pair(&a, &b), std::pair(&b, &a)})
     for (auto const& [name, value] : one->items()) {
       bool const same = other->contains(name) && (one != &a || other->at(name) == value);
-      if (!same) names += (names.empty() ? "" : ", ") + name;
+      if (!same) names.push_back(name);
     }
   return names;
 }
@@ -106,8 +107,8 @@ Answers::Answers(Options const& options, PromptForm form, Json const& settings)
 
 void Answers::require_settings(Json const& found, fs::path const& where) const {
   if (found == settings_) return;
-  std::string const names = found.is_object() ? differing(found, settings_) : "";
-  throw UsageError("the answers there were made with other settings" + (names.empty() ? "" : ": " + names),
+  auto const names = found.is_object() ? differing(found, settings_) : std::vector<std::string>{};
+  throw UsageError("the answers there were made with other settings" + (names.empty() ? "" : ": " + joined(names)),
                    "give the same ones, or name another --out", {.file = where});
 }
 

@@ -1,4 +1,5 @@
 #include <refrain/base/error.hpp>
+#include <refrain/base/joined.hpp>
 #include <refrain/judge/decision.hpp>
 
 #include <algorithm>
@@ -8,12 +9,6 @@ namespace refrain::judge {
 namespace {
 
 using Labels = std::vector<int8_t>;
-
-std::string joined(std::vector<std::string> const& names, char const* between) {
-  std::string text;
-  for (auto const& name : names) text += (text.empty() ? "" : between) + name;
-  return text;
-}
 
 /// The deciders' columns.
 class Bench {
@@ -52,12 +47,9 @@ public:
 private:
   Labels const& labels_of(std::string const& name) const {
     auto const judge = rows_.judges.find(name);
-    if (judge == rows_.judges.end()) {
-      std::vector<std::string> names;
-      for (auto const& [other, columns] : rows_.judges) names.push_back(other);
+    if (judge == rows_.judges.end())
       throw Error("there is no judge " + name + " among the verdicts",
-                  names.empty() ? "there are none" : "there are " + joined(names, ", "));
-    }
+                  rows_.judges.empty() ? "there are none" : "there are " + joined(rows_.judges | std::views::keys));
     auto const labels = judge->second.labels.find("label");
     if (judge->second.kind != "safety" || labels == judge->second.labels.end())
       throw Error("the judge " + name + " is of kind " + judge->second.kind + " and cannot decide",

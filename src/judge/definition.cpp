@@ -1,5 +1,6 @@
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
+#include <refrain/base/joined.hpp>
 #include <refrain/base/json_file.hpp>
 #include <refrain/judge/definition.hpp>
 
@@ -75,10 +76,7 @@ private:
   std::string text_of(Json const& object, std::string const& key) const {
     if (!object.contains(key)) return {};
     if (object[key].is_string()) return object[key].get<std::string>();
-    std::string text;
-    for (auto const& line : json_get<std::vector<std::string>>(object, key, path_)) text += line + "\n";
-    if (!text.empty()) text.pop_back();
-    return text;
+    return joined(json_get<std::vector<std::string>>(object, key, path_), "\n");
   }
 
   void require_placeholders(std::string const& text, std::string const& key, std::string const& needed) const {

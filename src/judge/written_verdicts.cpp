@@ -5,6 +5,7 @@
 #include <refrain/judge/quality.hpp>
 
 #include <refrain/base/error.hpp>
+#include <refrain/base/joined.hpp>
 
 #include <algorithm>
 #include <array>
@@ -32,12 +33,6 @@ void require_merged_or_absent(fs::path const& out) {
   if (fs::exists(out) && h5::Reader(out, "verdicts.v1").provenance().contains("identity"))
     throw UsageError("--out holds a judge's own verdicts, and would be overwritten", "name another file, or remove it",
                      {.file = out});
-}
-
-std::string names_of(std::map<std::string, h5::Judgements> const& judges) {
-  std::string names;
-  for (auto const& [name, columns] : judges) names += (names.empty() ? "" : ", ") + name;
-  return names;
 }
 
 }  // namespace
@@ -111,11 +106,10 @@ std::string summary(h5::Verdicts const& verdicts, std::string const& name) {
   std::map<std::string_view, int64_t> counts;
   for (int8_t const label : judge.labels.at(column.name))
     ++counts[label == h5::unparsed ? "unparsed" : label < 0 ? "not asked" : label == 0 ? column.zero : column.others];
-  std::string text;
-  for (std::string_view const what : {std::string_view(column.zero), std::string_view(column.others),
-                                      std::string_view("unparsed"), std::string_view("not asked")})
-    if (counts[what] > 0) text += (text.empty() ? "" : ", ") + std::to_string(counts[what]) + " " + std::string(what);
-  return text;
+  std::vector<std::string> said;
+  for (char const* what : {column.zero, column.others, "unparsed", "not asked"})
+    if (counts[what] > 0) said.push_back(std::to_string(counts[what]) + " " + what);
+  return joined(said);
 }
 
 std::string summary_of_decisions(h5::Verdicts const& verdicts) {
@@ -127,13 +121,13 @@ std::string summary_of_decisions(h5::Verdicts const& verdicts) {
     else
       ++undecided[verdicts.decided_by[row]];
   std::string text = std::to_string(decided[0]) + " safe, " + std::to_string(decided[1]) + " unsafe";
-  std::string reasons;
+  std::vector<std::string> reasons;
   int64_t count = 0;
   for (auto const& [reason, times] : undecided) {
     count += times;
-    reasons += (reasons.empty() ? "" : ", ") + std::to_string(times) + " " + reason;
+    reasons.push_back(std::to_string(times) + " " + reason);
   }
-  return count == 0 ? text : text + ", " + std::to_string(count) + " undecided (" + reasons + ")";
+  return count == 0 ? text : text + ", " + std::to_string(count) + " undecided (" + joined(reasons) + ")";
 }
 
 void merge_files(Options const& options) {
@@ -144,7 +138,7 @@ void merge_files(Options const& options) {
   h5::Verdicts verdicts = merge(files);
   if (options.adjudicator != Options().adjudicator && !verdicts.judges.contains(options.adjudicator))
     throw UsageError("--adjudicator " + options.adjudicator + ": no file has verdicts of this judge",
-                     "there are those of " + names_of(verdicts.judges));
+                     "there are those of " + joined(verdicts.judges | std::views::keys));
   bool const has_guard = std::any_of(verdicts.judges.begin(), verdicts.judges.end(), [&](auto const& judge) {
     return judge.second.kind == "safety" && judge.first != options.adjudicator;
   });
