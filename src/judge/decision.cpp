@@ -89,12 +89,29 @@ Decisions decide(h5::Verdicts const& rows, Deciders const& deciders) {
   return decisions;
 }
 
+void set_decisions(h5::Verdicts& verdicts, Deciders const& deciders) {
+  Decisions decisions = decide(verdicts, deciders);
+  verdicts.final_label = std::move(decisions.label);
+  verdicts.decided_by = std::move(decisions.decided_by);
+}
+
 std::vector<std::size_t> rows_that_differ(h5::Verdicts const& rows, Deciders const& deciders) {
   Bench const bench(rows, deciders);
   std::vector<std::size_t> differing;
   for (std::size_t row = 0; row < rows.row_id.size(); ++row)
     if (!bench.is_empty(row) && bench.agreed(row) < 0 && !bench.any_guard(row, h5::not_asked)) differing.push_back(row);
   return differing;
+}
+
+std::vector<std::string> choose_guards(h5::Verdicts const& verdicts, std::vector<std::string> const& names,
+                                       std::string const& adjudicator) {
+  if (!names.empty()) return names;
+  std::vector<std::string> guards;
+  for (auto const& [name, judge] : verdicts.judges)
+    if (judge.kind == "safety" && name != adjudicator) guards.push_back(name);
+  if (guards.empty())
+    throw UsageError("no guard has judged these answers", "name files of judges of kind safety with --verdicts");
+  return guards;
 }
 
 }  // namespace refrain::judge

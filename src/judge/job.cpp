@@ -1,13 +1,17 @@
 #include <refrain/judge/job.hpp>
 
+#include "answer_rows.hpp"
 #include "judge.hpp"
+#include "merge_files.hpp"
+#include "summary.hpp"
+#include "verdict_files.hpp"
 #include "verdicts_under_way.hpp"
-#include "written_verdicts.hpp"
 
 #include <refrain/base/digest.hpp>
 #include <refrain/base/error.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/h5/reader.hpp>
+#include <refrain/judge/decision.hpp>
 
 #include <algorithm>
 

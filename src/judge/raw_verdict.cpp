@@ -1,6 +1,7 @@
 #include "raw_verdict.hpp"
 
 #include <refrain/base/joined.hpp>
+#include <refrain/judge/reading.hpp>
 
 #include <cmath>
 
