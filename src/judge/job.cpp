@@ -67,9 +67,9 @@ void Judging::read_inputs() {
     for (std::size_t const row : rows_that_differ(*others_, deciders_)) asked_rows_.at(row) = true;
   });
   JudgeInputs const inputs{options_, definition_, *items_, world_};
-  judge_ = !options_.model.checkpoint.empty() ? checkpoint_judge(inputs)
-           : definition_.question             ? server_judge(inputs)
-                                              : pattern_judge(inputs);
+  judge_ = options_.has_checkpoint() ? checkpoint_judge(inputs)
+           : definition_.question    ? server_judge(inputs)
+                                     : pattern_judge(inputs);
 }
 
 void Judging::open_files() {
