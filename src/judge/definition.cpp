@@ -16,13 +16,6 @@ namespace fs = std::filesystem;
 
 char const* const see_form = "see docs/judges.md for the form";
 
-std::map<std::string, fs::path> shipped_judges() {
-  std::map<std::string, fs::path> found;
-  for (auto const& entry : fs::directory_iterator(data_file("judge/judges/llama-guard-3.json").parent_path()))
-    if (entry.path().extension() == ".json") found[entry.path().stem().string()] = entry.path();
-  return found;
-}
-
 /// Reads one file.
 class DefinitionReader {
 public:
@@ -220,12 +213,10 @@ Definition Definition::load(std::string const& choice) {
     require_readable_file(choice, "--judge");
     return DefinitionReader(choice).read();
   }
-  auto const shipped = shipped_judges();
+  auto const shipped = data_files_beside("judge/judges/llama-guard-3.json");
   if (auto const found = shipped.find(choice); found != shipped.end()) return DefinitionReader(found->second).read();
-  std::string names;
-  for (auto const& [name, path] : shipped) names += name + ", ";
   throw UsageError("--judge " + choice + ": there is no judge of this name",
-                   "it is one of " + names + "merge, or a file of your own, FILE.json");
+                   "it is one of " + joined(shipped | std::views::keys) + ", merge, or a file of your own, FILE.json");
 }
 
 }  // namespace refrain::judge

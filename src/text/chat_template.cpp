@@ -9,7 +9,6 @@
 #include <refrain/text/unicode.hpp>
 
 #include <chrono>
-#include <map>
 #include <optional>
 
 namespace refrain::text {
@@ -17,17 +16,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The shipped families: file name without .json, in alphabetical order.
-std::map<std::string, fs::path> shipped_templates() {
-  std::map<std::string, fs::path> found;
-  for (auto const& entry : fs::directory_iterator(data_file("text/templates/llama-3.json").parent_path()))
-    if (entry.path().extension() == ".json") found[entry.path().stem().string()] = entry.path();
-  return found;
-}
-
 /// The form that `choice` names, or that stands for the template of the model.
 TemplateForm find_form(std::string const& choice, fs::path const& tokenizer_folder) {
-  auto const shipped = shipped_templates();
+  auto const shipped = data_files_beside("text/templates/llama-3.json");
   auto const digest_of = [](TemplateText const& own) { return own.text.empty() ? "" : template_digest(own.text); };
   if (auto const named = shipped.find(choice); named != shipped.end()) {
     TemplateForm form = TemplateForm::read(named->second, "");
