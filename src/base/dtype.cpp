@@ -1,5 +1,6 @@
 #include <refrain/base/dtype.hpp>
 #include <refrain/base/error.hpp>
+#include <refrain/base/joined.hpp>
 
 #include <bit>
 #include <cmath>
@@ -49,9 +50,8 @@ int64_t element_count(Shape const& shape) noexcept {
 }
 
 std::string to_string(Shape const& shape) {
-  std::string text = "[";
-  for (std::size_t i = 0; i < shape.size(); ++i) text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
-  return text + "]";
+  auto const shown = [](int64_t extent) { return std::to_string(extent); };
+  return std::string("[").append(joined(shape | std::views::transform(shown))).append("]");
 }
 
 uint16_t bf16_from_float(float value) noexcept {

@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <map>
 #include <vector>
 
 namespace refrain {
@@ -154,6 +153,13 @@ fs::path data_file(std::string const& relative) {
       if (fs::path const path = home / folder / relative; fs::is_regular_file(path, ignored)) return path;
   throw Error("the data file " + relative + " is not where the program looks for it",
               "set REFRAIN_HOME to the folder of the source or of the installation");
+}
+
+std::map<std::string, fs::path> data_files_beside(std::string const& relative) {
+  std::map<std::string, fs::path> found;
+  for (auto const& entry : fs::directory_iterator(data_file(relative).parent_path()))
+    if (entry.path().extension() == ".json") found[entry.path().stem().string()] = entry.path();
+  return found;
 }
 
 }  // namespace refrain

@@ -22,12 +22,6 @@ std::size_t distance(std::string const& a, std::string const& b) {
 
 }  // namespace
 
-std::string joined(std::vector<std::string> const& words, std::string const& separator) {
-  std::string text;
-  for (std::string const& word : words) text += (text.empty() ? "" : separator) + word;
-  return text;
-}
-
 std::string suggestion(std::string const& word, std::vector<std::string> const& known, std::string const& prefix,
                        std::string const& otherwise) {
   std::string best;

@@ -5,9 +5,6 @@
 
 namespace refrain::option_text {
 
-/// "a, b, c"
-std::string joined(std::vector<std::string> const& words, std::string const& separator);
-
 /// "did you mean --beta?" for a near miss, else `otherwise`.
 std::string suggestion(std::string const& word, std::vector<std::string> const& known, std::string const& prefix,
                        std::string const& otherwise);

@@ -1,4 +1,5 @@
 // The kinds of values that options take: text to value, with a message for what does not fit.
+#include <refrain/base/joined.hpp>
 #include <refrain/base/json_file.hpp>
 #include <refrain/base/options.hpp>
 
@@ -98,7 +99,7 @@ OptionTable& OptionTable::add(std::string name, std::filesystem::path& value, st
 OptionTable& OptionTable::add(std::string name, std::vector<std::string>& value, std::string help, std::string meta) {
   Option& option = push(std::move(name), std::move(help), std::move(meta));
   option.many = true;
-  option.default_text = option_text::joined(value, " ");
+  option.default_text = joined(value, " ");
   option.assign = [&value](auto const& words) { value = words; };
   option.value = [&value] { return Json(value); };
   return *this;
@@ -166,11 +167,11 @@ OptionTable& OptionTable::flag(std::string name, bool& value, std::string help) 
 OptionTable& OptionTable::add_choice(std::string name, std::vector<std::string> names, std::string help,
                                      std::string default_text, std::function<void(std::string const&)> assign,
                                      std::function<std::string()> value) {
-  Option& option = push(std::move(name), std::move(help), option_text::joined(names, "|"));
+  Option& option = push(std::move(name), std::move(help), joined(names, "|"));
   option.default_text = std::move(default_text);
   option.assign = [names, assign = std::move(assign)](auto const& words) {
     if (std::find(names.begin(), names.end(), words.front()) == names.end())
-      throw Error("'" + words.front() + "' is not one of " + option_text::joined(names, ", "),
+      throw Error("'" + words.front() + "' is not one of " + joined(names),
                   option_text::suggestion(words.front(), names, "", "give one of them"));
     assign(words.front());
   };

@@ -1,4 +1,5 @@
 #include <refrain/base/files.hpp>
+#include <refrain/base/joined.hpp>
 #include <refrain/base/json_file.hpp>
 #include <refrain/base/options.hpp>
 
@@ -90,7 +91,7 @@ std::string OptionTable::invocation() const {
 void OptionTable::choose_command(int argc, char const* const* argv) {
   std::vector<std::string> names;
   for (Command const& command : commands_) names.push_back(command.name);
-  std::string const list = option_text::joined(names, ", ");
+  std::string const list = joined(names);
   if (argc < 2 || argv[1][0] == '-') throw UsageError("a command is missing", "put one of these first: " + list);
   auto const found = std::find(names.begin(), names.end(), argv[1]);
   if (found == names.end())

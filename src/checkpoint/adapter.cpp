@@ -1,6 +1,7 @@
 #include <refrain/checkpoint/adapter.hpp>
 
 #include <refrain/base/error.hpp>
+#include <refrain/base/joined.hpp>
 #include <refrain/checkpoint/checkpoint.hpp>
 #include <refrain/checkpoint/safetensors.hpp>
 
@@ -172,12 +173,9 @@ std::vector<std::string> parse_targets(std::vector<std::string> const& names, Pl
   for (std::string const& name : names) {
     if (name == "all-linear") return adapter_targets();
     Target const* const target = find_target(name);
-    if (target == nullptr) {
-      std::string there;
-      for (auto const& known : adapter_targets()) there += (there.empty() ? "" : ", ") + known;
+    if (target == nullptr)
       throw Error("no matrix of the model's blocks that an adapter can have is called '" + name + "'",
-                  "those there are: " + there, place);
-    }
+                  "those there are: " + joined(adapter_targets()), place);
     wanted[static_cast<std::size_t>(target - known_targets.data())] = true;
   }
   std::vector<std::string> ordered;

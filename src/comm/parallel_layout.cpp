@@ -1,4 +1,5 @@
 #include <refrain/base/error.hpp>
+#include <refrain/base/joined.hpp>
 #include <refrain/comm/parallel_layout.hpp>
 
 #include <string>
@@ -13,10 +14,10 @@ std::string counted(int n, std::string const& word) { return std::to_string(n) +
 void check_grid(int ranks, int tensor, int data) {
   if (data > 0 && tensor * data == ranks) return;
   if (data == 0 && ranks % tensor == 0) return;
-  std::string degrees;
-  for (int t = 1; t <= ranks; ++t)
-    if (ranks % t == 0)
-      degrees += (degrees.empty() ? "" : ", ") + std::to_string(t) + " x " + std::to_string(ranks / t);
+  auto const divides = [=](int degree) { return ranks % degree == 0; };
+  auto const shown = [=](int degree) { return std::to_string(degree) + " x " + std::to_string(ranks / degree); };
+  std::string const degrees =
+      joined(std::views::iota(1, ranks + 1) | std::views::filter(divides) | std::views::transform(shown));
   if (data == 0)
     throw UsageError("--tensor-parallel " + std::to_string(tensor) + " does not divide " + counted(ranks, "rank"),
                      "with " + counted(ranks, "rank") + ", tensor x data parallel can be " + degrees);

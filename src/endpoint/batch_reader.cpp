@@ -1,4 +1,5 @@
 #include <refrain/base/error.hpp>
+#include <refrain/base/joined.hpp>
 #include <refrain/base/json_file.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/endpoint/batch.hpp>
@@ -97,8 +98,7 @@ Answer read_result(Row const& row, Request const& request) {
 }
 
 std::string names_of(std::vector<std::string> const& ids) {
-  std::string names;
-  for (std::size_t i = 0; i < std::min(ids.size(), most_named); ++i) names += (i ? ", " : "") + ids[i];
+  std::string names = joined(ids | std::views::take(most_named));
   if (ids.size() > most_named) names += " and " + std::to_string(ids.size() - most_named) + " more";
   return short_line(names);
 }

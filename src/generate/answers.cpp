@@ -4,6 +4,7 @@
 
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
+#include <refrain/base/joined.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/h5/reader.hpp>
 
@@ -36,10 +37,28 @@ Finished finished_of(h5::Responses const& rows, std::size_t i) {
           .finish = static_cast<h5::Finish>(rows.finish[i])};
 }
 
-/// An answer stays, a failure gives way to what comes later.
-void keep(std::optional<Finished>& place, Finished finished) {
-  if (!place || place->failed()) place = std::move(finished);
-}
+/// Answers that are there, each to its place among those that are asked for.
+class Sorting {
+public:
+  Sorting(Asked const& asked, std::vector<std::optional<Finished>>& kept)
+      : asked_(asked), kept_(kept), unasked_(asked) {}
+
+  void add(AnswerKey const& key, Finished finished) {
+    if (auto const answer = asked_.find(key)) {
+      auto& place = kept_[static_cast<std::size_t>(*answer)];
+      // An answer stays, a failure gives way to what comes later.
+      if (!place || place->failed()) place = std::move(finished);
+    } else if (!finished.failed()) {
+      unasked_.add(key);
+    }
+  }
+  void require_none_unasked(fs::path const& where) const { unasked_.require_none(where); }
+
+private:
+  Asked const& asked_;
+  std::vector<std::optional<Finished>>& kept_;
+  Unasked unasked_;
+};
 
 /// Who made a file and from what, for the provenance of the one that takes its place; the newest first.
 Json earlier_files(Json const& before) {
@@ -68,12 +87,12 @@ bool holds_answers(Parts const& parts) {
 }
 
 /// Names of the settings in which two differ.
-std::string differing(Json const& a, Json const& b) {
-  std::string names;
+std::vector<std::string> differing(Json const& a, Json const& b) {
+  std::vector<std::string> names;
   for (auto const& [one, other] : {std::pair(&a, &b), std::pair(&b, &a)})
     for (auto const& [name, value] : one->items()) {
       bool const same = other->contains(name) && (one != &a || other->at(name) == value);
-      if (!same) names += (names.empty() ? "" : ", ") + name;
+      if (!same) names.push_back(name);
     }
   return names;
 }
@@ -106,8 +125,8 @@ Answers::Answers(Options const& options, PromptForm form, Json const& settings)
 
 void Answers::require_settings(Json const& found, fs::path const& where) const {
   if (found == settings_) return;
-  std::string const names = found.is_object() ? differing(found, settings_) : "";
-  throw UsageError("the answers there were made with other settings" + (names.empty() ? "" : ": " + names),
+  auto const names = found.is_object() ? differing(found, settings_) : std::vector<std::string>{};
+  throw UsageError("the answers there were made with other settings" + (names.empty() ? "" : ": " + joined(names)),
                    "give the same ones, or name another --out", {.file = where});
 }
 
@@ -127,29 +146,17 @@ void Answers::read_file(Kept& kept, h5::Responses const& rows) const {
   if (rows.prompt_digest.empty() && rows.size() > 0)
     throw UsageError("the answers there do not say to which prompts they are", "name another --out",
                      {.file = options_.out, .object = "/response/prompt_digest"});
-  Unasked unasked(asked_);
-  for (std::size_t i = 0; i < rows.row_id.size(); ++i) {
-    AnswerKey const key = key_of(rows, i);
-    Finished finished = finished_of(rows, i);
-    if (auto const answer = asked_.find(key))
-      keep(kept[static_cast<std::size_t>(*answer)], std::move(finished));
-    else if (!finished.failed())
-      unasked.add(key);
-  }
-  unasked.require_none(options_.out);
+  Sorting sorting(asked_, kept);
+  for (std::size_t i = 0; i < rows.row_id.size(); ++i) sorting.add(key_of(rows, i), finished_of(rows, i));
+  sorting.require_none_unasked(options_.out);
 }
 
 Answers::Kept Answers::read_kept() const {
   Kept kept(finished_.size());
   if (fs::exists(options_.out)) read_file(kept, h5::read_responses(options_.out));
-  Unasked unasked(asked_);
-  read_answers(parts_, [&](AnswerKey const& key, Finished finished) {
-    if (auto const answer = asked_.find(key))
-      keep(kept[static_cast<std::size_t>(*answer)], std::move(finished));
-    else if (!finished.failed())
-      unasked.add(key);
-  });
-  unasked.require_none(parts_.folder());
+  Sorting sorting(asked_, kept);
+  read_answers(parts_, [&](AnswerKey const& key, Finished finished) { sorting.add(key, std::move(finished)); });
+  sorting.require_none_unasked(parts_.folder());
   return kept;
 }
 

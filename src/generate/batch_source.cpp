@@ -1,7 +1,6 @@
 #include "batch_source.hpp"
 
-#include "chat_requests.hpp"
-#include "source.hpp"
+#include "chat_source.hpp"
 
 #include <refrain/base/error.hpp>
 #include <refrain/base/log.hpp>
@@ -13,13 +12,9 @@ namespace refrain::generate {
 namespace {
 
 /// Files of results to what --batch-out wrote. Rank 0 reads them.
-class Results final : public Source {
+class Results final : public ChatSource {
 public:
-  Results(Options const& options, comm::Communicator const& world) : options_(options), world_(world) {}
-
-  PromptForm form() const override { return PromptForm::turns; }
-  h5::TokenIds token_ids() const override { return h5::TokenIds::none; }
-  Json settings() const override { return chat_settings(options_); }
+  using ChatSource::ChatSource;
 
   bool answer(Answers const& answers) override {
     comm::agree(world_, [&] {
@@ -59,9 +54,6 @@ private:
                   "write requests for the missing ones with --batch-out, and give their results with --batch-in",
                   {.file = answers.parts().folder()});
   }
-
-  Options const& options_;
-  comm::Communicator const& world_;
 };
 
 }  // namespace

@@ -20,8 +20,7 @@ OptionTable Options::table(Options& o) {
       .add("include-category", o.include_category,
            "answers prompts of these categories too, which are left out otherwise: S4 (child exploitation)", "NAME...");
 
-  o.model.add_to(table, "answers");
-  o.endpoint.add_to(table);
+  o.add_to(table, "answers");
 
   table.group("Answers")
       .add("max-new-tokens", o.max_new_tokens, "an answer ends after so many tokens", at_least_one)
@@ -39,15 +38,14 @@ OptionTable Options::table(Options& o) {
 
 void Options::validate_source() const {
   endpoint.validate();
-  bool const from_server = endpoint.source() != endpoint::Source::none;
-  if (model.checkpoint.empty() && !from_server)
+  if (!has_checkpoint() && !has_server())
     throw UsageError("nothing is named that answers",
                      "give --checkpoint, or a server: --endpoint, --batch-out or --batch-in");
-  if (!from_server) return model.validate();
+  if (!has_server()) return model.validate();
   std::string const source = endpoint.source() == endpoint::Source::server      ? "--endpoint"
                              : endpoint.source() == endpoint::Source::batch_out ? "--batch-out"
                                                                                 : "--batch-in";
-  if (!model.checkpoint.empty()) throw UsageError("--checkpoint and " + source + " are both given", "give one of them");
+  if (has_checkpoint()) throw UsageError("--checkpoint and " + source + " are both given", "give one of them");
   if (auto const changed = model.first_changed(); !changed.empty())
     throw UsageError(changed + " belongs to --checkpoint, and " + source + " is given", "leave it out");
   if (top_k != 0)

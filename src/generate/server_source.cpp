@@ -1,5 +1,4 @@
-#include "chat_requests.hpp"
-#include "source.hpp"
+#include "chat_source.hpp"
 #include "token_rate.hpp"
 
 #include <refrain/base/log.hpp>
@@ -11,13 +10,9 @@ namespace refrain::generate {
 namespace {
 
 /// An OpenAI-compatible server. All ranks ask it, each for its share.
-class Server final : public Source {
+class Server final : public ChatSource {
 public:
-  Server(Options const& options, comm::Communicator const& world) : options_(options), world_(world) {}
-
-  PromptForm form() const override { return PromptForm::turns; }
-  h5::TokenIds token_ids() const override { return h5::TokenIds::none; }
-  Json settings() const override { return chat_settings(options_); }
+  using ChatSource::ChatSource;
 
   bool answer(Answers const& answers) override {
     comm::Watchdog watchdog(world_, answers.parts().folder(), options_.model.timeout);
@@ -63,9 +58,6 @@ private:
       throw;
     }
   }
-
-  Options const& options_;
-  comm::Communicator const& world_;
 };
 
 }  // namespace

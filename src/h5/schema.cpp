@@ -1,6 +1,7 @@
 #include <refrain/h5/schema.hpp>
 
 #include <refrain/base/files.hpp>
+#include <refrain/base/joined.hpp>
 
 #include <algorithm>
 #include <set>
@@ -94,13 +95,10 @@ private:
 
   void one(std::string const& name, DatasetInfo const& info, Json const& rule, int64_t extra) {
     auto const& types = rule.at("type");
-    bool right = false;
-    std::string wanted;
-    for (auto const& type : types.is_array() ? types : Json::array({types})) {
-      right |= type == to_string(info.dtype);
-      wanted += (wanted.empty() ? "" : " or ") + type.get<std::string>();
-    }
-    if (!right) throw Error("dtype is " + to_string(info.dtype) + ", the schema wants " + wanted, again(), place(name));
+    auto const wanted = (types.is_array() ? types : Json::array({types})).get<std::vector<std::string>>();
+    if (std::find(wanted.begin(), wanted.end(), to_string(info.dtype)) == wanted.end())
+      throw Error("dtype is " + to_string(info.dtype) + ", the schema wants " + joined(wanted, " or "), again(),
+                  place(name));
     if (!rule.contains("shape")) return;
     auto const& shape = rule.at("shape");
     if (shape.size() != info.shape.size())

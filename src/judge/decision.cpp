@@ -1,4 +1,5 @@
 #include <refrain/base/error.hpp>
+#include <refrain/base/joined.hpp>
 #include <refrain/judge/decision.hpp>
 
 #include <algorithm>
@@ -8,12 +9,6 @@ namespace refrain::judge {
 namespace {
 
 using Labels = std::vector<int8_t>;
-
-std::string joined(std::vector<std::string> const& names, char const* between) {
-  std::string text;
-  for (auto const& name : names) text += (text.empty() ? "" : between) + name;
-  return text;
-}
 
 /// The deciders' columns.
 class Bench {
@@ -52,12 +47,9 @@ public:
 private:
   Labels const& labels_of(std::string const& name) const {
     auto const judge = rows_.judges.find(name);
-    if (judge == rows_.judges.end()) {
-      std::vector<std::string> names;
-      for (auto const& [other, columns] : rows_.judges) names.push_back(other);
+    if (judge == rows_.judges.end())
       throw Error("there is no judge " + name + " among the verdicts",
-                  names.empty() ? "there are none" : "there are " + joined(names, ", "));
-    }
+                  rows_.judges.empty() ? "there are none" : "there are " + joined(rows_.judges | std::views::keys));
     auto const labels = judge->second.labels.find("label");
     if (judge->second.kind != "safety" || labels == judge->second.labels.end())
       throw Error("the judge " + name + " is of kind " + judge->second.kind + " and cannot decide",
@@ -97,12 +89,29 @@ Decisions decide(h5::Verdicts const& rows, Deciders const& deciders) {
   return decisions;
 }
 
+void set_decisions(h5::Verdicts& verdicts, Deciders const& deciders) {
+  Decisions decisions = decide(verdicts, deciders);
+  verdicts.final_label = std::move(decisions.label);
+  verdicts.decided_by = std::move(decisions.decided_by);
+}
+
 std::vector<std::size_t> rows_that_differ(h5::Verdicts const& rows, Deciders const& deciders) {
   Bench const bench(rows, deciders);
   std::vector<std::size_t> differing;
   for (std::size_t row = 0; row < rows.row_id.size(); ++row)
     if (!bench.is_empty(row) && bench.agreed(row) < 0 && !bench.any_guard(row, h5::not_asked)) differing.push_back(row);
   return differing;
+}
+
+std::vector<std::string> choose_guards(h5::Verdicts const& verdicts, std::vector<std::string> const& names,
+                                       std::string const& adjudicator) {
+  if (!names.empty()) return names;
+  std::vector<std::string> guards;
+  for (auto const& [name, judge] : verdicts.judges)
+    if (judge.kind == "safety" && name != adjudicator) guards.push_back(name);
+  if (guards.empty())
+    throw UsageError("no guard has judged these answers", "name files of judges of kind safety with --verdicts");
+  return guards;
 }
 
 }  // namespace refrain::judge

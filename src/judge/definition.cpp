@@ -1,5 +1,6 @@
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
+#include <refrain/base/joined.hpp>
 #include <refrain/base/json_file.hpp>
 #include <refrain/judge/definition.hpp>
 
@@ -14,13 +15,6 @@ namespace {
 namespace fs = std::filesystem;
 
 char const* const see_form = "see docs/judges.md for the form";
-
-std::map<std::string, fs::path> shipped_judges() {
-  std::map<std::string, fs::path> found;
-  for (auto const& entry : fs::directory_iterator(data_file("judge/judges/llama-guard-3.json").parent_path()))
-    if (entry.path().extension() == ".json") found[entry.path().stem().string()] = entry.path();
-  return found;
-}
 
 /// Reads one file.
 class DefinitionReader {
@@ -75,10 +69,7 @@ private:
   std::string text_of(Json const& object, std::string const& key) const {
     if (!object.contains(key)) return {};
     if (object[key].is_string()) return object[key].get<std::string>();
-    std::string text;
-    for (auto const& line : json_get<std::vector<std::string>>(object, key, path_)) text += line + "\n";
-    if (!text.empty()) text.pop_back();
-    return text;
+    return joined(json_get<std::vector<std::string>>(object, key, path_), "\n");
   }
 
   void require_placeholders(std::string const& text, std::string const& key, std::string const& needed) const {
@@ -222,12 +213,10 @@ Definition Definition::load(std::string const& choice) {
     require_readable_file(choice, "--judge");
     return DefinitionReader(choice).read();
   }
-  auto const shipped = shipped_judges();
+  auto const shipped = data_files_beside("judge/judges/llama-guard-3.json");
   if (auto const found = shipped.find(choice); found != shipped.end()) return DefinitionReader(found->second).read();
-  std::string names;
-  for (auto const& [name, path] : shipped) names += name + ", ";
   throw UsageError("--judge " + choice + ": there is no judge of this name",
-                   "it is one of " + names + "merge, or a file of your own, FILE.json");
+                   "it is one of " + joined(shipped | std::views::keys) + ", merge, or a file of your own, FILE.json");
 }
 
 }  // namespace refrain::judge

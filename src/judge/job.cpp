@@ -1,13 +1,17 @@
 #include <refrain/judge/job.hpp>
 
+#include "answer_rows.hpp"
 #include "judge.hpp"
+#include "merge_files.hpp"
+#include "summary.hpp"
+#include "verdict_files.hpp"
 #include "verdicts_under_way.hpp"
-#include "written_verdicts.hpp"
 
 #include <refrain/base/digest.hpp>
 #include <refrain/base/error.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/h5/reader.hpp>
+#include <refrain/judge/decision.hpp>
 
 #include <algorithm>
 
@@ -63,9 +67,9 @@ void Judging::read_inputs() {
     for (std::size_t const row : rows_that_differ(*others_, deciders_)) asked_rows_.at(row) = true;
   });
   JudgeInputs const inputs{options_, definition_, *items_, world_};
-  judge_ = !options_.model.checkpoint.empty() ? checkpoint_judge(inputs)
-           : definition_.question             ? server_judge(inputs)
-                                              : pattern_judge(inputs);
+  judge_ = options_.has_checkpoint() ? checkpoint_judge(inputs)
+           : definition_.question    ? server_judge(inputs)
+                                     : pattern_judge(inputs);
 }
 
 void Judging::open_files() {

@@ -1,6 +1,7 @@
 #include "judge_prompt.hpp"
 
 #include <refrain/base/error.hpp>
+#include <refrain/judge/question.hpp>
 
 #include <algorithm>
 

@@ -1,5 +1,5 @@
 #include <refrain/base/error.hpp>
-#include <refrain/judge/decision.hpp>
+#include <refrain/judge/merge.hpp>
 
 #include <algorithm>
 #include <cmath>

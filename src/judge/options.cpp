@@ -58,8 +58,7 @@ OptionTable Options::table(Options& o) {
       .add("show-prompt", o.show_prompt, "shows the judge the prompt too, where it can do without")
       .add("guards", o.guards, "judges of --verdicts whose agreement decides; without it all of kind safety", "NAME...")
       .add("adjudicator", o.adjudicator, "with merge: the judge whose word counts where guards differ", "NAME");
-  o.model.add_to(table, "judges");
-  o.endpoint.add_to(table);
+  o.add_to(table, "judges");
   return table;
 }
 
@@ -102,7 +101,7 @@ void Options::validate_merge() const {
   if (verdicts.empty()) throw UsageError("--verdicts is missing", "name the files that are to be joined");
   if (out.size() != 1) throw UsageError("--out names " + std::to_string(out.size()) + " files", "name one");
   if (!responses.empty()) throw UsageError("--judge merge reads no --responses", "take it away");
-  if (!model.checkpoint.empty() || endpoint.source() != endpoint::Source::none || !language_model.empty())
+  if (has_checkpoint() || has_server() || !language_model.empty())
     throw UsageError("--judge merge asks nobody", "take --checkpoint, --endpoint and --language-model away");
   if (chat_template != Options().chat_template || !show_prompt)
     throw UsageError("--judge merge asks nobody", "take --chat-template and --show-prompt away");
@@ -110,8 +109,7 @@ void Options::validate_merge() const {
 
 void Options::validate_source(Definition const& definition) const {
   bool const asks_model = definition.question.has_value(), by_language = definition.kind == Kind::language;
-  bool const has_checkpoint = !model.checkpoint.empty(), has_server = endpoint.source() != endpoint::Source::none;
-  if (!asks_model && (has_checkpoint || has_server))
+  if (!asks_model && (has_checkpoint() || has_server()))
     throw UsageError("judge " + definition.name + " asks no model", "take --checkpoint and --endpoint away");
   if (by_language && language_model.empty())
     throw UsageError("--language-model is missing", "name fastText's lid.176.ftz or lid.176.bin");
@@ -119,18 +117,18 @@ void Options::validate_source(Definition const& definition) const {
     throw UsageError("judge " + definition.name + " uses no --language-model",
                      "take it away, or name --judge language");
   if (by_language) require_readable_file(language_model, "--language-model");
-  if (!has_checkpoint && !model.first_changed().empty())
+  if (!has_checkpoint() && !model.first_changed().empty())
     throw UsageError(model.first_changed() + " is given without --checkpoint", "name the checkpoint, or take it away");
   if (!asks_model && (chat_template != Options().chat_template || !show_prompt))
     throw UsageError("judge " + definition.name + " asks no model", "take --chat-template and --show-prompt away");
   if (!asks_model) return;
-  if (has_checkpoint && has_server)
+  if (has_checkpoint() && has_server())
     throw UsageError("both a checkpoint and a server are to be asked", "give --checkpoint or --endpoint");
-  if (!has_checkpoint && !has_server)
+  if (!has_checkpoint() && !has_server())
     throw UsageError("judge " + definition.name + " asks a model, and none is named",
                      "give --checkpoint, or --endpoint with --model");
-  if (has_checkpoint) model.validate();
-  if (has_server) validate_server(definition);
+  if (has_checkpoint()) model.validate();
+  if (has_server()) validate_server(definition);
   Question const& question = *definition.question;
   if (chat_template != Options().chat_template && !question.guard_template.empty())
     throw UsageError("judge " + definition.name + " has a chat template of its own", "take --chat-template away");

@@ -3,6 +3,7 @@
 #include <refrain/base/digest.hpp>
 #include <refrain/base/signals.hpp>
 #include <refrain/judge/language_identifier.hpp>
+#include <refrain/judge/phrases.hpp>
 
 namespace refrain::judge {
 namespace {

@@ -1,5 +1,8 @@
 #include "raw_verdict.hpp"
 
+#include <refrain/base/joined.hpp>
+#include <refrain/judge/reading.hpp>
+
 #include <cmath>
 
 namespace refrain::judge {
@@ -8,12 +11,6 @@ namespace {
 constexpr double no_score = std::numeric_limits<double>::quiet_NaN();
 
 int8_t label_of(std::optional<bool> const& value) { return value ? static_cast<int8_t>(*value) : h5::unparsed; }
-
-std::string joined(std::vector<std::string> const& words) {
-  std::string text;
-  for (auto const& word : words) text += (text.empty() ? "" : ",") + word;
-  return text;
-}
 
 /// An answer's labels by column, and the columns that this judge has.
 struct Row {
@@ -30,7 +27,7 @@ Row safety_row(Answers const& answers, RawVerdict const& said) {
   row.labels["label"] = by_score ? static_cast<int8_t>(said.score >= 0.5) : label_of(reading.unsafe);
   if (answers.label_tokens) row.scores["score"] = static_cast<float>(said.score);
   if (answers.refusal) row.labels["refusal"] = label_of(reading.refusal);
-  row.texts = {{"answer", said.answer}, {"categories", joined(reading.categories)}};
+  row.texts = {{"answer", said.answer}, {"categories", joined(reading.categories, ",")}};
   return row;
 }
 

@@ -1,4 +1,4 @@
-#include <refrain/judge/definition.hpp>
+#include <refrain/judge/reading.hpp>
 #include <refrain/text/unicode.hpp>
 
 #include "placeholders.hpp"
@@ -71,34 +71,7 @@ std::optional<int> read_score(std::optional<Score> const& score, std::string_vie
   return std::nullopt;
 }
 
-/// For comparing phrases: without case, with one form of apostrophe.
-std::string plain(std::string_view text) {
-  std::string folded = lower_case(text);
-  for (std::string_view const apostrophe : {"\u2019", "\u02BC", "\u2018"})
-    for (std::size_t at = 0; (at = folded.find(apostrophe, at)) != std::string::npos; ++at)
-      folded.replace(at, apostrophe.size(), 1, '\'');
-  return folded;
-}
-
-/// The first `count` characters.
-std::string_view beginning(std::string_view text, int64_t count) {
-  std::size_t at = 0;
-  for (int64_t i = 0; i < count && at < text.size(); ++i) text::next_code_point(text, at);
-  return text.substr(0, at);
-}
-
 }  // namespace
-
-std::vector<text::Turn> ask(Question const& question, std::string const& prompt, std::string const& response,
-                            std::string const& language, bool show_prompt) {
-  std::map<std::string, std::string_view> const values{
-      {"prompt", text::strip(prompt)}, {"response", text::strip(response)}, {"language", language}};
-  std::vector<text::Turn> turns;
-  if (!question.system.empty()) turns.push_back({"system", with_values(question.system, values)});
-  bool const hide = !show_prompt && !question.user_without_prompt.empty();
-  turns.push_back({"user", with_values(hide ? question.user_without_prompt : question.user, values)});
-  return turns;
-}
 
 Reading read_answer(Answers const& answers, std::string const& text) {
   std::string const valid = text::to_valid_utf8(text);
@@ -106,21 +79,6 @@ Reading read_answer(Answers const& answers, std::string const& text) {
           .refusal = read_words(answers.refusal, valid),
           .categories = read_categories(answers.categories, valid),
           .score = read_score(answers.score, valid)};
-}
-
-std::optional<std::string> find_phrase(Definition const& definition, std::string const& response,
-                                       std::string const& language) {
-  std::string const valid = text::to_valid_utf8(response);
-  std::string const begins = plain(beginning(text::strip(valid), definition.phrases_within));
-  auto const find = [&](std::vector<std::string> const& phrases) -> std::optional<std::string> {
-    for (std::string const& phrase : phrases)
-      if (begins.find(plain(phrase)) != std::string::npos) return phrase;
-    return std::nullopt;
-  };
-  if (auto const own = definition.phrases.find(language); own != definition.phrases.end()) return find(own->second);
-  for (auto const& [other, phrases] : definition.phrases)
-    if (auto const phrase = find(phrases)) return phrase;
-  return std::nullopt;
 }
 
 }  // namespace refrain::judge

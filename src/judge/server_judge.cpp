@@ -7,6 +7,7 @@
 #include <refrain/comm/watchdog.hpp>
 #include <refrain/endpoint/ask.hpp>
 #include <refrain/endpoint/batch.hpp>
+#include <refrain/judge/question.hpp>
 
 namespace refrain::judge {
 namespace {

@@ -1,6 +1,7 @@
 #include <refrain/model/parameter_layout.hpp>
 
 #include <refrain/base/error.hpp>
+#include <refrain/base/joined.hpp>
 
 #include <algorithm>
 #include <array>
@@ -56,13 +57,13 @@ void check_tensor_degree(checkpoint::ModelConfig const& config, int degree) {
   int64_t const common =
       std::gcd(std::gcd(config.num_attention_heads, config.num_key_value_heads), config.intermediate_size);
   if (common % degree == 0) return;
-  std::string working;
+  std::vector<std::string> working;
   for (int64_t divisor = 1; divisor <= common; ++divisor)
-    if (common % divisor == 0) working += (working.empty() ? "" : ", ") + std::to_string(divisor);
+    if (common % divisor == 0) working.push_back(std::to_string(divisor));
   throw Error("tensor-parallel degree " + std::to_string(degree) + " does not divide the model's " +
                   std::to_string(config.num_attention_heads) + " heads, " + std::to_string(config.num_key_value_heads) +
                   " key-value heads and intermediate size " + std::to_string(config.intermediate_size),
-              "degrees that work: " + working);
+              "degrees that work: " + joined(working));
 }
 
 ParameterLayout::ParameterLayout(checkpoint::ModelConfig const& config, LayoutPlace const& place,

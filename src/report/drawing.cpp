@@ -1,5 +1,7 @@
 #include <refrain/report/drawing.hpp>
 
+#include <refrain/base/joined.hpp>
+
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -124,9 +126,8 @@ std::string to_svg(Drawing const& drawing, Alternative const& alternative) {
              shape.color + "\">" + escape_html(shape.words) + "</text>\n";
       continue;
     }
-    std::string points;
-    for (auto const& point : shape.points)
-      points += (points.empty() ? "" : " ") + fixed(point.x) + "," + fixed(point.y);
+    auto const shown = [](auto const& point) { return fixed(point.x) + "," + fixed(point.y); };
+    std::string const points = joined(shape.points | std::views::transform(shown), " ");
     if (shape.kind == Drawing::Shape::Kind::fill)
       svg += "<polygon points=\"" + points + "\" fill=\"" + shape.color + "\"/>\n";
     else

@@ -2,18 +2,13 @@
 
 #include "share_table.hpp"
 
+#include <refrain/base/joined.hpp>
+
 #include <algorithm>
 #include <set>
 
 namespace refrain::report {
 namespace {
-
-/// Names joined by commas.
-std::string listed(std::vector<std::string> const& names) {
-  std::string text;
-  for (auto const& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
 
 /// A sentence for each checkpoint that lacks languages which others have.
 void missing_languages(Inputs const& inputs, std::vector<std::string>& sentences) {
@@ -23,7 +18,7 @@ void missing_languages(Inputs const& inputs, std::vector<std::string>& sentences
     std::vector<std::string> missing;
     for (std::size_t language = 0; language < there.size(); ++language)
       if (!there[language]) missing.push_back(inputs.results.languages[language]);
-    if (!missing.empty()) sentences.push_back(checkpoint.name + " has no verdicts for " + listed(missing) + ".");
+    if (!missing.empty()) sentences.push_back(checkpoint.name + " has no verdicts for " + joined(missing) + ".");
   }
 }
 
@@ -52,7 +47,7 @@ std::vector<std::string> not_measured(Inputs const& inputs) {
     if (without.size() == results.checkpoints.size())
       sentences.emplace_back(absent.sentence);
     else if (!without.empty())
-      sentences.push_back(std::string(absent.sentence) + " (Of " + listed(without) + ".)");
+      sentences.push_back(std::string(absent.sentence) + " (Of " + joined(without) + ".)");
   }
   if (results.categories == std::vector<std::string>{""})
     sentences.emplace_back("Attack success by category: not published with these prompts, and no row has one.");
@@ -61,9 +56,8 @@ std::vector<std::string> not_measured(Inputs const& inputs) {
     for (auto const& [name, labels] : label_columns(checkpoint, "safety", "label"))
       if (!name.starts_with("adjudicator")) guards.insert(name);
   if (guards.size() < 3)
-    sentences.push_back("An independent judge: " +
-                        (guards.empty() ? "no safety judge's own labels are in these files."
-                                        : "there is none beside " + listed({guards.begin(), guards.end()}) + "."));
+    sentences.push_back("An independent judge: " + (guards.empty() ? "no safety judge's own labels are in these files."
+                                                                   : "there is none beside " + joined(guards) + "."));
   bool const any_transfer = std::any_of(results.checkpoints.begin(), results.checkpoints.end(),
                                         [&](auto const& c) { return !inputs.languages.trained_on(c.name).empty(); });
   if (!any_transfer)

@@ -1,6 +1,7 @@
 #include <refrain/report/results.hpp>
 
 #include <refrain/base/digest.hpp>
+#include <refrain/base/joined.hpp>
 #include <refrain/h5/reader.hpp>
 #include <refrain/h5/verdicts_file.hpp>
 #include <refrain/h5/responses_file.hpp>
@@ -182,12 +183,12 @@ private:
 
   void choose_baseline() {
     if (options_.baseline.empty()) return;
-    std::string names;
-    for (std::size_t i = 0; i < results_.checkpoints.size(); ++i) {
-      if (results_.checkpoints[i].name == options_.baseline) return void(results_.baseline = i);
-      names += (i > 0 ? ", " : "") + results_.checkpoints[i].name;
-    }
-    throw UsageError("--baseline: there is no checkpoint " + options_.baseline, "the verdicts are of " + names);
+    auto const names = results_.checkpoints | std::views::transform(&Checkpoint::name);
+    auto const found = std::ranges::find(names, options_.baseline);
+    if (found == names.end())
+      throw UsageError("--baseline: there is no checkpoint " + options_.baseline,
+                       "the verdicts are of " + joined(names));
+    results_.baseline = static_cast<std::size_t>(found - names.begin());
   }
 
   Options const& options_;

@@ -1,6 +1,7 @@
 #include <refrain/report/settings.hpp>
 
 #include <refrain/base/files.hpp>
+#include <refrain/base/joined.hpp>
 
 #include <algorithm>
 #include <array>
@@ -61,12 +62,8 @@ public:
                      [&](auto const& a, auto const& b) { return firsts.at({a[0], a[1]}) < firsts.at({b[0], b[1]}); });
     for (auto const& entry : sorted) {
       auto const& holders = holders_.at(entry);
-      std::string text = "all";
-      if (holders.size() != names_.at(entry[0]).size() || holders.size() == 1) {
-        text.clear();
-        for (auto const& name : holders) text += (text.empty() ? "" : ", ") + name;
-      }
-      table.rows.push_back({entry[0], entry[1], entry[2], text});
+      bool const is_of_all = holders.size() == names_.at(entry[0]).size() && holders.size() > 1;
+      table.rows.push_back({entry[0], entry[1], entry[2], is_of_all ? "all" : joined(holders)});
     }
     return table;
   }

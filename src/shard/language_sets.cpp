@@ -2,6 +2,7 @@
 
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
+#include <refrain/base/joined.hpp>
 #include <refrain/base/json_file.hpp>
 
 #include <algorithm>
@@ -90,10 +91,9 @@ void LanguageSets::check_references(std::filesystem::path const& path) const {
 LanguageSet const& LanguageSets::find(std::string const& name) const {
   auto const found = sets_.find(name);
   if (found != sets_.end()) return found->second;
-  std::string names;
-  for (auto const& [known, unused] : sets_) names += (names.empty() ? "" : ", ") + known;
   throw UsageError("--configuration " + name + ": no configuration or language has this name",
-                   "it is one of " + names + ", or one of your own from --language-sets FILE");
+                   "it is one of " + joined(sets_ | std::views::keys) +
+                       ", or one of your own from --language-sets FILE");
 }
 
 std::vector<std::string> LanguageSets::languages_needed(std::string const& name) const {

@@ -1,6 +1,7 @@
 #include <refrain/shard/selection.hpp>
 
 #include <refrain/base/error.hpp>
+#include <refrain/base/joined.hpp>
 #include <refrain/base/random.hpp>
 
 #include <algorithm>
@@ -39,9 +40,8 @@ public:
 
   /// @throws Error naming those of `languages` that have no rows
   void require(std::vector<std::string> const& languages, std::string const& configuration) const {
-    std::string missing;
-    for (auto const& language : languages)
-      if (count(language) == 0) missing += (missing.empty() ? "" : ", ") + language;
+    auto const is_missing = [&](std::string const& language) { return count(language) == 0; };
+    std::string const missing = joined(languages | std::views::filter(is_missing));
     if (!missing.empty())
       throw Error("there are no rows for language " + missing + request_.side + ", which configuration " +
                       configuration + " takes",

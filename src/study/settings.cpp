@@ -1,15 +1,27 @@
 #include <refrain/base/error.hpp>
+#include <refrain/base/joined.hpp>
 #include <refrain/study/settings.hpp>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <utility>
 
 #include <unistd.h>
 
 namespace refrain::study {
 
 namespace {
+
+/// Variables that are words as a shell has them, wherever they are set.
+constexpr std::pair<Words Settings::*, char const*> word_lists[]{
+    {&Settings::studies, "REFRAIN_STUDY"},           {&Settings::guards, "REFRAIN_GUARDS"},
+    {&Settings::adjudicator, "REFRAIN_ADJUDICATOR"}, {&Settings::deciders, "REFRAIN_DECIDERS"},
+    {&Settings::train_args, "REFRAIN_TRAIN_ARGS"},   {&Settings::shard_args, "REFRAIN_SHARD_ARGS"},
+    {&Settings::prompt_args, "REFRAIN_PROMPT_ARGS"}, {&Settings::generate_args, "REFRAIN_GENERATE_ARGS"},
+    {&Settings::judge_args, "REFRAIN_JUDGE_ARGS"},   {&Settings::adjudicator_args, "REFRAIN_ADJUDICATOR_ARGS"},
+    {&Settings::report_args, "REFRAIN_REPORT_ARGS"},
+};
 
 std::string get(Environment const& environment, std::string const& name) {
   auto const found = environment.find(name);
@@ -48,7 +60,7 @@ Settings read_settings(Environment const& environment, Words const& needed) {
     return name == "REFRAIN_MODEL" || name == "REFRAIN_RUNS" ||
            std::find(needed.begin(), needed.end(), name) != needed.end();
   };
-  std::string missing, meanings;
+  Words missing, meanings;
   for (auto const& [name, meaning] : std::array{
            Variable{"REFRAIN_MODEL", "the Hugging Face folder or checkpoint to start from"},
            Variable{"REFRAIN_PAIRS", "the preference files"}, Variable{"REFRAIN_RUNS", "the folder for run folders"},
@@ -56,13 +68,13 @@ Settings read_settings(Environment const& environment, Words const& needed) {
            Variable{"REFRAIN_PROMPTS", "the evaluation prompts"},
            Variable{"REFRAIN_GUARDS", "the judges and their models, such as llama-guard-3=/models/guard"}}) {
     if (!is_needed(name) || !get(environment, name).empty()) continue;
-    missing += (missing.empty() ? "" : ", ") + std::string(name);
-    meanings += (meanings.empty() ? "" : ", ") + std::string(name) + "=" + meaning;
+    missing.emplace_back(name);
+    meanings.push_back(std::string(name) + "=" + meaning);
   }
   if (!missing.empty())
-    throw UsageError("not set: " + missing, "export in env/site.sh or the submitting shell: " + meanings);
+    throw UsageError("not set: " + joined(missing),
+                     "export in env/site.sh or the submitting shell: " + joined(meanings));
 
-  auto const words = [&](std::string const& name) { return split_words(get(environment, name), name); };
   auto const paths = [&](std::string const& name) {
     return is_needed(name) ? split_paths(get(environment, name), name) : Words{};
   };
@@ -71,18 +83,8 @@ Settings read_settings(Environment const& environment, Words const& needed) {
   settings.runs = std::filesystem::absolute(get(environment, "REFRAIN_RUNS"));
   settings.pairs = paths("REFRAIN_PAIRS");
   settings.prompts = paths("REFRAIN_PROMPTS");
-  settings.studies = words("REFRAIN_STUDY");
-  settings.guards = words("REFRAIN_GUARDS");
-  settings.adjudicator = words("REFRAIN_ADJUDICATOR");
-  settings.deciders = words("REFRAIN_DECIDERS");
+  for (auto const& [words, name] : word_lists) settings.*words = split_words(get(environment, name), name);
   settings.tensor_parallel = get_number<int>(environment, "REFRAIN_TENSOR_PARALLEL", "4");
-  settings.train_args = words("REFRAIN_TRAIN_ARGS");
-  settings.shard_args = words("REFRAIN_SHARD_ARGS");
-  settings.prompt_args = words("REFRAIN_PROMPT_ARGS");
-  settings.generate_args = words("REFRAIN_GENERATE_ARGS");
-  settings.judge_args = words("REFRAIN_JUDGE_ARGS");
-  settings.adjudicator_args = words("REFRAIN_ADJUDICATOR_ARGS");
-  settings.report_args = words("REFRAIN_REPORT_ARGS");
   settings.launcher = get(environment, "REFRAIN_LAUNCHER");
   if (auto const sweep = get(environment, "REFRAIN_SWEEP"); !sweep.empty()) settings.sweep = sweep;
   settings.disk_tb = get_number<double>(environment, "REFRAIN_DISK_TB", "12.5");

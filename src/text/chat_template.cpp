@@ -2,13 +2,13 @@
 
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
+#include <refrain/base/joined.hpp>
 #include <refrain/text/chat_template.hpp>
 #include <refrain/text/pipeline.hpp>
 #include <refrain/text/template_text.hpp>
 #include <refrain/text/unicode.hpp>
 
 #include <chrono>
-#include <map>
 #include <optional>
 
 namespace refrain::text {
@@ -16,23 +16,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The shipped families: file name without .json, in alphabetical order.
-std::map<std::string, fs::path> shipped_templates() {
-  std::map<std::string, fs::path> found;
-  for (auto const& entry : fs::directory_iterator(data_file("text/templates/llama-3.json").parent_path()))
-    if (entry.path().extension() == ".json") found[entry.path().stem().string()] = entry.path();
-  return found;
-}
-
-std::string names_of(std::map<std::string, fs::path> const& shipped) {
-  std::string out;
-  for (auto const& [name, path] : shipped) out += (out.empty() ? "" : ", ") + name;
-  return out;
-}
-
 /// The form that `choice` names, or that stands for the template of the model.
 TemplateForm find_form(std::string const& choice, fs::path const& tokenizer_folder) {
-  auto const shipped = shipped_templates();
+  auto const shipped = data_files_beside("text/templates/llama-3.json");
   auto const digest_of = [](TemplateText const& own) { return own.text.empty() ? "" : template_digest(own.text); };
   if (auto const named = shipped.find(choice); named != shipped.end()) {
     TemplateForm form = TemplateForm::read(named->second, "");
@@ -42,10 +28,10 @@ TemplateForm find_form(std::string const& choice, fs::path const& tokenizer_fold
   if (choice != "auto") {
     if (choice.ends_with(".json") || choice.find('/') != choice.npos) return TemplateForm::read(choice, "");
     throw UsageError("there is no chat template '" + choice + "'",
-                     "--chat-template takes auto, one of " + names_of(shipped) + ", or a JSON file");
+                     "--chat-template takes auto, one of " + joined(shipped | std::views::keys) + ", or a JSON file");
   }
-  std::string const remedy =
-      "name one of the same form with --chat-template NAME|FILE.json; NAME is one of " + names_of(shipped);
+  std::string const remedy = "name one of the same form with --chat-template NAME|FILE.json; NAME is one of " +
+                             joined(shipped | std::views::keys);
   TemplateText const own = read_template_text(tokenizer_folder);
   if (own.text.empty()) throw Error("the model has no chat template", remedy, {.file = tokenizer_folder});
   std::string const digest = digest_of(own);
@@ -124,12 +110,6 @@ private:
   std::string out_;
 };
 
-std::string listed(std::vector<std::string> const& roles) {
-  std::string out;
-  for (std::string const& role : roles) out += (out.empty() ? "" : ", ") + role;
-  return out;
-}
-
 }  // namespace
 
 bool is_template_date(std::string_view date) noexcept {
@@ -178,8 +158,8 @@ std::string ChatTemplate::render(std::vector<Turn> const& turns, bool add_genera
   std::vector<std::string> roles;
   for (Turn const& turn : turns) roles.push_back(turn.role);
   if (!form_->exact_roles.empty() && roles != form_->exact_roles)
-    throw Error("chat template " + form_->name + " renders the turns " + listed(form_->exact_roles) + ", not " +
-                    listed(roles),
+    throw Error("chat template " + form_->name + " renders the turns " + joined(form_->exact_roles) + ", not " +
+                    joined(roles),
                 "give these turns, or another template");
   return Rendering(*form_, turns, bos_token, eos_token).run(add_generation_prompt);
 }

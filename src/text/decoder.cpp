@@ -1,3 +1,4 @@
+#include <refrain/base/joined.hpp>
 #include <refrain/text/bpe.hpp>
 #include <refrain/text/pipeline.hpp>
 #include <refrain/text/tokenizer_file.hpp>
@@ -9,15 +10,6 @@ namespace refrain::text {
 namespace {
 
 using Tokens = std::vector<std::string>;
-
-std::string joined(Tokens const& tokens, std::string_view between = {}) {
-  std::string out;
-  for (std::size_t i = 0; i < tokens.size(); ++i) {
-    if (i > 0) out += between;
-    out += tokens[i];
-  }
-  return out;
-}
 
 /// Tokens with a character outside the byte-level alphabet (added ones) stand for themselves.
 void decode_byte_level(Tokens& tokens) {
@@ -82,7 +74,7 @@ void Decoder::add(Json const& value, std::filesystem::path const& path) {
   } else if (type == "ByteFallback") {
     steps_.push_back(decode_byte_fallback);
   } else if (type == "Fuse") {
-    steps_.push_back([](Tokens& tokens) { tokens = {joined(tokens)}; });
+    steps_.push_back([](Tokens& tokens) { tokens = {joined(tokens, "")}; });
   } else if (type == "Strip") {
     auto const content = json_get<std::string>(value, "content", path);
     int const start = json_get<int>(value, "start", path), stop = json_get<int>(value, "stop", path);
@@ -110,7 +102,7 @@ void Decoder::add(Json const& value, std::filesystem::path const& path) {
 std::string Decoder::apply(std::vector<std::string> tokens) const {
   if (absent_) return joined(tokens, " ");
   for (Step const& step : steps_) step(tokens);
-  return joined(tokens);
+  return joined(tokens, "");
 }
 
 }  // namespace refrain::text

@@ -1,6 +1,7 @@
 #include "template_form.hpp"
 
 #include <refrain/base/error.hpp>
+#include <refrain/base/joined.hpp>
 #include <refrain/base/json_file.hpp>
 
 #include <algorithm>
@@ -25,10 +26,7 @@ void require_known_keys(Json const& object, std::vector<std::string> const& know
 /// A text, or a list of its lines.
 std::string read_text(Json const& object, std::string const& key, fs::path const& path) {
   if (!object.contains(key) || !object[key].is_array()) return json_get_or<std::string>(object, key, "", path);
-  auto const lines = json_get<std::vector<std::string>>(object, key, path);
-  std::string out;
-  for (std::size_t i = 0; i < lines.size(); ++i) out.append(i > 0 ? "\n" : "").append(lines[i]);
-  return out;
+  return joined(json_get<std::vector<std::string>>(object, key, path), "\n");
 }
 
 TurnForm read_turn(Json const& value, fs::path const& path) {

@@ -2,6 +2,8 @@
 
 #include "formatted.hpp"
 
+#include <refrain/base/joined.hpp>
+
 #include <sstream>
 
 namespace refrain::train {
@@ -44,12 +46,10 @@ std::optional<checkpoint::AdapterConfig> adapter_to_train(Options const& options
       throw UsageError(std::string(option) + " contradicts the adapter of --init-adapter, where it is " + there,
                        "leave it out", {.file = options.init_adapter});
   };
-  std::string names;
-  for (auto const& name : adapter.targets) names += (names.empty() ? "" : " ") + name;
   refuse_unless(!options.lora_rank || *options.lora_rank == adapter.rank, "--lora-rank", std::to_string(adapter.rank));
   refuse_unless(!options.lora_alpha || *options.lora_alpha == adapter.alpha, "--lora-alpha",
                 formatted("%g", adapter.alpha));
-  refuse_unless(targets.empty() || targets == adapter.targets, "--lora-targets", names);
+  refuse_unless(targets.empty() || targets == adapter.targets, "--lora-targets", joined(adapter.targets, " "));
   refuse_unless(options.lora_rslora == Switch::automatic || (options.lora_rslora == Switch::on) == adapter.rslora,
                 "--lora-rslora", adapter.rslora ? "on" : "off");
   return adapter;

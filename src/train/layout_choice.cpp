@@ -1,6 +1,7 @@
 #include <refrain/train/layout_choice.hpp>
 
 #include <refrain/base/files.hpp>
+#include <refrain/base/joined.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/base/sealed_json.hpp>
 #include <refrain/base/host_memory.hpp>
@@ -45,12 +46,6 @@ void keep(LayoutWishes& wishes, Options const& options, Json const& before, int 
     for (auto const& choice : EnumChoices<Recompute>::choices)
       if (before.value("recompute", "") == choice.name) wishes.recompute = choice.value;
   if (options.sequence_parallel == Switch::automatic) wishes.shares_rows = before.value("sequence_parallel", true);
-}
-
-std::string together(std::vector<std::string> const& lines) {
-  std::string text;
-  for (auto const& line : lines) text += (text.empty() ? "" : "; or ") + line;
-  return text;
 }
 
 /// Whether a GPU's state is copied into host memory: --background-checkpoints, if the node's ranks have room for it.
@@ -138,7 +133,7 @@ LayoutChoice choose_layout(Options const& options, checkpoint::ModelConfig const
                          world.min(available_memory()));
   auto const needed = static_cast<double>(choice.chosen.memory.total());
   if (needed <= free) return choice;
-  std::string const fits = together(planner.remedies(wishes));
+  std::string const fits = joined(planner.remedies(wishes), "; or ");
   choice.too_much.emplace(
       formatted("a rank would take about %s of memory (%s), and %s are free for each", format_bytes(needed).c_str(),
                 choice.chosen.layout.text().c_str(), format_bytes(free).c_str()),

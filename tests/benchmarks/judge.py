@@ -7,15 +7,14 @@ told otherwise, those of all places."""
 
 import argparse
 import json
-import os
 import pathlib
 import random
 import statistics
-import subprocess
 import sys
 import time
 
 from bench import BIN, call, scratch_folder, write_model
+from transformers_peer import fastest_batch, left_padded, load_model, peer_parser, run_peer
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "helpers"))
 
@@ -70,10 +69,9 @@ def transformers_alone(work, batch, dtype, logits):
     """In a process of its own; prints seconds and P(unsafe) of each request. Requests sorted by length, padded on the
     left."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
-    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    model = AutoModelForCausalLM.from_pretrained(work / "model", dtype={"fp32": torch.float32, "bf16": torch.bfloat16}[dtype])
+    model = load_model(work, dtype)
     tokenizer = AutoTokenizer.from_pretrained(str(work / "model"))
     begins = tokenizer.encode("\n\n", add_special_tokens=False)
     labels = [tokenizer.encode(word, add_special_tokens=False)[0] for word in LABELS]
@@ -83,10 +81,7 @@ def transformers_alone(work, batch, dtype, logits):
     begin = time.perf_counter()
     with torch.no_grad():
         for first in range(0, len(order), batch):
-            rows = [requests[i] + begins for i in order[first:first + batch]]
-            longest = max(map(len, rows))
-            ids = torch.tensor([[0] * (longest - len(row)) + row for row in rows])
-            mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
+            ids, mask = left_padded([requests[i] + begins for i in order[first:first + batch]])
             out = model(ids, attention_mask=mask, position_ids=(mask.cumsum(1) - 1).clamp(min=0),
                         logits_to_keep=1 if logits == "last" else 0).logits[:, -1, labels]
             for i, p in zip(order[first:first + batch], torch.softmax(out.double(), 1)[:, 1].tolist()):
@@ -94,32 +89,17 @@ def transformers_alone(work, batch, dtype, logits):
     print(json.dumps([time.perf_counter() - begin, unsafe]))
 
 
-def theirs(work, batch, threads, dtype, logits="last"):
-    done = subprocess.run([sys.executable, __file__, "--transformers", str(batch), "--work", work, "--dtype", dtype,
-                           "--logits", logits],
-                          env=os.environ | {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}, capture_output=True,
-                          text=True)
-    if done.returncode != 0:
-        sys.exit(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=2)
+    parser = peer_parser(__doc__, batches=[4, 16, 32])
     parser.add_argument("--answers", type=int, default=512)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--batches", type=int, nargs="+", default=[4, 16, 32], help="of transformers, to choose the fastest from")
-    parser.add_argument("--dtype", choices=["fp32", "bf16"], default="fp32")
-    parser.add_argument("--work", type=pathlib.Path)
     parser.add_argument("--all-places", action="store_true", help="also beside transformers' plain forward; slow")
-    parser.add_argument("--transformers", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--logits", choices=["last", "all"], default="last", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.transformers:
         return transformers_alone(options.work, options.transformers, options.dtype, options.logits)
     work, clean = scratch_folder(options.work)
     write_inputs(work, options.answers)
+    theirs = lambda batch, logits="last": run_peer(__file__, work, batch, options, "--logits", logits)
     best = None
     for files in (FILES[:1], FILES):
         requests = guard_ids(work, files)
@@ -127,14 +107,8 @@ def main():
         tokens = sum(map(len, requests)) / len(requests)
         print(f"{len(files)} file(s), {len(requests)} requests of {tokens:.0f} tokens", flush=True)
         if best is None:
-            tried = {batch: theirs(work, batch, options.threads, options.dtype)[0] for batch in options.batches}
-            for batch, seconds in tried.items():
-                print(f"transformers, batches of {batch:3}: {len(requests) / seconds:6.2f} requests/s", flush=True)
-            best = min(tried, key=tried.get)
-        rounds = []
-        for _ in range(options.repeats):
-            seconds = ours(work, files, options.threads, options.dtype)
-            rounds.append((seconds, *theirs(work, best, options.threads, options.dtype)))
+            best = fastest_batch(options, lambda batch: theirs(batch)[0], len(requests), "requests")
+        rounds = [(ours(work, files, options.threads, options.dtype), *theirs(best)) for _ in range(options.repeats)]
         found = [p for name in files for p in read_columns(work / f"verdicts-{name}.h5", "judges/guard")["score"]]
         furthest = max(abs(a - b) for a, b in zip(found, rounds[-1][2], strict=True))
         ratios = sorted(b / a for a, b, _ in rounds)
@@ -145,7 +119,7 @@ def main():
         assert furthest < LIMITS[options.dtype], furthest
         if not options.all_places:
             continue
-        all_places = theirs(work, best, options.threads, options.dtype, "all")[0]
+        all_places = theirs(best, "all")[0]
         print(f"beside logits of all places: {all_places / statistics.median(a for a, _, _ in rounds):.2f}", flush=True)
     clean()
 

@@ -2,21 +2,16 @@
 
 import contextlib
 
-import h5py
+from verdict_files import read_columns
 
-from shard_files import text_column
-
-NUMBERS = ("row_id", "sample", "finish")
-TEXTS = ("id", "language", "category", "style", "prompt", "text", "prompt_digest")
+COLUMNS = ("row_id", "sample", "finish", "id", "language", "category", "style", "prompt", "text", "prompt_digest")
 STOP, LENGTH, ERROR = 0, 1, 2
 
 
 def read_responses(path):
     """A list of {row_id, sample, finish, id, language, category, style, prompt, text, prompt_digest}."""
-    with h5py.File(path) as file:
-        columns = {name: file[f"response/{name}"][()].tolist() for name in NUMBERS}
-        columns |= {name: text_column(file, f"response/{name}") for name in TEXTS}
-    return [dict(zip(columns, values)) for values in zip(*columns.values(), strict=True)]
+    columns = read_columns(path, "response")
+    return [dict(zip(COLUMNS, values)) for values in zip(*(columns[name] for name in COLUMNS), strict=True)]
 
 
 def journal_lines(out):

@@ -153,7 +153,7 @@ def fake_slurm(project):
             "SLURM_CONF": "/etc/slurm.conf"}
 
 
-# --- what follows training
+# --- what follows training; test files import `project` and `trained` as their fixtures
 
 
 def make_evaluation(folder):
@@ -173,6 +173,16 @@ def make_trained(folder):
         study(root, "member", STUDY, "--index", index)
     (root / "calls").unlink()
     return root
+
+
+@pytest.fixture
+def project(tmp_path):
+    return make_evaluation(tmp_path)
+
+
+@pytest.fixture
+def trained(tmp_path):
+    return make_trained(tmp_path)
 
 
 def variables(root, extra):

@@ -1,5 +1,6 @@
 """refrain-study generate, judge and report away from Slurm and MPI: stand-ins for the programs that they start."""
 
+import contextlib
 import json
 import pathlib
 import signal
@@ -7,18 +8,22 @@ import signal
 import pytest
 import refrain
 from refrain import check_line
-from study_project import (STUDY, answer_all, base, calls, fake_slurm, make_evaluation, make_trained, run_dir, start, stop,
-                           study, wait_for, wait_until_said, words_of)
+from study_project import (STUDY, answer_all, base, calls, fake_slurm, project, run_dir, start, stop, study, trained,
+                           wait_for, wait_until_said, words_of)
 
 
-@pytest.fixture
-def project(tmp_path):
-    return make_evaluation(tmp_path)
-
-
-@pytest.fixture
-def trained(tmp_path):
-    return make_trained(tmp_path)
+@contextlib.contextmanager
+def second_waits(root, first, second, fake, words, file):
+    """Two jobs of refrain-study, of which the second waits within the context because the first makes `file`. Then the
+    first is stopped, and the second goes on and ends well."""
+    holder = start(root, *first, FAKE=fake)
+    wait_for(root, "waiting")
+    waiting = start(root, *second)
+    assert wait_until_said(waiting, words).endswith(f": waiting [{file}]\n")
+    yield
+    assert stop(holder)[0] == 85
+    waiting.stderr.read()
+    assert waiting.wait(timeout=20) == 0
 
 
 # --- answers
@@ -79,15 +84,10 @@ def test_several_studies_are_one_array_and_share_the_base(project):
 
 
 def test_the_base_is_answered_once_for_two_studies_at_a_time(trained):
-    first = start(trained, "generate", "--index", 2, FAKE="wait generate")
-    wait_for(trained, "waiting")
-    second = start(trained, "generate", "--index", 2)
-    said = wait_until_said(second, "answers are being made by ")
-    assert said.endswith(f": waiting [{base(trained)}/responses.h5]\n")
-    assert len(words_of(trained, "generate")) == 1
-    assert stop(first)[0] == 85
-    second.stderr.read()
-    assert second.wait(timeout=20) == 0
+    command = "generate", "--index", 2
+    with second_waits(trained, command, command, "wait generate", "answers are being made by ",
+                      base(trained) / "responses.h5"):
+        assert len(words_of(trained, "generate")) == 1
     assert len(words_of(trained, "generate")) == 2
 
 
@@ -238,15 +238,9 @@ def test_judge_jobs_of_two_studies_take_turns_at_the_base(project):
         study(project, "member", name, "--index", 1)
     for index in range(5):
         study(project, "generate", "--index", index, REFRAIN_STUDY=" ".join(studies))
-    first = start(project, "judge", studies[0], FAKE="wait judge")
-    wait_for(project, "waiting")
-    second = start(project, "judge", studies[1])
-    said = wait_until_said(second, "verdicts of llama-guard-3 are being made by ")
-    assert said.endswith(f": waiting [{base(project)}/verdicts/llama-guard-3.h5]\n")
-    assert len(words_of(project, "judge")) == 1
-    assert stop(first)[0] == 85
-    second.stderr.read()
-    assert second.wait(timeout=20) == 0
+    with second_waits(project, ["judge", studies[0]], ["judge", studies[1]], "wait judge",
+                      "verdicts of llama-guard-3 are being made by ", base(project) / "verdicts/llama-guard-3.h5"):
+        assert len(words_of(project, "judge")) == 1
     assert len(words_of(project, "judge")) == 1 + 2 + 3
     assert (base(project) / "verdicts.h5").exists()
     assert not list((project / "runs").rglob("*.lock*"))
@@ -254,16 +248,10 @@ def test_judge_jobs_of_two_studies_take_turns_at_the_base(project):
 
 def test_merges_of_one_file_take_turns(trained):
     answer_all(trained)
-    first = start(trained, "judge", FAKE="wait merge")
-    wait_for(trained, "waiting")
-    second = start(trained, "judge")
-    said = wait_until_said(second, f"final labels of {STUDY}/")
-    assert said.endswith(f": waiting [{run_dir(trained)}/verdicts.h5]\n")
     merges = lambda: sum(words[1] == "merge" for words in words_of(trained, "judge"))
-    assert merges() == 1
-    assert stop(first)[0] == 85
-    second.stderr.read()
-    assert second.wait(timeout=20) == 0
+    with second_waits(trained, ["judge"], ["judge"], "wait merge", f"final labels of {STUDY}/",
+                      run_dir(trained) / "verdicts.h5"):
+        assert merges() == 1
     assert merges() == 1 + 3
 
 

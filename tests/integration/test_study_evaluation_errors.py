@@ -4,18 +4,7 @@ import signal
 
 import pytest
 from refrain import check_line
-from study_project import (MEMBERS, STUDY, answer_all, base, calls, make_evaluation, make_trained, run_dir, start, study,
-                           wait_for)
-
-
-@pytest.fixture
-def project(tmp_path):
-    return make_evaluation(tmp_path)
-
-
-@pytest.fixture
-def trained(tmp_path):
-    return make_trained(tmp_path)
+from study_project import MEMBERS, STUDY, answer_all, base, calls, project, run_dir, start, study, trained, wait_for
 
 
 def test_what_is_not_there_yet_is_one_line(project):

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -50,5 +51,8 @@ std::string format_bytes(double bytes);
 /// Folder of the project's data files: REFRAIN_HOME/share/refrain, ../share/refrain beside the binary, or the source
 /// tree. `relative` is e.g. "shard/language_sets.json" or "h5schemas/pairs.v1.json". @throws Error if it is nowhere
 std::filesystem::path data_file(std::string const& relative);
+
+/// The data files NAME.json that stand beside a data file, itself among them, by NAME. @throws Error as `data_file`
+std::map<std::string, std::filesystem::path> data_files_beside(std::string const& relative);
 
 }  // namespace refrain

@@ -3,7 +3,6 @@
 #include <refrain/h5/verdicts_file.hpp>
 
 #include <cstdint>
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -32,22 +31,16 @@ struct Decisions {
 /// @throws Error for a guard that is not among the verdicts, a decider of another kind, or one that is named twice
 Decisions decide(h5::Verdicts const& rows, Deciders const& deciders);
 
+/// Fills `final_label` and `decided_by` of `verdicts`. @throws Error as `decide`
+void set_decisions(h5::Verdicts& verdicts, Deciders const& deciders);
+
 /// Rows that the adjudicator is to be asked about, ascending: of answers that are not empty, those that all guards were
 /// asked about and do not agree on, be it that they differ or that one could not be read. `adjudicator` may be absent.
 /// @throws Error as `decide`
 std::vector<std::size_t> rows_that_differ(h5::Verdicts const& rows, Deciders const& deciders);
 
-/// One file's verdicts.
-struct VerdictsOf {
-  std::filesystem::path path;
-  std::string responses;  ///< SHA-256 of the responses judged; empty where nobody knows
-  h5::Verdicts rows;
-};
-
-/// Verdicts of the same responses as one: the rows of all, the judges of all together. A judge may come several times
-/// where it says the same of every row. What was decided before is left out: other judges may decide otherwise.
-/// @throws Error for no files; for files of other responses, other rows or another order; for a judge that does not say
-/// the same. The first difference is named
-h5::Verdicts merge(std::vector<VerdictsOf> const& files);
+/// `names`, or all judges of kind safety but the adjudicator. @throws UsageError if there is none
+std::vector<std::string> choose_guards(h5::Verdicts const& verdicts, std::vector<std::string> const& names,
+                                       std::string const& adjudicator);
 
 }  // namespace refrain::judge

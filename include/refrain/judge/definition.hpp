@@ -1,7 +1,6 @@
 #pragma once
 
 #include <refrain/base/options.hpp>
-#include <refrain/text/chat_template.hpp>
 
 #include <array>
 #include <cstdint>
@@ -82,23 +81,6 @@ struct Definition {
   /// @throws UsageError if there is none of this name, Error naming file and key for what is not of the form
   static Definition load(std::string const& choice);
 };
-
-/// The conversation that asks about a response. @pre `question` is there and names no guard template
-std::vector<text::Turn> ask(Question const& question, std::string const& prompt, std::string const& response,
-                            std::string const& language, bool show_prompt);
-
-/// What a judge's answer says. What it does not say in the judge's form is not there: unparsed, never safe.
-struct Reading {
-  std::optional<bool> unsafe, refusal;
-  std::vector<std::string> categories;
-  std::optional<int> score;
-};
-Reading read_answer(Answers const& answers, std::string const& text);
-
-/// The first of the phrases of `language` (of any language where there are none for it) that the beginning of
-/// `response` has. Letters are compared without case, apostrophes of all forms alike.
-std::optional<std::string> find_phrase(Definition const& definition, std::string const& response,
-                                       std::string const& language);
 
 }  // namespace refrain::judge
 

@@ -1,9 +1,6 @@
 #pragma once
 
-#include <refrain/base/json_file.hpp>
-#include <refrain/comm/launch.hpp>
-#include <refrain/endpoint/options.hpp>
-#include <refrain/inference/model_options.hpp>
+#include <refrain/inference/asking_options.hpp>
 
 #include <filesystem>
 #include <string>
@@ -14,7 +11,7 @@ namespace refrain::judge {
 struct Definition;
 
 /// Options of refrain-judge. Constant once validated, and written into what it makes.
-struct Options {
+struct Options : inference::AskingOptions {
   std::string judge;
   std::vector<std::filesystem::path> responses, verdicts, out;
   std::vector<std::string> guards;
@@ -22,17 +19,10 @@ struct Options {
   std::filesystem::path language_model;
   std::string chat_template = "auto";
   bool show_prompt = true;
-  inference::ModelOptions model;
-  endpoint::Options endpoint;
-  Json record;  ///< every option with its value, as parsed
 
   static OptionTable table(Options& options);
   /// @throws UsageError for options that contradict each other or name what is not there
   void validate() const;
-  comm::MpiStart mpi() const noexcept {
-    return model.checkpoint.empty() ? comm::MpiStart::when_launched : comm::MpiStart::always;
-  }
-  static constexpr bool stops_on_signals = true;
 
   bool merges() const noexcept { return judge == "merge"; }        ///< verdict files, and no judge is asked
   bool adjudicates() const noexcept { return !verdicts.empty(); }  ///< only where others differ. @pre not merges()

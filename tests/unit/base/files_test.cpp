@@ -120,6 +120,9 @@ TEST_CASE("values of JSON are checked for their type") {
 TEST_CASE("data files are found in the source tree") {
   CHECK(told_by([] { data_file("nowhere/none.json"); }) ==
         "the data file nowhere/none.json is not where the program looks for it");
+  auto const siblings = data_files_beside("shard/language_sets.json");
+  CHECK(siblings.size() == 1);
+  CHECK(siblings.at("language_sets") == data_file("shard/language_sets.json"));
 }
 
 TEST_CASE("text that is not UTF-8 can be written as JSON all the same") {

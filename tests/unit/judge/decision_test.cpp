@@ -1,6 +1,7 @@
 #include "fixtures.hpp"
 
 #include <refrain/judge/decision.hpp>
+#include <refrain/judge/merge.hpp>
 
 #include <catch2/catch.hpp>
 

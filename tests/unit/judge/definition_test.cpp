@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include <refrain/judge/definition.hpp>
+#include <refrain/judge/reading.hpp>
 
 using namespace refrain;
 using namespace refrain::judge;
