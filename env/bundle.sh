@@ -23,8 +23,8 @@ while (( $# )); do
     *) die "unknown argument $1 (see env/bundle.sh --help)" ;;
   esac
 done
-# The libraries of glibc, which fit its loader alone, and that of the GPU's driver.
-of_the_system='^(linux-vdso|ld-linux[^/]*|lib(c|m|mvec|dl|rt|pthread|resolv|util|anl|nsl|nss_[a-z]+|cuda))\.so'
+# The libraries of glibc, which fit its loader alone.
+of_the_system='^(linux-vdso|ld-linux[^/]*|lib(c|m|mvec|dl|rt|pthread|resolv|util|anl|nsl|nss_[a-z]+))\.so'
 # What Open MPI needs for networks other than TCP. It fits the site's drivers: there the site's own Open MPI is taken.
 fabrics='lib(ucp|uct|fabric|psm2|psm_infinipath|ibverbs|rdmacm)\.so'
 
@@ -37,7 +37,7 @@ for tool in patchelf readelf; do
 done
 libmpi=$(ldd "$build/bin/refrain-train" | awk '$1 ~ /^libmpi/ {print $3}')
 if [[ -n $with_mpi ]] && ! { [[ $libmpi == */libmpi.so.40 ]] && ompi_info --version 2> /dev/null | grep -q '^Open MPI v4\.'; }; then
-  die "the programs use $libmpi, and only Open MPI 4 is bundled (--without-mpi leaves it out)"
+  die "the programs are linked with ${libmpi:-no MPI}, and only Open MPI 4 is bundled (--without-mpi leaves it out)"
 fi
 version=$("$build/bin/refrain-train" --version | awk 'NR == 1 {print $2}')
 name=refrain-$version-$(uname -m)
