@@ -1,4 +1,5 @@
-"""Settings of sites: what each file sets and whence it is known; the modulefile, loaded by Lmod itself."""
+"""Settings of sites: what each file sets and whence it is known; the modulefile, loaded by Lmod itself; the container's
+definition."""
 
 import os
 import pathlib
@@ -109,3 +110,59 @@ def test_the_modulefile_outside_an_installation_says_so(tmp_path):
     assert done.returncode != 0
     assert ("refrain: this modulefile works from an installed tree (cmake --install build --prefix PREFIX)"
             in " ".join(done.stderr.split())), done.stderr
+
+
+# --- the definition of the container -----------------------------------------------------------------------------------
+
+DEFINITION = refrain.SOURCE / "env/refrain.def"
+# The sections that Apptainer's definition files may have.
+SECTIONS = {"labels", "files", "post", "environment", "test", "runscript", "startscript", "help", "setup", "arguments"}
+
+
+def definition():
+    """Header and sections of the definition."""
+    header, *parts = re.split(r"^%", DEFINITION.read_text(), flags=re.M)
+    fields = dict(line.split(": ", 1) for line in header.splitlines() if line and not line.startswith("#"))
+    sections = {}
+    for part in parts:
+        name, _, body = part.partition("\n")
+        assert name.strip() == name and name not in sections, name
+        sections[name] = body
+    return fields, sections
+
+
+def test_the_definition_has_sections_that_apptainer_knows():
+    fields, sections = definition()
+    assert fields == {"Bootstrap": "docker", "From": "debian:12"}
+    assert {"files", "post", "environment", "test", "runscript"} <= set(sections) <= SECTIONS
+    assert all(line.startswith("    ") for body in sections.values() for line in body.splitlines() if line)
+    assert "no image has been built from it" in DEFINITION.read_text()
+
+
+def test_the_scripts_of_the_definition_are_sound(tmp_path):
+    _, sections = definition()
+    for name in ("post", "environment", "test", "runscript"):
+        script = tmp_path / name
+        script.write_text("#!/bin/sh\n" + sections[name])
+        subprocess.run(["sh", "-n", script], check=True)
+        if shutil.which("shellcheck"):
+            done = subprocess.run(["shellcheck", script], capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout
+    done = subprocess.run(["sh", "-c", f". {tmp_path}/environment; echo $REFRAIN_HOME"], capture_output=True, text=True)
+    assert done.stdout == "/usr/local/share/refrain\n"
+    assert subprocess.run(["sh", tmp_path / "runscript", "echo", "a b"], capture_output=True, text=True).stdout == "a b\n"
+
+
+def test_the_definition_takes_all_that_the_build_reads(tmp_path):
+    """What it copies is enough to configure."""
+    _, sections = definition()
+    image = tmp_path / "image"
+    image.mkdir()
+    for line in sections["files"].splitlines():
+        if line:
+            source, target = line.split()
+            assert target == "/opt/refrain/" and (refrain.SOURCE / source).exists(), line
+            (shutil.copytree if (refrain.SOURCE / source).is_dir() else shutil.copy)(refrain.SOURCE / source, image / source)
+    done = subprocess.run(["cmake", "-S", image, "-B", tmp_path / "build", "-G", "Ninja", "-DREFRAIN_TORCH=OFF",
+                           "-DREFRAIN_PARQUET=OFF", "-DREFRAIN_TESTS=OFF"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,130 @@
+#!/usr/bin/env bash
+# Libraries that a site lacks, built from the source archives that env/sources.txt lists with their digests.
+# env/setup.sh calls it; by hand it is needed for single libraries only.
+#
+#   env/sources.sh fetch DIR                  download the archives into DIR, through apt's sources (Debian 12)
+#   env/sources.sh lacking [PREFIX]           name the libraries that CMake does not find (in PREFIX or in the system)
+#   env/sources.sh build DIR PREFIX [NAME...] build those named, or those lacking, from DIR's archives into PREFIX
+#
+#   REFRAIN_SOURCES_LIST    another list than env/sources.txt
+set -euo pipefail
+# shellcheck source=env/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+list=${REFRAIN_SOURCES_LIST:-$home/env/sources.txt}
+logs=$deps/log
+
+# entry NAME: sets name, version, file, digest and how (an array) from the list.
+entry() {
+  local line
+  line=$(awk -v name="$1" '$1 == name' "$list")
+  [[ -n $line ]] || die "$list does not list $1 (it lists $(awk '!/^#/ && NF {print $1}' "$list" | xargs))"
+  read -r name version file digest line <<< "$line"
+  read -ra how <<< "$line"
+}
+
+# verify FILE WANTED: its SHA-256.
+verify() {
+  local is
+  is=$(sha256sum < "$1" | cut -d ' ' -f 1)
+  [[ $is == "$2" ]] || die "$1 is not the archive that $list lists: SHA-256 $is, not $2 (fetch it again)"
+}
+
+# --- fetch -----------------------------------------------------------------------------------------------------------
+
+# The system's package sources, as sources of source packages.
+apt_sources() {
+  mkdir -p "$1/parts" "$1/lists/partial"
+  local found
+  for found in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
+    if [[ -f $found ]]; then sed -n 's/^deb /deb-src /p' "$found" > "$1/parts/$(basename "$found" .list).list"; fi
+  done
+  for found in /etc/apt/sources.list.d/*.sources; do
+    if [[ -f $found ]]; then sed 's/^Types:.*/Types: deb-src/' "$found" > "$1/parts/$(basename "$found")"; fi
+  done
+  apt=(apt-get -q -o "Dir::Etc::SourceList=/dev/null" -o "Dir::Etc::SourceParts=$1/parts" -o "Dir::State::Lists=$1/lists"
+       -o "Dir::Cache::pkgcache=" -o "Dir::Cache::srcpkgcache=" -o APT::Sandbox::User=root)
+}
+
+fetch() {
+  local folder=$1 got name version file digest how
+  mkdir -p "$folder"
+  folder=$(cd "$folder" && pwd)
+  if ! command -v apt-get > /dev/null; then
+    say "sources: no apt here; put the archives that $list lists into $folder"
+    return 0
+  fi
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  apt_sources "$work"
+  run_logged "$folder/apt.log" "${apt[@]}" update
+  mkdir "$work/archives"
+  cd "$work/archives"
+  for got in $(awk '!/^#/ && NF {print $1}' "$list"); do
+    entry "$got"
+    if [[ ! -f $folder/$file ]]; then
+      run_logged "$folder/apt.log" "${apt[@]}" source --download-only --tar-only "$name"
+      [[ -f $file ]] || die "apt's source of $name is $(echo "$name"_*), and $list lists $file (fetch on Debian 12, or put that file into $folder)"
+      verify "$file" "$digest"
+      mv "$file" "$folder/"
+    fi
+    verify "$folder/$file" "$digest"
+  done
+  rm -f "$folder/apt.log"
+  say "sources: $(awk '!/^#/ && NF' "$list" | wc -l) archives in $folder"
+}
+
+# --- build -----------------------------------------------------------------------------------------------------------
+
+lacking() {
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  run_logged "$logs/lacking.log" cmake -S "$home/env/cmake/lacking" -B "$work" -DCMAKE_PREFIX_PATH="${1:-}"
+  cat "$work/lacking.txt"
+}
+
+build_by_cmake() {
+  local from=$1; shift
+  cmake -S "$source/$from" -B "$source/refrain-build" -DCMAKE_INSTALL_PREFIX="$prefix" -DCMAKE_PREFIX_PATH="$prefix" \
+    -DCMAKE_INSTALL_LIBDIR=lib -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF -DCMAKE_POSITION_INDEPENDENT_CODE=ON "$@" &&
+    cmake --build "$source/refrain-build" -j "$(jobs_allowed)" && cmake --install "$source/refrain-build"
+}
+
+build_by_boost() {
+  cd "$source" && ./bootstrap.sh --prefix="$prefix" --with-libraries="$(IFS=,; echo "$*")" &&
+    ./b2 -j "$(jobs_allowed)" link=static cxxflags=-fPIC variant=release install
+}
+
+build() {
+  local folder=$1 wanted name version file digest how
+  mkdir -p "$2"
+  prefix=$(cd "$2" && pwd); shift 2
+  (( $# )) || { wanted=$(lacking "$prefix"); read -ra wanted <<< "$(xargs <<< "$wanted")"; set -- "${wanted[@]}"; }
+  if (( $# == 0 )); then say "sources: no library lacks"; return; fi
+  for wanted in "$@"; do
+    entry "$wanted"
+    [[ -f $folder/$file ]] || die "$name lacks, and $folder has no $file (env/setup.sh --fetch gets it where there is internet; a module or package of $name does as well)"
+    verify "$folder/$file" "$digest"
+  done
+  for wanted in "$@"; do
+    entry "$wanted"
+    say "sources: building $name $version into $prefix"
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    tar -C "$work" -xf "$folder/$file"
+    source=$(echo "$work"/*)
+    case ${how[0]:-} in
+      cmake | boost) (run_logged "$logs/$name.log" "build_by_${how[0]}" "${how[@]:1}") ;;
+      *) die "$list does not say how $name is built: cmake or boost" ;;
+    esac
+    rm -rf "$work"
+  done
+}
+
+case ${1:-} in
+  fetch) (( $# == 2 )) || die "fetch wants a folder (see env/sources.sh --help)"; fetch "$2" ;;
+  lacking) lacking "${2:-}" ;;
+  build) (( $# >= 3 )) || die "build wants the archives' folder and a prefix (see env/sources.sh --help)"; shift; build "$@" ;;
+  -h | --help) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" ;;
+  *) die "unknown argument ${1:-} (see env/sources.sh --help)" ;;
+esac
