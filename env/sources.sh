@@ -14,11 +14,13 @@ set -euo pipefail
 list=${REFRAIN_SOURCES_LIST:-$home/env/sources.txt}
 logs=$deps/log
 
+listed() { awk '!/^#/ && NF {print $1}' "$list"; }
+
 # entry NAME: sets name, version, file, digest and how (an array) from the list.
 entry() {
   local line
   line=$(awk -v name="$1" '$1 == name' "$list")
-  [[ -n $line ]] || die "$list does not list $1 (it lists $(awk '!/^#/ && NF {print $1}' "$list" | xargs))"
+  [[ -n $line ]] || die "$list does not list $1 (it lists $(listed | xargs))"
   read -r name version file digest line <<< "$line"
   read -ra how <<< "$line"
 }
@@ -47,7 +49,7 @@ apt_sources() {
 }
 
 fetch() {
-  local folder=$1 got name version file digest how
+  local folder=$1 names wanted name version file digest how
   mkdir -p "$folder"
   folder=$(cd "$folder" && pwd)
   if ! command -v apt-get > /dev/null; then
@@ -60,8 +62,9 @@ fetch() {
   run_logged "$folder/apt.log" "${apt[@]}" update
   mkdir "$work/archives"
   cd "$work/archives"
-  for got in $(awk '!/^#/ && NF {print $1}' "$list"); do
-    entry "$got"
+  mapfile -t names < <(listed)
+  for wanted in "${names[@]}"; do
+    entry "$wanted"
     if [[ ! -f $folder/$file ]]; then
       run_logged "$folder/apt.log" "${apt[@]}" source --download-only --tar-only "$name"
       [[ -f $file ]] || die "apt's source of $name is $(echo "$name"_*), and $list lists $file (fetch on Debian 12, or put that file into $folder)"
@@ -71,7 +74,7 @@ fetch() {
     verify "$folder/$file" "$digest"
   done
   rm -f "$folder/apt.log"
-  say "sources: $(awk '!/^#/ && NF' "$list" | wc -l) archives in $folder"
+  say "sources: ${#names[@]} archives in $folder"
 }
 
 # --- build -----------------------------------------------------------------------------------------------------------
@@ -90,23 +93,38 @@ build_by_cmake() {
     cmake --build "$source/refrain-build" -j "$(jobs_allowed)" && cmake --install "$source/refrain-build"
 }
 
+# Without Boost's own b2, whose parser Debian's archive leaves out.
 build_by_boost() {
-  cd "$source" && ./bootstrap.sh --prefix="$prefix" --with-libraries="$(IFS=,; echo "$*")" &&
-    ./b2 -j "$(jobs_allowed)" link=static cxxflags=-fPIC variant=release install
+  local library include objects=$source/refrain-build
+  for include in "$source"/libs/{*,numeric/*}/include; do
+    if [[ -d $include ]]; then mkdir -p "$prefix/include" && cp -r "$include/." "$prefix/include/" || return; fi
+  done
+  mkdir -p "$prefix/lib"
+  for library in "$@"; do
+    mkdir -p "$objects/$library"
+    # shellcheck disable=SC2016 # the inner shell's
+    printf '%s\0' "$source/libs/$library"/src/*.cpp | xargs -0 -n 1 -P "$(jobs_allowed)" sh -c \
+      '"${CXX:-c++}" -O2 -fPIC -w -I "$0" -c "$2" -o "$1/$(basename "$2").o"' "$prefix/include" "$objects/$library" &&
+      ar rcs "$prefix/lib/libboost_$library.a" "$objects/$library"/*.o || return
+  done
 }
 
 build() {
   local folder=$1 wanted name version file digest how
   mkdir -p "$2"
   prefix=$(cd "$2" && pwd); shift 2
-  (( $# )) || { wanted=$(lacking "$prefix"); read -ra wanted <<< "$(xargs <<< "$wanted")"; set -- "${wanted[@]}"; }
-  if (( $# == 0 )); then say "sources: no library lacks"; return; fi
-  for wanted in "$@"; do
+  local names=("$@")
+  if (( $# == 0 )); then
+    wanted=$(lacking "$prefix")
+    [[ -n $wanted ]] || { say "sources: no library is lacking"; return; }
+    mapfile -t names <<< "$wanted"
+  fi
+  for wanted in "${names[@]}"; do
     entry "$wanted"
-    [[ -f $folder/$file ]] || die "$name lacks, and $folder has no $file (env/setup.sh --fetch gets it where there is internet; a module or package of $name does as well)"
+    [[ -f $folder/$file ]] || die "$name is lacking, and $folder has no $file (env/setup.sh --fetch gets it where there is internet; a module or package of $name does as well)"
     verify "$folder/$file" "$digest"
   done
-  for wanted in "$@"; do
+  for wanted in "${names[@]}"; do
     entry "$wanted"
     say "sources: building $name $version into $prefix"
     work=$(mktemp -d)

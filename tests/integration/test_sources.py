@@ -40,9 +40,9 @@ def test_what_cmake_does_not_find_is_lacking(tmp_path):
     without = sources("lacking", REFRAIN_DEPS=tmp_path, PKG_CONFIG_LIBDIR="/nonexistent")
     assert (without.returncode, without.stdout) == (0, "xxhash\npcre2\n")
     done = sources("build", tmp_path, tmp_path / "prefix", REFRAIN_DEPS=tmp_path)
-    assert (done.returncode, done.stdout) == (0, "sources: no library lacks\n")
+    assert (done.returncode, done.stdout) == (0, "sources: no library is lacking\n")
     refused(sources("build", tmp_path, tmp_path / "prefix", REFRAIN_DEPS=tmp_path, PKG_CONFIG_LIBDIR="/nonexistent"),
-            f"xxhash lacks, and {tmp_path} has no xxhash_0.8.1.orig.tar.gz (env/setup.sh --fetch gets it where there is "
+            f"xxhash is lacking, and {tmp_path} has no xxhash_0.8.1.orig.tar.gz (env/setup.sh --fetch gets it where there is "
             "internet; a module or package of xxhash does as well)")
 
 
