@@ -144,7 +144,7 @@ read -r glibc neediest < <(sort -V "$work/glibc" | tail -n 1)
 sed "s/@GLIBC@/$glibc/" "$home/env/bundle/start" > "$root/libexec/start"
 chmod 755 "$root/libexec/start"
 
-tar -C "$work" -caf "$part" "$name" 2> /dev/null || die "cannot write $out (is there space, and does the ending name a compression that tar knows?)"
+tar -C "$work" --owner=0 --group=0 --mode=u+w,go+rX -caf "$part" "$name" 2> /dev/null || die "cannot write $out (is there space, and does the ending name a compression that tar knows?)"
 mv "$part" "$out"
 say "glibc: $glibc or later, for ${neediest}"
 say "MPI: $([[ -n $with_mpi ]] && ompi_info --version | head -n 1 || echo "the site's: make mpi/ a link to it")"

@@ -86,11 +86,13 @@ lacking() {
   cat "$work/lacking.txt"
 }
 
+# In the folder of the build, where some of HDF5's checks leave their results.
 build_by_cmake() {
   local from=$1; shift
-  cmake -S "$source/$from" -B "$source/refrain-build" -DCMAKE_INSTALL_PREFIX="$prefix" -DCMAKE_PREFIX_PATH="$prefix" \
-    -DCMAKE_INSTALL_LIBDIR=lib -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF -DCMAKE_POSITION_INDEPENDENT_CODE=ON "$@" &&
-    cmake --build "$source/refrain-build" -j "$(jobs_allowed)" && cmake --install "$source/refrain-build"
+  mkdir "$source/refrain-build" && cd "$source/refrain-build" &&
+    cmake -S "$source/$from" -B . -DCMAKE_INSTALL_PREFIX="$prefix" -DCMAKE_PREFIX_PATH="$prefix" \
+      -DCMAKE_INSTALL_LIBDIR=lib -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF -DCMAKE_POSITION_INDEPENDENT_CODE=ON "$@" &&
+    cmake --build . -j "$(jobs_allowed)" && cmake --install .
 }
 
 # Without Boost's own b2, whose parser Debian's archive leaves out.

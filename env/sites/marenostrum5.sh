@@ -19,7 +19,7 @@ export SBATCH_TIMELIMIT=72:00:00          # [1]: the limit of that queue
 # --- Slurm: what of a node ------------------------------------------------------------------------------------------
 export SBATCH_GRES=gpu:4                  # [2]: four GPUs a node
 export SBATCH_CPUS_PER_GPU=20             # [1]: 20 CPUs a GPU are to be asked for
-export SBATCH_EXCLUSIVE=1                 # [1]: --exclusive, whole nodes with their memory
+export SBATCH_EXCLUSIVE=exclusive         # [1]: --exclusive, whole nodes with their memory
 
 # --- Software -------------------------------------------------------------------------------------------------------
 module purge                              # [3]: compilers and MPI of Intel are loaded from the start

@@ -231,12 +231,23 @@ def test_an_older_system_is_told_so(packed, room):
                            "(build on the site: docs/sites.md)\n")
 
 
-def test_the_sites_mpi_is_used_where_it_is_linked(packed, room):
-    """Here the part of the site is played by the bundle's own Open MPI, in another place."""
-    subprocess.run(["tar", "-C", room, "-xf", packed[0]], check=True)
-    home = next(room.iterdir())
-    shutil.move(home / "mpi", room / "site-mpi")
-    (home / "mpi").symlink_to(room / "site-mpi")
-    linked = subprocess.run(["ldd", home / "libexec/refrain-train"], capture_output=True, text=True).stdout
-    assert f"libmpi.so.40 => {home}/libexec/../mpi/lib/libmpi.so.40" in linked
-    assert subprocess.run([home / "bin/refrain-train", "--version"], capture_output=True).returncode == 0
+def test_the_sites_mpi_is_used_where_it_is_linked(room):
+    """The site is this machine: its Open MPI starts the programs of a bundle that has none."""
+    needs_full_counts()
+    done = bundle("--without-mpi", "--out", room / "refrain.tar")
+    assert (done.returncode, done.stderr) == (0, ""), done
+    assert "\nMPI: the site's: make mpi/ a link to it\n" in done.stdout
+    subprocess.run(["tar", "-C", room, "-xf", room / "refrain.tar"], check=True)
+    home = next(path for path in room.iterdir() if path.is_dir())
+    assert not list(home.rglob("libmpi*"))
+    libmpi = pathlib.Path(re.search(r"libmpi\.so\.40 => (\S+)", subprocess.run(
+        ["ldd", BUILD / "bin/refrain-train"], capture_output=True, text=True).stdout)[1])
+    (room / "site/bin").mkdir(parents=True)
+    (room / "site/lib").symlink_to(libmpi.parent)
+    (room / "site/bin/mpirun").symlink_to(shutil.which("mpirun"))
+    (home / "mpi").symlink_to(room / "site")
+    (room / "root").mkdir()
+    inputs_for(room)
+    done = subprocess.run(["bash", "-ec", f"cd {room}/root; mkdir out; export PATH={home}/bin:$PATH\n" + RUNS.format(out="out")],
+                          env=refrain.environment(), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and "2 ranks (tensor 2 x data 1" in done.stderr, done.stdout + done.stderr

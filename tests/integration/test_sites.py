@@ -44,6 +44,7 @@ def test_a_site_sets_what_it_may(path):
     assert re.fullmatch(r"(\d+-)?\d\d:\d\d:\d\d", names["SBATCH_TIMELIMIT"])
     assert "SBATCH_ACCOUNT" not in names
     assert re.fullmatch(r"gpu:\d", names.get("SBATCH_GRES", "gpu:4"))
+    assert names.get("SBATCH_EXCLUSIVE", "exclusive") == "exclusive"  # sbatch refuses 1
     # What is offered in comments is of the same names, and can be taken as it is.
     offered, _ = sourced("WORK=/work SCRATCH=/scratch\n" + re.sub(r"^# (?=export |module )", "", path.read_text(), flags=re.M))
     assert set(offered) <= SLURM | OURS

@@ -5,6 +5,7 @@ import hashlib
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -116,25 +117,32 @@ def test_setup_refuses_a_folder_that_is_not_there():
 
 @pytest.mark.skipif(not refrain.LONG, reason="minutes, and archives from the configured mirror: with full counts (env/test.sh long)")
 def test_the_project_is_built_on_them():
+    """As on a site that has none of them: its own folder of dependencies, and installed programs that need nothing of it."""
+    cache = (refrain.BIN.parent / "CMakeCache.txt").read_text()
+    libtorch = re.search(r"^REFRAIN_LIBTORCH:PATH=(.+)$", cache, re.M)
     with tempfile.TemporaryDirectory() as folder:
         here = pathlib.Path(folder)
-        variables = {"REFRAIN_DEPS": here / "deps"}
+        variables = {"REFRAIN_DEPS": str(here / "deps"), "REFRAIN_BUILD": str(here / "build"),
+                     "REFRAIN_SOURCES": str(here / "archives"), "REFRAIN_LIBTORCH": libtorch[1], "REFRAIN_PYARROW": "none",
+                     "REFRAIN_CMAKE_ARGS": "-DREFRAIN_TORCH=OFF -DREFRAIN_PARQUET=OFF -DREFRAIN_TESTS=OFF"}
         done = sources("fetch", here / "archives", timeout=600, **variables)
         assert done.returncode == 0, done
         assert sorted(path.name for path in (here / "archives").iterdir()) == sorted(row[2] for row in ROWS)
-        prefix = here / "prefix"
-        done = sources("build", here / "archives", prefix, *(row[0] for row in ROWS), timeout=1800, **variables)
+        done = sources("build", here / "archives", here / "deps/libraries", *(row[0] for row in ROWS), timeout=1800, **variables)
         assert done.returncode == 0, done
-        build = here / "build"
-        run = lambda *words: subprocess.run(words, check=True, capture_output=True, text=True, timeout=1800)  # noqa: E731
-        run("cmake", "-S", refrain.SOURCE, "-B", build, "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}",
-            "-DREFRAIN_TORCH=OFF", "-DREFRAIN_PARQUET=OFF", "-DREFRAIN_TESTS=OFF", "-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
-        run("cmake", "--build", build, "--target", "refrain-shard", "-j", str(os.cpu_count()))
-        linked = run("ldd", build / "bin/refrain-shard").stdout
-        assert not re.search("hdf5|boost|spdlog|libfmt|xxhash|pcre2", linked), linked
+        done = subprocess.run([refrain.SOURCE / "env/setup.sh"], capture_output=True, text=True, timeout=3000,
+                              env={**os.environ, **variables})
+        assert done.returncode == 0 and "sources: no library is lacking\n" in done.stdout, done
+        installed = here / "installed"
+        subprocess.run(["cmake", "--install", here / "build", "--prefix", installed], check=True, capture_output=True)
+        shutil.rmtree(here / "deps")
+        shutil.rmtree(here / "build")
+        for program in (installed / "bin").iterdir():
+            linked = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+            assert not re.search("not found|hdf5|boost|spdlog|libfmt|xxhash|pcre2", linked), linked
         inputs = here / "inputs"
-        run("python3", refrain.SOURCE / "env/quickstart/make_inputs.py", inputs, "--ability", "2", "--pairs", "2",
-            "--held-out", "2")
+        subprocess.run(["python3", refrain.SOURCE / "env/quickstart/make_inputs.py", inputs, "--ability", "2", "--pairs", "2",
+                        "--held-out", "2"], check=True, timeout=120)
         words = ("--pairs", inputs / "pairs.jsonl", "--tokenizer", inputs / "tokenizer", "--configuration", "balanced")
-        refrain.run("shard", *words, "--out", here / "pairs.h5", binaries=build / "bin", ranks=2)
+        refrain.run("shard", *words, "--out", here / "pairs.h5", binaries=installed / "bin", ranks=2)
         refrain.run("convert", "verify", here / "pairs.h5")
