@@ -117,14 +117,16 @@ def test_setup_refuses_a_folder_that_is_not_there():
 
 @pytest.mark.skipif(not refrain.LONG, reason="minutes, and archives from the configured mirror: with full counts (env/test.sh long)")
 def test_the_project_is_built_on_them():
-    """As on a site that has none of them: its own folder of dependencies, and installed programs that need nothing of it."""
+    """As on a site that has none of them (here CMake would rather take the system's Boost): its own folder of dependencies,
+    and installed programs that need nothing of it."""
     cache = (refrain.BIN.parent / "CMakeCache.txt").read_text()
     libtorch = re.search(r"^REFRAIN_LIBTORCH:PATH=(.+)$", cache, re.M)
     with tempfile.TemporaryDirectory() as folder:
         here = pathlib.Path(folder)
         variables = {"REFRAIN_DEPS": str(here / "deps"), "REFRAIN_BUILD": str(here / "build"),
                      "REFRAIN_SOURCES": str(here / "archives"), "REFRAIN_LIBTORCH": libtorch[1], "REFRAIN_PYARROW": "none",
-                     "REFRAIN_CMAKE_ARGS": "-DREFRAIN_TORCH=OFF -DREFRAIN_PARQUET=OFF -DREFRAIN_TESTS=OFF"}
+                     "REFRAIN_CMAKE_ARGS": "-DREFRAIN_TORCH=OFF -DREFRAIN_PARQUET=OFF -DREFRAIN_TESTS=OFF "
+                                           f"-DBoost_NO_BOOST_CMAKE=ON -DBOOST_ROOT={here}/deps/libraries"}
         done = sources("fetch", here / "archives", timeout=600, **variables)
         assert done.returncode == 0, done
         assert sorted(path.name for path in (here / "archives").iterdir()) == sorted(row[2] for row in ROWS)
