@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# JUPITER Booster (JSC): nodes of four GH200, 96 GB and 72 Arm cores each. Written from the site's documentation; untried
-# on the machine, and the build is untried on Arm.
+# JUPITER Booster (JSC): nodes of four GH200, 96 GB and 72 Arm cores each. Written from the site's documentation, some
+# of it as others quote it; untried on the machine, and the build is untried on Arm.
 #
 #   cp env/sites/jupiter.sh env/site.sh      # then set account and paths
 #   . env/site.sh && sbatch slurm/dpo_8b_balanced.sh

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Leonardo Booster (CINECA): nodes of four A100 of 64 GB and 32 cores. Written from the site's documentation; untried on
-# the machine.
+# Leonardo Booster (CINECA): nodes of four A100 of 64 GB and 32 cores. Written from the site's documentation, some of it
+# as others quote it; untried on the machine.
 #
 #   cp env/sites/leonardo.sh env/site.sh      # then set account and paths
 #   . env/site.sh && sbatch slurm/dpo_8b_balanced.sh

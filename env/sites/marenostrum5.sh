@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# MareNostrum 5 ACC (BSC): nodes of four H100 of 64 GB and 80 cores. Written from the site's documentation; untried on
-# the machine.
+# MareNostrum 5 ACC (BSC): nodes of four H100 of 64 GB and 80 cores. Written from the site's documentation, some of it
+# as others quote it; untried on the machine.
 #
 #   cp env/sites/marenostrum5.sh env/site.sh      # then set account and paths
 #   . env/site.sh && sbatch slurm/dpo_8b_balanced.sh
