@@ -9,6 +9,8 @@
 #     --offline DIR   install from DIR, without internet
 #     --jobs N        compile so many files at once (default: as cores and memory allow)
 #
+#   REFRAIN_SOURCES      a folder with the archives of env/sources.txt (--fetch makes DIR/sources): what CMake does not find
+#                        of these libraries is built from it. Also taken from --offline's DIR, where there is no dpkg
 #   REFRAIN_LIBTORCH     a torch folder or libtorch distribution that is there already (with include/ and lib/)
 #   REFRAIN_PYARROW      a pyarrow folder, for Parquet
 #   REFRAIN_PYTHON       the Python that makes the virtual environment for these two, where none is given
@@ -39,6 +41,7 @@ if [[ -n $offline ]]; then
   [[ -d $offline/wheels ]] || die "$offline holds no wheels/ (make it with env/setup.sh --fetch $offline on a machine with internet)"
   offline=$(cd "$offline" && pwd)
 fi
+[[ -z ${REFRAIN_SOURCES:-} || -d $REFRAIN_SOURCES ]] || die "REFRAIN_SOURCES=$REFRAIN_SOURCES is no folder (env/setup.sh --fetch DIR makes DIR/sources)"
 SECONDS=0
 venv=$deps/python
 if [[ -n $cuda ]]; then
@@ -97,6 +100,17 @@ check_packages() {
   else
     say "packages: missing ${missing[*]} (as root: apt-get install ${missing[*]}; or load modules that bring them)"
     command -v cmake > /dev/null || die "without cmake nothing can be built"
+  fi
+}
+
+# --- libraries from source archives ----------------------------------------------------------------------------------
+
+# Those that the site lacks; they are found again by every later call.
+build_libraries() {
+  local archives=${REFRAIN_SOURCES:-}
+  if [[ -z $archives && -n $offline ]] && ! command -v dpkg-query > /dev/null; then archives=$offline/sources; fi
+  if [[ -n $archives ]]; then
+    REFRAIN_DEPS=$deps "$home/env/sources.sh" build "$archives" "$deps/libraries"
   fi
 }
 
@@ -243,6 +257,7 @@ configure() {
   if [[ -n ${REFRAIN_CMAKE_ARGS:-} ]]; then read -ra more <<< "$REFRAIN_CMAKE_ARGS"; fi
   local arguments=(-DREFRAIN_LIBTORCH="$libtorch" -DREFRAIN_PYARROW="$pyarrow" "${more[@]}")
   if [[ -n $cuda ]]; then arguments+=(-DREFRAIN_CUDA=ON -DCMAKE_CUDA_COMPILER="$nvcc"); fi
+  if [[ -d $deps/libraries ]]; then arguments+=(-DCMAKE_PREFIX_PATH="$deps/libraries"); fi
   if command -v ccache > /dev/null; then arguments+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DCMAKE_CUDA_COMPILER_LAUNCHER=ccache); fi
   if [[ -f $build/build.ninja ]] && [[ $(cat "$build/setup-arguments" 2> /dev/null) == "${arguments[*]}" ]]; then
     say "configured: $build"
@@ -285,10 +300,13 @@ if [[ -n $fetch ]]; then
   fetch=$(cd "$fetch" && pwd)
   fetch_packages
   fetch_wheels
+  REFRAIN_DEPS=$deps "$home/env/sources.sh" fetch "$fetch/sources" ||
+    say "sources: not all are there; they are needed only where libraries lack and there are no packages"
   say "Done in $(duration $SECONDS). Where there is no internet: env/setup.sh ${cuda:+--cuda }--offline $fetch"
   exit 0
 fi
 check_packages
+build_libraries
 find_wheels
 if [[ -n $cuda ]]; then check_cuda; fi
 configure

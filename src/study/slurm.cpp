@@ -90,7 +90,7 @@ void check_allocation(Allocation const& allocation, int tensor_parallel, std::st
                 line + " " + script);
   if (allocation.cpus_per_task < 1)
     throw Error("job " + allocation.id() + " has fewer CPUs than its " + std::to_string(*most) + " tasks on a node",
-                line + " --cpus-per-task=1 " + script + ", or SBATCH_EXCLUSIVE=1 in env/site.sh");
+                line + " --cpus-per-task=1 " + script + ", or SBATCH_EXCLUSIVE=exclusive in env/site.sh");
 }
 
 JobRecord::JobRecord(std::string text) : text_(std::move(text)) {

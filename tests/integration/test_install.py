@@ -45,6 +45,8 @@ def test_installed_tree_runs_where_it_was_moved(tmp_path):
     # What a cluster needs stands beside it, and a script's folder leads to the programs.
     assert os.access(home / "share/refrain/slurm/dpo_70b_balanced.sh", os.R_OK)
     assert (home / "share/refrain/env/site.sh.example").is_file()
+    assert (home / "share/refrain/env/sites/leonardo.sh").is_file()
+    assert [path.suffix for path in (home / "share/refrain/modulefiles/refrain").iterdir()] == [".lua"]
     found = subprocess.run(["bash", "-c", '. "$REFRAIN_HOME/slurm/environment.sh"; command -v refrain-study'],
                            env=dict(os.environ, REFRAIN_HOME=str(home / "share/refrain")), capture_output=True,
                            text=True)

@@ -91,7 +91,7 @@ TEST_CASE("an allocation that does not suit is answered with the sbatch line tha
       "job 16_3 has 5 tasks on one node and 6 on another (sbatch --array=3 --nodes=2 --ntasks-per-node=4 slurm/a.sh)");
   CHECK(refusal({4}, 0, 4) == "job 16_3 has fewer CPUs than its 4 tasks on a node (sbatch --array=3 --nodes=1 "
                               "--ntasks-per-node=4 --cpus-per-task=1 slurm/a.sh, "
-                              "or SBATCH_EXCLUSIVE=1 in env/site.sh)");
+                              "or SBATCH_EXCLUSIVE=exclusive in env/site.sh)");
 }
 
 TEST_CASE("the record of a job is its own, not its sisters'") {
