@@ -159,6 +159,13 @@ FolderLock FolderLock::wait(fs::path const& path, double seconds) {
   return FolderLock(std::make_unique<State>(path, std::move(me)));
 }
 
+std::optional<std::string> FolderLock::holder(fs::path const& path) {
+  auto const seen = lock_file::read(path);
+  if (!seen || judge(path, *seen, Clock::time_point::max()) == Life::dead) return std::nullopt;
+  auto const now = lock_file::read(path);
+  return now ? std::optional(now->description()) : std::nullopt;
+}
+
 void FolderLock::require_held() const {
   auto const holder = lock_file::read(state_->path);
   if (holder && holder->token == state_->me.token) return;

@@ -20,6 +20,8 @@ public:
   static std::optional<FolderLock> try_acquire(std::filesystem::path const& path, std::string& holder);
   /// Waits while somebody else holds it. @throws Error after `seconds`
   static FolderLock wait(std::filesystem::path const& path, double seconds);
+  /// Who holds the lock at `path` and lives, without touching it; none where it is free. Takes as long as `acquire`.
+  static std::optional<std::string> holder(std::filesystem::path const& path);
   FolderLock(FolderLock&&) noexcept;
   FolderLock& operator=(FolderLock&&) noexcept;
   ~FolderLock();  ///< releases
