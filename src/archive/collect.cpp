@@ -51,7 +51,8 @@ bool is_report(fs::path const& folder) {
 
 class Collector {
 public:
-  explicit Collector(Options const& options) : options_(options) {}
+  explicit Collector(Options const& options)
+      : options_(options), out_(options.out.empty() ? fs::path() : fs::weakly_canonical(options.out)) {}
 
   Collection run() {
     for (auto const& word : options_.paths) {
@@ -87,6 +88,16 @@ private:
     found_.left_out.push_back({.path = path, .why = why});
   }
 
+  /// Its name may be a log's, with a host and a job.
+  void leave_out_foreign(fs::path const& file, std::string const& folder, std::string const& why) {
+    leave_out(folder + "/" + (options_.anonymous ? "(names left out)" : file.filename().string()), why);
+  }
+
+  /// The archive itself, its lock and what else of it stands there for a while.
+  bool is_own(fs::path const& file) const {
+    return !out_.empty() && (file == out_ || file.string().starts_with(out_.string() + "."));
+  }
+
   void walk(fs::path const& folder, std::string const& name, bool in_run) {
     if (std::count(name.begin(), name.end(), '/') > most_folders)
       throw Error("folders are nested too deep", "archive the runs in it by themselves", {.file = folder});
@@ -97,8 +108,9 @@ private:
     }
     for (auto const& entry : sorted_entries(folder)) {
       auto const leaf = entry.path().filename().string(), path = name + "/" + leaf;
+      if (is_own(entry.path())) continue;
       if (entry.is_symlink())
-        leave_out(path, "a link");
+        leave_out_foreign(entry.path(), name, "a link");
       else if (entry.is_directory())
         walk_below(entry.path(), path, in_run);
       else if (is_lock(leaf))
@@ -106,7 +118,7 @@ private:
       else if (auto const kind = kind_of(leaf); kind && entry.is_regular_file())
         add(entry.path(), path, *kind);
       else
-        leave_out(path, "not a file that runs and studies consist of");
+        leave_out_foreign(entry.path(), name, "not a file that runs and studies consist of");
     }
   }
 
@@ -127,9 +139,9 @@ private:
     for (auto const& entry : sorted_entries(folder)) {
       auto const path = name + "/" + entry.path().filename().string();
       if (entry.is_regular_file() && !entry.is_symlink())
-        add(entry.path(), path, Kind::plain);
+        add(entry.path(), path, entry.path().filename() == "manifest.json" ? Kind::sealed : Kind::plain);
       else
-        leave_out(path, "not a file of a checkpoint");
+        leave_out_foreign(entry.path(), name, "not a file of a checkpoint");
     }
   }
 
@@ -147,7 +159,7 @@ private:
       bool const ours = leaf == "report.json" || leaf == "report.html" || extension == ".csv" || extension == ".tex" ||
                         extension == ".svg" || extension == ".pdf";
       if (!ours || !entry.is_regular_file() || entry.is_symlink())
-        leave_out(path, "not a file of a report");
+        leave_out_foreign(entry.path(), name, "not a file of a report");
       else if (leaf == "report.html" && text && !options_.include_text)
         leave_out(path, "shows answers, which --include-text takes");
       else if (leaf == "report.html" && guarded && !options_.include_guarded())
@@ -161,6 +173,7 @@ private:
   static constexpr std::ptrdiff_t most_folders = 6;
 
   Options const& options_;
+  fs::path out_;
   Collection found_;
   std::set<std::string> paths_;
 };

@@ -25,7 +25,9 @@ Content whole(fs::path const& file) {
 
 Content left_out(std::string why) { return {.source = {}, .without = {}, .original = {}, .why_not = std::move(why)}; }
 
-Extent extent_of(fs::path const& file) { return Source::of_file(file).stream(usual_piece, [](int64_t, auto) {}); }
+Extent extent_of(fs::path const& file) {
+  return Source::of_file(file).stream(usual_piece, [](int64_t, auto) {});
+}
 
 /// `text` in place of the file's own bytes.
 Content changed(fs::path const& file, std::string text) {

@@ -14,7 +14,6 @@
 #include <algorithm>
 #include <iostream>
 #include <memory>
-#include <optional>
 
 namespace refrain::archive {
 namespace {
@@ -23,7 +22,9 @@ namespace fs = std::filesystem;
 
 /// A run whose job writes would be archived in pieces that do not fit each other.
 void require_idle(Collection const& found) {
-  for (auto const& lock : found.locks)
+  auto locks = found.locks;
+  for (auto const& run : found.runs) locks.push_back(run.folder / "lock");  // a job may begin meanwhile
+  for (auto const& lock : locks)
     if (auto const holder = FolderLock::holder(lock))
       throw Error("a job is at work here: " + *holder, "archive the run when it has ended",
                   {.file = lock.parent_path()});
@@ -72,8 +73,8 @@ public:
 private:
   void open_old() {
     if (!options_.add)
-      throw UsageError("--out names a file that is there already",
-                       "add to it with --add, or name another", {.file = options_.out});
+      throw UsageError("--out names a file that is there already", "add to it with --add, or name another",
+                       {.file = options_.out});
     old_ = std::make_unique<ArchiveFile>(options_.out);
     if (old_->manifest().anonymous != options_.anonymous)
       throw UsageError(std::string("the archive is ") + (options_.anonymous ? "not " : "") + "anonymous",
@@ -112,8 +113,8 @@ private:
 
   void write() {
     // A name of its own: only what has been read back takes the archive's.
-    out_ = std::make_unique<h5::Writer>(temporary_, "archive.v1", provenance_of(options_, found_),
-                                        h5::Commit::in_place);
+    out_ =
+        std::make_unique<h5::Writer>(temporary_, "archive.v1", provenance_of(options_, found_), h5::Commit::in_place);
     progress_ = std::make_unique<Progress>("archive", bytes_to_come(), "bytes");
     manifest_.anonymous = options_.anonymous;
     if (old_) copy_old();

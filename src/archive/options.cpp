@@ -15,8 +15,7 @@ OptionTable Options::table(Options& options) {
       .required()
       .flag("add", options.add, "if the archive is there, add to it what it does not have yet")
       .add("weights", options.weights, "final: take each run's final/ too")
-      .add("compression", options.compression, "deflate's level, 0 for none",
-           Range<int64_t>{.least = 0, .most = 9})
+      .add("compression", options.compression, "deflate's level, 0 for none", Range<int64_t>{.least = 0, .most = 9})
       .flag("include-text", options.include_text,
             "take answers that are unsafe, undecided or not judged with their text, which may be harmful, and pairs")
       .add("include-category", options.include_categories,

@@ -8,7 +8,7 @@
 
 #include <algorithm>
 #include <iostream>
-#include <set>
+#include <optional>
 
 namespace refrain::archive {
 namespace {
@@ -74,6 +74,10 @@ private:
       }
   }
 
+  bool chosen(StoredRun const& run) const {
+    return std::any_of(files_.begin(), files_.end(), [&](auto const* file) { return run.owns(file->path); });
+  }
+
   void require_free() const {
     if (fs::exists(out_) && !fs::is_directory(out_))
       throw UsageError("--out names a file, where a folder is wanted", "name a folder", {.file = options_.out});
@@ -88,7 +92,7 @@ private:
                     {.file = target});
     }
     for (auto const& run : archive_.manifest().runs)
-      if (auto const holder = FolderLock::holder(out_ / run.name / "lock"))
+      if (auto const holder = chosen(run) ? FolderLock::holder(out_ / run.name / "lock") : std::nullopt)
         throw Error("a job is at work here: " + *holder, "restore into another folder, or wait until it ends",
                     {.file = out_ / run.name});
   }

@@ -79,7 +79,9 @@ struct Asr {
   int64_t unsafe = 0, decided = 0;
 
   Json json() const {
-    return {{"unsafe", unsafe}, {"decided", decided}, {"asr", decided == 0 ? Json() : Json(double(unsafe) / double(decided))}};
+    return {{"unsafe", unsafe},
+            {"decided", decided},
+            {"asr", decided == 0 ? Json() : Json(double(unsafe) / double(decided))}};
   }
 };
 
@@ -112,7 +114,8 @@ using Leaves = std::vector<std::pair<std::string, std::string>>;
 
 void flatten(Json const& value, std::string const& key, Leaves& leaves) {
   if (value.is_null() && key.empty()) return;
-  if (!value.is_object()) return void(leaves.emplace_back(key, value.is_string() ? value.get<std::string>() : dump_text(value)));
+  if (!value.is_object())
+    return void(leaves.emplace_back(key, value.is_string() ? value.get<std::string>() : dump_text(value)));
   for (auto const& [name, inner] : value.items()) flatten(inner, key.empty() ? name : key + "." + name, leaves);
 }
 

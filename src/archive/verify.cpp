@@ -74,7 +74,8 @@ Exit list(Options const& options) {
             << (manifest.anonymous ? ", anonymous" : "") << "\n\n"
             << format_table(run_rows(manifest));
   Rows files{{"file", "bytes", "without"}}, left_out{{"left out", "why"}};
-  for (auto const& entry : manifest.files) files.push_back({entry.path, format_count(entry.stored.bytes), entry.without});
+  for (auto const& entry : manifest.files)
+    files.push_back({entry.path, format_count(entry.stored.bytes), entry.without});
   for (auto const& item : manifest.left_out) left_out.push_back({item.path, item.why});
   std::cout << "\n" << format_table(files);
   if (left_out.size() > 1) std::cout << "\n" << format_table(left_out);

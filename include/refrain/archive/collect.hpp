@@ -11,7 +11,7 @@ namespace refrain::archive {
 
 /// How a file is read.
 enum class Kind {
-  sealed,  ///< JSON that ends with its digest: run.json, status.json, eval.json
+  sealed,  ///< JSON that ends with its digest: run.json, status.json, eval.json, manifest.json
   json,    ///< pairs.json, prompts.json
   lines,   ///< JSON a line: metrics.jsonl, records of starts
   data,    ///< HDF5
