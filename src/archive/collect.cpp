@@ -22,7 +22,8 @@ bool is_lock(std::string const& name) { return name == "lock" || name.ends_with(
 
 /// How a file of this name is read; none for what no program of ours keeps beside runs.
 std::optional<Kind> kind_of(std::string const& name) {
-  static std::set<std::string> const sealed{"run.json", "status.json", "eval.json"}, json{"pairs.json", "prompts.json"};
+  static std::set<std::string> const sealed{"run.json", "status.json", "eval.json"},
+      json{"pairs.json", "prompts.json", "pruned.json", "study.json", "submissions.json"};
   if (sealed.contains(name)) return Kind::sealed;
   if (json.contains(name)) return Kind::json;
   if (name == "metrics.jsonl" || name.ends_with(".starts.jsonl")) return Kind::lines;
@@ -113,8 +114,10 @@ private:
         leave_out_foreign(entry.path(), name, "a link");
       else if (entry.is_directory())
         walk_below(entry.path(), path, in_run);
-      else if (is_lock(leaf))
-        found_.locks.push_back(entry.path());
+      else if (is_lock(leaf)) {
+        if (in_run) found_.locks.push_back(entry.path());
+      } else if (options_.anonymous && (leaf == "study.json" || leaf == "submissions.json"))
+        leave_out(path, "a record of jobs");
       else if (auto const kind = kind_of(leaf); kind && entry.is_regular_file())
         add(entry.path(), path, *kind);
       else
@@ -129,7 +132,7 @@ private:
     }
     if (auto const why = why_left_out(folder); !why.empty()) {
       leave_out(path, why);
-      if (fs::exists(folder / "lock")) found_.locks.push_back(folder / "lock");
+      if (in_run && fs::exists(folder / "lock")) found_.locks.push_back(folder / "lock");
       return;
     }
     walk(folder, path, in_run);

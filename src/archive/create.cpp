@@ -25,8 +25,8 @@ void require_idle(Collection const& found) {
   auto locks = found.locks;
   for (auto const& run : found.runs) locks.push_back(run.folder / "lock");  // a job may begin meanwhile
   for (auto const& lock : locks)
-    if (auto const holder = FolderLock::holder(lock))
-      throw Error("a job is at work here: " + *holder, "archive the run when it has ended",
+    if (auto const sight = look_at_lock(lock); sight && sight->is_held())
+      throw Error("a job is at work here: " + sight->holder, "archive the run when it has ended",
                   {.file = lock.parent_path()});
 }
 

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <iostream>
-#include <optional>
 
 namespace refrain::archive {
 namespace {
@@ -92,8 +91,8 @@ private:
                     {.file = target});
     }
     for (auto const& run : archive_.manifest().runs)
-      if (auto const holder = chosen(run) ? FolderLock::holder(out_ / run.name / "lock") : std::nullopt)
-        throw Error("a job is at work here: " + *holder, "restore into another folder, or wait until it ends",
+      if (auto const sight = look_at_lock(out_ / run.name / "lock"); sight && sight->is_held() && chosen(run))
+        throw Error("a job is at work here: " + sight->holder, "restore into another folder, or wait until it ends",
                     {.file = out_ / run.name});
   }
 

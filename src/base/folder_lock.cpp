@@ -159,19 +159,19 @@ FolderLock FolderLock::wait(fs::path const& path, double seconds) {
   return FolderLock(std::make_unique<State>(path, std::move(me)));
 }
 
-std::optional<std::string> FolderLock::holder(fs::path const& path) {
-  auto const seen = lock_file::read(path);
-  if (!seen || judge(path, *seen, Clock::time_point::max()) == Life::dead) return std::nullopt;
-  auto const now = lock_file::read(path);
-  return now ? std::optional(now->description()) : std::nullopt;
-}
-
 void FolderLock::require_held() const {
   auto const holder = lock_file::read(state_->path);
   if (holder && holder->token == state_->me.token) return;
   throw Error("this job was stopped for so long that its lock was taken" +
                   (holder ? " by " + holder->description() : std::string()),
               "start it again when the other one has ended", {.file = state_->path});
+}
+
+std::optional<LockSight> look_at_lock(fs::path const& path) {
+  auto const holder = lock_file::read(path);
+  if (!holder) return std::nullopt;
+  return LockSight{
+      .holder = holder->description(), .job = holder->job, .life = process_life(holder->process), .age = holder->age};
 }
 
 }  // namespace refrain

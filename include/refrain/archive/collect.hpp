@@ -12,7 +12,7 @@ namespace refrain::archive {
 /// How a file is read.
 enum class Kind {
   sealed,  ///< JSON that ends with its digest: run.json, status.json, eval.json, manifest.json
-  json,    ///< pairs.json, prompts.json
+  json,    ///< other records of refrain-study's: pairs.json, study.json
   lines,   ///< JSON a line: metrics.jsonl, records of starts
   data,    ///< HDF5
   plain    ///< of a report or a checkpoint
@@ -37,7 +37,7 @@ struct Collection {
   std::vector<FoundRun> runs;
   std::vector<FoundFile> files;
   std::vector<LeftOut> left_out;
-  std::vector<std::filesystem::path> locks;  ///< lock files: held where a job is at work
+  std::vector<std::filesystem::path> locks;  ///< lock files of runs: held where a job is at work
 };
 
 /// Looks at every file below `options.paths`, in the order of names.
