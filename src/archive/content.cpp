@@ -62,6 +62,11 @@ void drop_tokens(std::vector<int32_t>& tokens, std::vector<int64_t>& begin, std:
   tokens = std::move(kept);
 }
 
+/// Rows of numbers, whose keys alone look like paths ("rewards/margins"), name nobody.
+bool has_text(Json const& value) {
+  return value.is_string() || (value.is_structured() && std::any_of(value.begin(), value.end(), has_text));
+}
+
 bool any(std::vector<bool> const& flags) { return std::find(flags.begin(), flags.end(), true) != flags.end(); }
 
 std::vector<bool> guarded_rows(std::vector<std::string> const& categories) {
@@ -117,7 +122,7 @@ Content ContentMaker::of_lines(FoundFile const& file) const {
   std::string text;
   std::istringstream lines(read_file(file.file));
   for (std::string line; std::getline(lines, line);) {
-    auto const value = parse_json(line, file.file), shown = anonymised(value);
+    auto const value = parse_json(line, file.file), shown = has_text(value) ? anonymised(value) : value;
     same = same && shown == value;
     text += dump_text(shown) + "\n";
   }

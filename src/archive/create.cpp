@@ -168,9 +168,12 @@ private:
                                  .original = content.without.empty() ? stored : content.original});
     }
     for (auto const& run : found_.runs) {
-      auto const summary = summarise(run.folder);
+      auto summary = summarise(run.folder);
+      // Results are numbers, and keys such as rewards/margins.
+      if (options_.anonymous)
+        for (char const* of : {"settings", "inputs", "versions"}) summary[of] = anonymised(summary[of]);
       std::erase_if(manifest_.runs, [&](auto const& known) { return known.name == run.name; });
-      manifest_.runs.push_back({.name = run.name, .summary = options_.anonymous ? anonymised(summary) : summary});
+      manifest_.runs.push_back({.name = run.name, .summary = std::move(summary)});
     }
     for (auto const& item : found_.left_out) {
       std::erase_if(manifest_.left_out, [&](auto const& known) { return known.path == item.path; });

@@ -35,8 +35,9 @@ def names(folder):
 NO_RUN = "the folder holds no run: no run.json, no answers, no verdicts in it or below it [{dir}/empty] (name a run's " \
          "folder, or one of runs)"
 CREATE = {
-    "no command": ([], "", 2),
-    "no folder": (["create", "--out", "{new}"], "", 2),
+    "no command": ([], "a command is missing (put one of these first: create, verify, list, restore, diff)", 2),
+    "no folder": (["create", "--out", "{new}"],
+                  "DIR is missing (refrain-archive create needs it: run folders, and folders of runs)", 2),
     "no out": (["create", "{dir}/runs"], "option --out is missing (add --out FILE.h5: archive to make)", 2),
     "missing folder": (["create", "--out", "{new}", "{dir}/none"],
                        "DIR names a folder that does not exist [{dir}/none] (check the path)", 2),
@@ -85,7 +86,7 @@ CREATE = {
     "list no archive": (["list", "{dir}/empty/notes.txt"],
                         "not an HDF5 file [{dir}/empty/notes.txt] (give a file that Refrain wrote)", 1),
     "diff nothing": (["diff", "{dir}/good.h5", "{dir}/none.h5"],
-                     "cannot read the file: No such file or directory [{dir}/none.h5]", 2),
+                     "cannot read the file: No such file or directory [{dir}/none.h5] (check the path)", 2),
     "diff no run": (["diff", "{dir}/good.h5", "{dir}/good.h5:two"],
                     "the archive has no run two [{dir}/good.h5] (it has runs/one)", 2),
     "diff a folder without runs": (["diff", "{dir}/good.h5", "{dir}/empty"], NO_RUN, 2),
@@ -260,4 +261,5 @@ class TestDisks:
     def test_read_only(self, good, tmp_path):
         with read_only_disk(tmp_path / "disk") as disk:
             fails("archive", "create", "--out", disk / "a.h5", good / "runs",
-                  line=f"cannot write the lock file: Read-only file system [{disk}/a.h5.lock]")
+                  line=f"cannot write the lock file: Read-only file system [{disk}/a.h5.lock] (the file system is "
+                       "read-only: write elsewhere)")
