@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <set>
 
 namespace refrain::archive {
 namespace {
@@ -20,11 +21,17 @@ fs::path plain(fs::path const& folder) {
   return path.has_filename() ? path : path.parent_path();
 }
 
+/// Beside a folder that is made, inside one that is there, which may be a file system of its own.
+fs::path helper_of(fs::path const& folder, std::string const& name) {
+  return fs::is_directory(folder) ? folder / name : fs::path(folder.string() + name);
+}
+
 /// Moves what was staged to where it belongs, in as few renames as there may be: a folder that is not there yet comes
 /// whole.
 void move_into(fs::path const& from, fs::path const& to) {
   if (!fs::is_directory(from) || !fs::exists(to)) return rename_durably(from, to);
-  for (auto const& entry : fs::directory_iterator(from)) move_into(entry.path(), to / entry.path().filename());
+  std::vector<fs::directory_entry> const entries{fs::directory_iterator(from), fs::directory_iterator()};
+  for (auto const& entry : entries) move_into(entry.path(), to / entry.path().filename());
 }
 
 class Restoration {
@@ -33,19 +40,20 @@ public:
       : options_(options),
         archive_(options.archive),
         out_(plain(options.out)),
-        staging_(out_.string() + ".restore.tmp") {
+        staging_(helper_of(out_, ".restore.tmp")) {
     choose();
   }
 
   Exit run() {
     make_folders(out_.parent_path());
-    auto const lock = FolderLock::acquire(out_.string() + ".restore.lock");
+    auto const lock = FolderLock::acquire(helper_of(out_, ".restore.lock"));
     require_free();
     require_space(out_, bytes_, "what is restored");
     fs::remove_all(staging_);
     try {
       Progress progress("restore", bytes_, "bytes");
       for (auto const* file : files_) write(*file, progress);
+      for (auto const& folder : folders_) sync_path(folder);
       lock.require_held();
       require_free();
       move_into(staging_, out_);
@@ -98,7 +106,7 @@ private:
 
   void write(StoredFile const& entry, Progress& progress) {
     auto const target = staging_ / entry.path;
-    make_folders(target.parent_path());
+    if (folders_.insert(target.parent_path()).second) make_folders(target.parent_path());
     File file(target, File::Mode::create_new);
     if (!file.is_open()) throw system_error("write the file", {}, {.file = target});
     auto const found = archive_.source(entry).stream(usual_piece, [&](int64_t, std::span<std::byte const> part) {
@@ -121,6 +129,7 @@ private:
   ArchiveFile archive_;
   fs::path out_, staging_;
   std::vector<StoredFile const*> files_;
+  std::set<fs::path> folders_;  ///< staged ones
   int64_t bytes_ = 0, done_ = 0;
 };
 

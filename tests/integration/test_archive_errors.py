@@ -106,7 +106,8 @@ class TestDamage:
     """Files that are not what they were: found before they are archived, and in the archive."""
 
     @pytest.mark.parametrize("name,line", [
-        ("run.json", "the file does not match its sha256 [{}/run.json:sha256] (the file was changed or damaged; make it again)"),
+        ("run.json", "the file does not match its sha256 [{}/run.json:sha256] (the file was changed or damaged; make it "
+                     "again)"),
         ("metrics.h5", "cannot be opened as HDF5: truncated file [{}/metrics.h5] (the file is damaged or truncated; make it "
                        "again)"),
     ])
@@ -126,8 +127,8 @@ class TestDamage:
         seal(folder / "status.json", {"state": "finished", "metrics": place | {"before": place}})
         size = (folder / "metrics.jsonl").stat().st_size
         fails("archive", "create", "--out", tmp_path / "one.h5", folder,
-              line=f"has {size} bytes that do not match the digest in status.json [{folder}/metrics.jsonl] (the file was changed, "
-                   "cut or damaged; resume the run from a checkpoint)")
+              line=f"has {size} bytes that do not match the digest in status.json [{folder}/metrics.jsonl] (the file was "
+                   "changed, cut or damaged; resume the run from a checkpoint)")
 
     @pytest.mark.parametrize("command", ["list", "restore"])
     def test_truncated(self, good, tmp_path, command):
@@ -168,8 +169,8 @@ class TestDamage:
             text = numpy.frombuffer((tmp_path / "manifest").read_bytes(), "u1")
             file.create_dataset("manifest", data=text, chunks=text.shape, fletcher32=True)
         fails("archive", "restore", "--archive", bad, "--out", tmp_path / "new",
-              line=f"'../outside' is no path of a file in an archive [{bad}:/manifest] (the archive is damaged or not ours; make "
-                   "it again)")
+              line=f"'../outside' is no path of a file in an archive [{bad}:/manifest] (the archive is damaged or not "
+                   "ours; make it again)")
 
 
 class TestWork:
@@ -230,8 +231,8 @@ class TestWork:
 
 def space(what):
     """The line for a disk that is too small."""
-    return re.compile(rf"refrain-archive: {what} may need ([\d.]+) [KM]iB, and ([\d.]+) KiB are free \[(\S+)\] \(free space, or name "
-                      r"another disk\)\n")
+    return re.compile(rf"refrain-archive: {what} may need [\d.]+ [KM]iB, and [\d.]+ KiB are free \[\S+\] "
+                      r"\(free space, or name another disk\)\n")
 
 
 class TestDisks:
@@ -257,6 +258,12 @@ class TestDisks:
             assert space("what is restored").fullmatch(said), said
             assert not names(disk)
         LINES.add(("archive", "what is restored may need more than is free"))
+
+    def test_restored_onto_a_disk_of_its_own(self, good, tmp_path):
+        """The folder that is restored into is a file system's root."""
+        with small_disk(tmp_path / "disk", "4m") as disk:
+            run("archive", "restore", "--archive", good / "good.h5", "--out", disk)
+            assert names(disk) == {"runs"}
 
     def test_read_only(self, good, tmp_path):
         with read_only_disk(tmp_path / "disk") as disk:
