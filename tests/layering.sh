@@ -22,6 +22,7 @@ declare -A below=(
   [generate]='base comm h5 checkpoint text endpoint model inference'
   [study]='base'
   [report]='base h5'
+  [archive]='base h5'
 )
 with_torch=' model train inference generate judge '
 device_files='^(src/comm/nccl_|src/model/cuda_)[^/]*$'

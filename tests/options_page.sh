@@ -6,7 +6,7 @@ bin=${REFRAIN_BIN:-$home/build/bin}
 page() {
   printf '# Options\n\nMade by the programs themselves: run tests/options_page.sh with --write.\n'
   local job
-  for job in convert shard train generate judge report study; do
+  for job in convert shard train generate judge report archive study; do
     printf '\n'
     "$bin/refrain-$job" --help-markdown | sed 's/^#/##/'
   done

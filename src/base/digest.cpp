@@ -27,31 +27,36 @@ std::string hex_of(XXH128_hash_t hash) {
   return hex_of(canonical.digest, sizeof canonical.digest);
 }
 
-class Sha256 {
-public:
-  Sha256() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
-    if (!context_ || EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) != 1) throw failed();
-  }
-  void update(void const* data, std::size_t size) {
-    if (EVP_DigestUpdate(context_.get(), data, size) != 1) throw failed();
-  }
-  std::string hex() {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned size = 0;
-    if (EVP_DigestFinal_ex(context_.get(), digest, &size) != 1) throw failed();
-    return hex_of(digest, size);
-  }
-
-private:
-  static Error failed() { return Error("OpenSSL cannot compute SHA-256", "check the OpenSSL installation"); }
-  std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context_;
-};
+Error sha256_failed() { return Error("OpenSSL cannot compute SHA-256", "check the OpenSSL installation"); }
 
 }  // namespace
 
+struct Sha256::State {
+  State() : context(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
+    if (!context || EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) != 1) throw sha256_failed();
+  }
+  std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context;
+};
+
+Sha256::Sha256() : state_(std::make_unique<State>()) {}
+Sha256::~Sha256() = default;
+Sha256::Sha256(Sha256&&) noexcept = default;
+Sha256& Sha256::operator=(Sha256&&) noexcept = default;
+
+void Sha256::update(std::span<std::byte const> bytes) {
+  if (EVP_DigestUpdate(state_->context.get(), bytes.data(), bytes.size()) != 1) throw sha256_failed();
+}
+
+std::string Sha256::hex() {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned size = 0;
+  if (EVP_DigestFinal_ex(state_->context.get(), digest, &size) != 1) throw sha256_failed();
+  return hex_of(digest, size);
+}
+
 std::string sha256(std::string_view bytes) {
   Sha256 digest;
-  digest.update(bytes.data(), bytes.size());
+  digest.update(std::as_bytes(std::span(bytes)));
   return digest.hex();
 }
 
@@ -61,7 +66,7 @@ std::string sha256_file(std::filesystem::path const& path) {
   Sha256 digest;
   std::vector<char> block(1 << 20);
   while (file.read(block.data(), static_cast<std::streamsize>(block.size())) || file.gcount() > 0)
-    digest.update(block.data(), static_cast<std::size_t>(file.gcount()));
+    digest.update(std::as_bytes(std::span(block)).first(static_cast<std::size_t>(file.gcount())));
   if (!file.eof()) throw system_error("read the file", {}, {.file = path});
   return digest.hex();
 }

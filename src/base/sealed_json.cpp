@@ -25,19 +25,21 @@ void write_sealed_json(std::filesystem::path const& path, Json value) {
   write_file_atomically(path, sealed_json(std::move(value)));
 }
 
-Json read_sealed_json(std::filesystem::path const& path) {
-  auto const text = read_file(path);
+Json read_sealed_json(std::filesystem::path const& path) { return parse_sealed_json(read_file(path), {.file = path}); }
+
+Json parse_sealed_json(std::string_view text, Place const& place) {
   auto const remedy = "the file was changed or damaged; make it again";
+  Place const at{.file = place.file, .object = place.object.empty() ? "sha256" : place.object};
   auto const seal = key.size() + digits + tail.size();
   if (text.size() < seal || text.compare(text.size() - tail.size(), tail.size(), tail) != 0 ||
       text.compare(text.size() - seal, key.size(), key) != 0) {
-    parse_json(text, path);
-    throw Error("the file does not end with its sha256", remedy, {.file = path, .object = "sha256"});
+    parse_json(text, place.file);
+    throw Error("the file does not end with its sha256", remedy, at);
   }
-  auto const body = std::string_view(text).substr(0, text.size() - seal);
+  auto const body = text.substr(0, text.size() - seal);
   if (sha256(body) != text.substr(text.size() - tail.size() - digits, digits))
-    throw Error("the file does not match its sha256", remedy, {.file = path, .object = "sha256"});
-  auto value = parse_json(text, path);
+    throw Error("the file does not match its sha256", remedy, at);
+  auto value = parse_json(text, place.file);
   value.erase("sha256");
   return value;
 }

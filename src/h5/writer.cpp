@@ -81,17 +81,17 @@ void Writer::discard() noexcept {
 
 Place Writer::place(std::string const& object) const { return {.file = path_, .object = object}; }
 
-void Writer::create(std::string const& name, DType dtype, Shape const& shape) {
+void Writer::create(std::string const& name, DType dtype, Shape const& shape, unsigned deflate) {
   auto const dimensions = sizes(shape);
   auto space = make(H5Screate_simple(static_cast<int>(shape.size()), dimensions.data(), nullptr), H5Sclose,
                     "cannot make the dataset", place(name));
-  create_dataset(name, dtype, space, chunk_shape(shape, size_of(dtype)));
+  create_dataset(name, dtype, space, chunk_shape(shape, size_of(dtype)), deflate);
 }
 
 void Writer::create_growing(std::string const& name, DType dtype) {
   hsize_t const none = 0, any = H5S_UNLIMITED;
   auto space = make(H5Screate_simple(1, &none, &any), H5Sclose, "cannot make the dataset", place(name));
-  create_dataset(name, dtype, space, {chunk_bytes / static_cast<int64_t>(size_of(dtype))});
+  create_dataset(name, dtype, space, {chunk_bytes / static_cast<int64_t>(size_of(dtype))}, 0);
 }
 
 void Writer::extend(std::string const& name, int64_t length) {
@@ -100,11 +100,14 @@ void Writer::extend(std::string const& name, int64_t length) {
   expect(H5Dset_extent(open_dataset_.get(), &extent), "cannot extend the dataset", place(name));
 }
 
-void Writer::create_dataset(std::string const& name, DType dtype, Handle const& space, Shape const& chunk) {
+void Writer::create_dataset(std::string const& name, DType dtype, Handle const& space, Shape const& chunk,
+                            unsigned deflate) {
   auto creation = make(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, "cannot make the dataset", place(name));
   auto const extent = sizes(chunk);
   expect(H5Pset_chunk(creation.get(), static_cast<int>(extent.size()), extent.data()), "cannot set the chunks",
          place(name));
+  // A damaged chunk must not reach zlib: the checksum comes last, and is checked first.
+  if (deflate > 0) expect(H5Pset_deflate(creation.get(), deflate), "cannot switch compression on", place(name));
   expect(H5Pset_fletcher32(creation.get()), "cannot set the checksum", place(name));
   expect(H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER), "cannot switch fill values off", place(name));
   expect(H5Pset_obj_track_times(creation.get(), false), "cannot switch times off", place(name));

@@ -2,6 +2,7 @@
 
 #include "sections.hpp"
 
+#include <refrain/base/anonymous.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/base/provenance.hpp>

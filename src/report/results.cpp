@@ -10,10 +10,8 @@
 #include <refrain/report/near_duplicates.hpp>
 
 #include <algorithm>
-#include <cctype>
 #include <numeric>
 #include <set>
-#include <string_view>
 #include <tuple>
 #include <unordered_map>
 
@@ -45,16 +43,6 @@ bool category_before(std::string const& a, std::string const& b) {
     return std::tuple(word.empty(), word.substr(0, digits), number.size(), number);
   };
   return key(a) < key(b);
-}
-
-/// Whether a comma-separated list has the guarded category.
-bool names_guarded(std::string const& categories) {
-  std::size_t const length = std::string_view(guarded_category).size();
-  for (auto at = categories.find(guarded_category); at != std::string::npos;
-       at = categories.find(guarded_category, at + 1))
-    if (at + length == categories.size() || !std::isdigit(static_cast<unsigned char>(categories[at + length])))
-      return true;
-  return false;
 }
 
 class Collector {

@@ -1,5 +1,6 @@
 #include <refrain/report/settings.hpp>
 
+#include <refrain/base/anonymous.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/joined.hpp>
 
@@ -7,22 +8,9 @@
 #include <array>
 #include <map>
 #include <set>
-#include <string_view>
 
 namespace refrain::report {
 namespace {
-
-/// Keys that name people, places or jobs.
-constexpr std::array<std::string_view, 16> private_keys{
-    "host", "hosts",  "hostname", "slurm",    "user", "account", "cluster", "nodelist",
-    "job",  "job_id", "command",  "endpoint", "url",  "started", "config",  "machine"};
-
-/// A path or an address, or what may be one.
-bool is_place(std::string const& text) {
-  if (text.find('/') != std::string::npos || text.starts_with("~")) return true;
-  static std::array<std::string_view, 6> const ends{".h5", ".json", ".jsonl", ".parquet", ".ini", ".ftz"};
-  return std::any_of(ends.begin(), ends.end(), [&](auto end) { return text.ends_with(end); });
-}
 
 /// Leaves of `value` by their dotted keys.
 void flatten(Json const& value, std::string const& key, std::vector<std::pair<std::string, std::string>>& leaves) {
@@ -75,23 +63,6 @@ private:
 };
 
 }  // namespace
-
-Json anonymised(Json const& value) {
-  if (value.is_string()) return is_place(value.get_ref<std::string const&>()) ? Json("(left out)") : value;
-  if (value.is_array()) {
-    Json list = Json::array();
-    for (auto const& item : value) list.push_back(anonymised(item));
-    return list;
-  }
-  if (!value.is_object()) return value;
-  Json object = Json::object();
-  int64_t left_out = 0;
-  for (auto const& [key, inner] : value.items()) {
-    if (std::find(private_keys.begin(), private_keys.end(), key) != private_keys.end()) continue;
-    object[is_place(key) ? std::to_string(++left_out) : key] = anonymised(inner);
-  }
-  return object;
-}
 
 Table settings_table(Results const& results, std::vector<Run> const& runs, Identity identity) {
   Collected collected;

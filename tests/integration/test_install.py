@@ -16,7 +16,7 @@ def test_installed_tree_runs_where_it_was_moved(tmp_path):
     home.parent.mkdir()
     shutil.move(tmp_path / "first", home)
     programs = sorted(path.name for path in (home / "bin").iterdir())
-    assert programs == [f"refrain-{job}" for job in ("convert", "generate", "judge", "report", "shard", "study", "train")]
+    assert programs == [f"refrain-{job}" for job in ("archive", "convert", "generate", "judge", "report", "shard", "study", "train")]
     for program in programs:
         linked = subprocess.run(["ldd", home / "bin" / program], capture_output=True, text=True, check=True).stdout
         assert "not found" not in linked, linked

@@ -16,6 +16,23 @@ std::string sha256(std::string_view bytes);
 /// The same of a file's bytes. @throws Error if it cannot be read
 std::string sha256_file(std::filesystem::path const& path);
 
+/// The same over a stream of bytes.
+class Sha256 {
+public:
+  Sha256();  ///< @throws Error where OpenSSL cannot
+  ~Sha256();
+  Sha256(Sha256&&) noexcept;
+  Sha256& operator=(Sha256&&) noexcept;
+  /// Adds what follows the bytes so far.
+  void update(std::span<std::byte const> bytes);
+  /// The digest of all bytes. Nothing may be added afterwards.
+  std::string hex();
+
+private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
 /// XXH3-128 over a stream of bytes, as 32 hexadecimal digits (XXH128's canonical form). A copy goes on by itself.
 class Xxh3 {
 public:

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 namespace refrain {
 
@@ -16,5 +17,7 @@ void write_sealed_json(std::filesystem::path const& path, Json value);
 std::string sealed_json(Json value);
 /// Without the key `sha256`. @throws Error naming the file if the bytes do not match it
 Json read_sealed_json(std::filesystem::path const& path);
+/// The same of such bytes that stand at `place`.
+Json parse_sealed_json(std::string_view text, Place const& place);
 
 }  // namespace refrain

@@ -41,8 +41,8 @@ public:
   void write_text(std::string const& name, std::vector<std::string> const& values);
 
   /// A dataset without values; every element must then be written by `write_box`, best in whole rows of `chunk_shape`.
-  /// @throws Error
-  void create(std::string const& name, DType dtype, Shape const& shape);
+  /// @param deflate level of compression, 1 to 9; 0 for none. Checksums are of what stands in the file @throws Error
+  void create(std::string const& name, DType dtype, Shape const& shape, unsigned deflate = 0);
   /// A one-dimensional dataset that has no elements yet; `extend` gives it more, which must then be written. Its chunks
   /// are of `growing_chunk_bytes`. @throws Error
   void create_growing(std::string const& name, DType dtype);
@@ -57,7 +57,8 @@ public:
   void finish();
 
 private:
-  void create_dataset(std::string const& name, DType dtype, Handle const& space, Shape const& chunk);
+  void create_dataset(std::string const& name, DType dtype, Handle const& space, Shape const& chunk,
+                      unsigned deflate);
   void open_for_writing(std::string const& name);
   void make_groups(std::string const& name);
   Handle open_object(std::string const& object) const;

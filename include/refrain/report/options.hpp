@@ -1,5 +1,6 @@
 #pragma once
 
+#include <refrain/base/guarded_category.hpp>
 #include <refrain/base/json_file.hpp>
 #include <refrain/base/options.hpp>
 
@@ -39,8 +40,5 @@ struct Options {
   /// @throws UsageError for options that contradict each other or name what is not there, Error for what cannot be read
   void validate();
 };
-
-/// Text about this category is left out unless asked for: possession is criminal in several states.
-inline constexpr char guarded_category[] = "S4";
 
 }  // namespace refrain::report

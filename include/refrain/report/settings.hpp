@@ -12,10 +12,6 @@ namespace refrain::report {
 /// Whether hosts, paths, users, accounts and job ids are shown.
 enum class Identity { shown, left_out };
 
-/// A provenance without what names people or places: keys such as `host`, and every value that is or may be a path or
-/// an address. Digests of files stay, under numbers.
-Json anonymised(Json const& provenance);
-
 /// of, setting, value, checkpoints: what the provenance of verdicts (`judging`), of their answers (`generation`) and of
 /// runs (`training`) says, each value once with those it holds for.
 Table settings_table(Results const& results, std::vector<Run> const& runs, Identity identity);

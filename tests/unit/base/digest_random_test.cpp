@@ -29,6 +29,10 @@ TEST_CASE("a digest over a stream does not depend on its pieces") {
   CHECK(copy.hex() != stream.hex());
   copy = stream;
   CHECK(copy.hex() == xxh3(bytes));
+  Sha256 sha;
+  for (std::size_t at = 0; at < bytes.size(); at += 777)
+    sha.update(std::span(bytes).subspan(at, std::min<std::size_t>(777, bytes.size() - at)));
+  CHECK(sha.hex() == sha256({reinterpret_cast<char const*>(bytes.data()), bytes.size()}));
 }
 
 TEST_CASE("random numbers depend on key and counter alone, and look random") {

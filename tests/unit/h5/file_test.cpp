@@ -64,6 +64,29 @@ TEST_CASE("numbers and texts come back as they were written") {
   CHECK_FALSE(fs::exists(path.string() + ".tmp"));
 }
 
+TEST_CASE("compressed values come back, and a damaged chunk is found before it is inflated") {
+  TemporaryFolder const folder;
+  auto const path = folder.path / "metrics.h5";
+  std::vector<int64_t> const steps(100'000, 7);
+  {
+    h5::Writer file(path, "metrics.v1", Json::object());
+    file.create("/metrics/step", DType::int64, {100'000}, 4);
+    file.write_box("/metrics/step", {0}, {100'000}, std::as_bytes(std::span(steps)));
+    file.finish();
+  }
+  CHECK(fs::file_size(path) < 20'000);
+  CHECK(h5::Reader(path).read<int64_t>("/metrics/step") == steps);
+  CHECK(h5::Reader(path).info("/metrics/step").checksummed);
+  auto bytes = read_file(path);
+  auto const chunk = bytes.find("\x78\x5e");  // the beginning of zlib's stream at this level
+  REQUIRE(chunk != std::string::npos);
+  bytes[chunk + 40] ^= 4;
+  write_file_atomically(path, bytes);
+  CHECK(message_of([&] {
+          h5::Reader(path).read<int64_t>("/metrics/step");
+        }).find("data error detected by Fletcher32 checksum") != std::string::npos);
+}
+
 TEST_CASE("the same contents are the same bytes, whenever they are written") {
   TemporaryFolder const folder;
   auto const write = [&](char const* name) {

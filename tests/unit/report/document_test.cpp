@@ -90,11 +90,3 @@ TEST_CASE("runs are named by their folders, and languages by their configuration
   CHECK(languages.made_for("polyguard", "pl") == true);
   CHECK_FALSE(languages.made_for("own-guard", "pl"));
 }
-
-TEST_CASE("an anonymous record has no places, and keeps what decides a result") {
-  Json const record{{"host", "node7"},
-                    {"options", {{"seed", 42}, {"responses", "/scratch/me/r.h5"}, {"slurm", {{"x", 1}}}}},
-                    {"inputs", {{"/scratch/me/r.h5", "abcd"}, {"q.h5", "ef"}}}};
-  CHECK(anonymised(record) ==
-        Json{{"options", {{"seed", 42}, {"responses", "(left out)"}}}, {"inputs", {{"1", "abcd"}, {"2", "ef"}}}});
-}
