@@ -53,32 +53,31 @@ std::string RunFolder::status_text() const {
   return fs::exists(file) ? read_file(file) : std::string{};
 }
 
-Ending RunFolder::classify(int exit_code, std::string const& status_before) const {
-  if (exit_code == 0) return Ending::finished;
-  if (exit_code == static_cast<int>(Exit::stopped_early)) return Ending::stopped_early;
-  if (state() == "stopped" && status_text() != status_before) return Ending::stopped_early;
+bool RunFolder::has_stopped(int exit_code, std::string const& status_before) const {
+  if (exit_code == static_cast<int>(Exit::stopped_early)) return true;
+  if (state() == "stopped" && status_text() != status_before) return true;
   // SIGUSR1 met ranks that had not yet come to their handlers.
-  if (stop_requested() && exit_code == usr1_code) return Ending::stopped_early;
-  return Ending::failed;
+  return stop_requested() && exit_code == usr1_code;
 }
 
-void RunFolder::mark_failed(std::string const& error) const try {
+void RunFolder::tell(Ending ending, std::string const& error, std::string const& status_before) const try {
   auto const file = path_ / "status.json";
-  if (!fs::is_directory(path_) || state() == "failed") return;
+  if (!fs::is_directory(path_)) return;
+  bool const said = state() == "failed" && status_text() != status_before;
+  if (said && error.find(this->error()) == std::string::npos) return;
   auto const lock = FolderLock::acquire(path_ / "lock");
   Json status{{"state", ""}, {"step", 0}};
   if (fs::exists(file)) status = read_sealed_json(file);
-  status["state"] = "failed";
+  status["state"] = ending == Ending::failed ? "failed" : "stopped";
   status["error"] = error;
   write_sealed_json(file, status);
 } catch (Error const& problem) {
-  log_warning("status.json does not say that the run failed: " + std::string(problem.what()));
+  log_warning("status.json does not say why the run ended: " + std::string(problem.what()));
 }
 
-void RunFolder::record_start(std::string const& job, std::string const& command, int exit_code, Ending ending) const {
-  auto const reached = advance();
-  starts().record(job, command, exit_code, ending,
-                  {{"step", reached.step}, {"reference_batches", reached.reference_batches}});
+Reached RunFolder::reached() const {
+  auto const advance = this->advance();
+  return {{{"step", advance.step}, {"reference_batches", advance.reference_batches}}, advance.text()};
 }
 
 }  // namespace refrain::study

@@ -42,7 +42,9 @@ def stop(*_):
 signal.signal(signal.SIGUSR1, stop)
 step = json.loads(status.read_text())["step"] if status.exists() else 0
 fake = os.environ.get("FAKE", "")
+print(end=os.environ.get("SAYS", ""), file=sys.stderr, flush=True)
 if fake == "fail": sys.exit(1)
+if fake == "refuse": sys.exit(2)
 if fake == "killed early": os.kill(os.getpid(), signal.SIGKILL)
 say("running", step)
 if fake == "killed": os.kill(os.getpid(), signal.SIGKILL)
@@ -132,8 +134,14 @@ def wait_for(project, line):
 FAKE_SLURM = {
     "scontrol": """#!/bin/sh
 echo "scontrol $*" >> "$CALLS"
-[ "$1" = show ] && printf 'JobId=7 JobName=x\\n   JobState=%s Reason=None\\n   Command=/home/a b/slurm/x.sh\\n' \\
-  "${JOB_STATE:-RUNNING}"
+away=$CALLS.controller-is-away
+if [ -e "$away" ]; then
+  rm "$away"
+  echo "slurm_load_jobs error: Unable to contact slurm controller (connect failure)" >&2
+  exit 1
+fi
+[ "$1" = show ] && printf 'JobId=7 JobName=x\\n   JobState=%s Reason=None\\n   Restarts=%s\\n   Command=/home/a b/slurm/x.sh\\n' \\
+  "${JOB_STATE:-RUNNING}" "${RESTARTS:-0}"
 [ "$1" != requeue ] || [ -z "$NO_REQUEUE" ]
 """,
     "sbatch": """#!/bin/sh
