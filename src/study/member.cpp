@@ -116,6 +116,7 @@ Exit run_member(Options const& options) {
   }
 
   prepare_pairs(shard, plan.settings, plan.folder);
+  if (plan.job.allocation) plan.run.wait_for_ranks_of(plan.job.allocation->job);
   return perform(plan.job, launcher, training(plan, train));
 }
 

@@ -7,7 +7,9 @@
 #include <refrain/base/signals.hpp>
 #include <refrain/study/run_folder.hpp>
 
+#include <chrono>
 #include <csignal>
+#include <thread>
 
 namespace refrain::study {
 
@@ -53,6 +55,18 @@ std::string RunFolder::status_text() const {
   return fs::exists(file) ? read_file(file) : std::string{};
 }
 
+void RunFolder::wait_for_ranks_of(std::string const& job) const {
+  auto const file = path_ / "lock";
+  if (!fs::exists(file)) return;
+  std::string holder;
+  for (bool said = false; !stop_requested(); said = true) {
+    if (FolderLock::try_acquire(file, holder)) return;
+    if (holder.find("Slurm job " + job + ",") == std::string::npos) return;
+    if (!said) log_line("ranks of an earlier start are still at work: " + holder + ": waiting [" + path_.string() + "]");
+    std::this_thread::sleep_for(std::chrono::seconds(2));
+  }
+}
+
 bool RunFolder::has_stopped(int exit_code, std::string const& status_before) const {
   if (exit_code == static_cast<int>(Exit::stopped_early)) return true;
   if (state() == "stopped" && status_text() != status_before) return true;
@@ -62,6 +76,7 @@ bool RunFolder::has_stopped(int exit_code, std::string const& status_before) con
 
 void RunFolder::tell(Ending ending, std::string const& error, std::string const& status_before) const try {
   auto const file = path_ / "status.json";
+  if (ending == Ending::lost) make_folders(path_);
   if (!fs::is_directory(path_)) return;
   bool const said = state() == "failed" && status_text() != status_before;
   if (said && error.find(this->error()) == std::string::npos) return;

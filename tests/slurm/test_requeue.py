@@ -129,3 +129,125 @@ def test_a_node_that_is_lost(site, undisturbed, which):
     finally:
         site.cluster.switch(node, on=True)
     assert [start["ending"] for start in starts(job.run)] == ["lost", "finished"], job.log
+
+
+@long
+@pytest.mark.parametrize("which", [0, -1], ids=["first", "last"])
+def test_a_node_whose_slurmd_is_killed_while_its_ranks_live(site, undisturbed, which):
+    job = Job(site, f"lost slurmd {which}")
+    wait_for_step(job.run, 4)
+    node = job.nodes()[which]
+    job.on(node, "pkill", "-KILL", "-x", "slurmd")
+    job.on(node, "pkill", "-STOP", "-x", "refrain-train")  # else the run would be done before anybody notices
+    try:
+        job.wait_for_restart()
+        job.on(node, "pkill", "-CONT", "-x", "refrain-train")
+        job.assert_as(undisturbed)
+        assert node not in job.nodes()
+    finally:
+        job.on(node, "slurmd", "-N", f"n{node}")
+
+
+@long
+def test_a_time_limit(site, undisturbed):
+    # The script's own directive asks for the signal 300 s before the limit: with a limit of a minute Slurm gives it at
+    # its next look at running times, which come every 30 s. So the first start may be told to stop before its first
+    # step; a rank that sleeps keeps the start that is watched here from being done before.
+    job = Job(site, "time limit", "--time=1")
+    wait_for_step(job.run, 4)
+    before = job.restarts
+    job.on(job.nodes()[-1], "pkill", "-STOP", "-o", "-x", "refrain-train")
+    wait_until(lambda: site.cluster.record(f"{job.id}_0")["RunTime"] > "00:00:36", "36 s of running")
+    job.on(job.nodes()[-1], "pkill", "-CONT", "-x", "refrain-train")
+    job.wait_for_restart(before + 1)
+    assert f"requeued job {job.id}_0" in job.log
+    site.cluster.login("scontrol", "update", f"JobId={job.id}_0", "TimeLimit=10")
+    job.assert_as(undisturbed)
+    *stopped, last = starts(job.run)
+    assert {start["ending"] for start in stopped} == {"stopped"} and last["ending"] == "finished", job.log
+    assert first_steps(job.run)[-1] == stopped[-1]["step"] >= 4
+
+
+@long
+def test_an_operator_requeues(site, undisturbed):
+    job = Job(site, "operator")
+    wait_for_step(job.run, 4)
+    site.cluster.login("scontrol", "requeue", f"{job.id}_0")
+    job.assert_as(undisturbed)
+    assert job.restarts == 1
+    assert f"Slurm has requeued job {job.id}_0 itself" in job.log
+    assert [start["ending"] for start in starts(job.run)] == ["stopped", "finished"]
+    assert first_steps(job.run)[1] == starts(job.run)[0]["step"] >= 4
+
+
+@long
+def test_a_link_between_nodes_that_is_cut(site, undisturbed):
+    job = Job(site, "cut link")
+    wait_for_step(job.run, 4)
+    nodes = job.nodes()
+    site.cluster.cut(nodes)
+    try:
+        job.wait_for_restart()
+    finally:
+        site.cluster.cut(nodes, cut=False)
+    job.assert_as(undisturbed)
+    names = "|".join(f"n{node}" for node in nodes)
+    assert re.search(rf"warning: training ended with exit code \d+.*\b({names})\b.*; the next start goes on from the last "
+                     "checkpoint", job.log), job.log
+
+
+@long
+def test_a_disk_that_is_full(site, undisturbed):
+    job = Job(site, "full disk", runs=site.disk / "runs")
+    wait_for_step(job.run, 4)
+    subprocess.run(["dd", "if=/dev/zero", f"of={site.disk}/filler", "bs=64k"], capture_output=True)
+    assert job.end()["JobState"] == "FAILED", job.log
+    line = re.search(r"refrain-study: (training ended with exit code 1: n\d+: .*No space left on device.*) \[.*\] "
+                     r"\(its lines are above; the same command goes on from the last checkpoint\)", job.log)
+    assert line, job.log
+    assert (status(job.run)["state"], status(job.run)["error"]) == ("failed", line[1])
+    assert job.restarts == 0
+    (site.disk / "filler").unlink()
+    job.submit()
+    job.assert_as(undisturbed)
+    assert first_steps(job.run)[1] >= 3
+
+
+@long
+def test_a_controller_that_is_restarted(site, undisturbed):
+    job = Job(site, "controller")
+    wait_for_step(job.run, 4)
+    first = job.nodes()[0]
+    site.cluster.login("pkill", "-KILL", "-x", "slurmctld")
+    job.on(first, "pkill", "-USR1", "-x", "refrain-study")  # as if time were up meanwhile
+    job.wait_for_line("Slurm's controller does not answer: waiting for it")
+    site.cluster.login("slurmctld")
+    job.assert_as(undisturbed)
+    assert f"requeued job {job.id}_0" in job.log
+    assert [start["ending"] for start in starts(job.run)] == ["stopped", "finished"]
+
+    job = Job(site, "controller, unnoticed")
+    wait_for_step(job.run, 4)
+    site.cluster.login("pkill", "-x", "slurmctld")
+    wait_until(lambda: status(job.run)["state"] == "finished", "the end of training", lambda: job.log)
+    site.cluster.login("slurmctld")
+    job.assert_as(undisturbed)
+    assert [start["ending"] for start in starts(job.run)] == ["finished"]
+
+
+@long
+def test_a_crash_loop(site):
+    job = Job(site, "crash loop")
+    for restart in range(4):
+        wait_until(lambda: job.log.count("refrain-train --pairs") > restart, f"start {restart}", lambda: job.log)
+        job.on(job.nodes()[0], "sh", "-c", "until pkill -KILL -o -x refrain-train; do sleep 0.05; done")
+        if restart < 3:
+            job.wait_for_restart(restart + 1)
+    assert job.end()["JobState"] == "FAILED"
+    line = re.search(r"refrain-study: (three restarts in a row have come no further than step 0.*, so the job is not "
+                     r"requeued: training ended with exit code 137 \(signal 9\): (n\d+): task [01]: Killed) \[.*\] "
+                     rf"\(look at \2; sbatch --array=0 --exclude=\2 slurm/{SCRIPT}.sh goes on from the last checkpoint\)",
+                     job.log)
+    assert line, job.log
+    assert (status(job.run)["state"], status(job.run)["error"]) == ("failed", line[1])
+    assert [start["ending"] for start in starts(job.run)] == ["lost", "lost", "lost", "failed"]
