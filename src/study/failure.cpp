@@ -23,18 +23,19 @@ Lines split_lines(std::string const& text) {
   return lines;
 }
 
-/// The first line that the pattern matches, and what it caught there.
-std::optional<std::smatch> find_first(Lines const& lines, std::string const& pattern) {
-  std::regex const wanted(pattern);
-  for (auto const& line : lines)
-    if (std::smatch found; std::regex_search(line, found, wanted)) return found;
-  return {};
-}
+/// A line and what a pattern caught of it.
+struct Match {
+  std::size_t line = 0;
+  std::vector<std::string> caught;
+};
 
-/// What a rank of ours said before it ended, without the program's name; empty if it said nothing.
-std::string own_line(Lines const& lines, std::string const& program) {
-  auto const found = find_first(lines, "^" + program + ": (.*)$");
-  return found ? found->str(1) : std::string{};
+/// The first line that the pattern matches.
+std::optional<Match> find_first(Lines const& lines, std::string const& pattern) {
+  std::regex const wanted(pattern);
+  for (std::size_t i = 0; i < lines.size(); ++i)
+    if (std::smatch found; std::regex_search(lines[i], found, wanted))
+      return Match{i, {found.begin() + 1, found.end()}};
+  return {};
 }
 
 /// Whether a rank ended because another one had gone: comm's watchdog, and its words for a failure of MPI.
@@ -54,25 +55,32 @@ Failure at(std::string const& node, bool lost, std::string const& what) {
 
 Failure explain(int code, std::string const& program, std::string const& said) {
   auto const lines = split_lines(said);
-  auto const own = own_line(lines, program);
 
   // Slurm's and mpirun's words for a node that does not answer.
   for (auto const* pattern : {"Node failure on (\\S+)", "on node (\\S+) failed", "failed on node (\\S+): ",
                               "Remote daemon: .* on node (\\S+)"})
-    if (auto const node = find_first(lines, pattern)) return at(node->str(1), true, "the node was lost");
+    if (auto const node = find_first(lines, pattern)) return at(node->caught[0], true, "the node was lost");
 
+  // What a rank of ours said before it ended.
+  auto const own = find_first(lines, "^" + program + ": (.*)$");
   // srun's lines come in the order in which ranks end, and ranks that srun ends itself come behind.
   auto const task = find_first(lines, "^srun: error: (\\S+): (tasks? \\S+): (.*)$");
-  std::string const node = task ? task->str(1) : "";
-  if (!own.empty() && !blames_another(own)) return at(node, false, own);
-  if (task && !task->str(3).starts_with("Exited with exit code"))
-    return at(node, task->str(3) != "Out Of Memory", task->str(2) + ": " + task->str(3));
+  std::string const node = task ? task->caught[0] : "";
+  if (own && !blames_another(own->caught[0])) return at(node, false, own->caught[0]);
+  auto const blamed = [&] {
+    auto const& text = own->caught[0];
+    auto const host = find_first({text}, "\\(host (\\S+), process");
+    return host ? Failure{true, host->caught[0], text} : at(node, true, text);
+  };
+  // Of a rank that went and those that miss it, whoever is heard first knows.
+  if (own && (!task || own->line < task->line)) return blamed();
+  if (task && !task->caught[2].starts_with("Exited with exit code"))
+    return at(node, task->caught[2] != "Out Of Memory", task->caught[1] + ": " + task->caught[2]);
   if (auto const rank =
           find_first(lines, "noticed that process (rank \\d+) .* on node (\\S+) exited on (signal .*)\\.$"))
-    return at(rank->str(2), true, rank->str(1) + ": " + rank->str(3));
-  if (auto const host = find_first({own}, "\\(host (\\S+), process")) return {true, host->str(1), own};
-  if (!own.empty()) return at(node, true, own);
+    return at(rank->caught[1], true, rank->caught[0] + ": " + rank->caught[2]);
   if (find_first(lines, "DUE TO NODE FAILURE")) return {.lost = true, .node = {}, .cause = "a node was lost"};
+  if (own) return blamed();
   return {.lost = code > 128, .node = node, .cause = {}};  // a launcher that was killed says nothing
 }
 

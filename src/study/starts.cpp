@@ -41,9 +41,11 @@ bool exceeds(std::map<std::string, int64_t> const& now, std::map<std::string, in
 
 }  // namespace
 
-bool Starts::was_killed(std::string const& job) const {
-  return !job.empty() && std::filesystem::exists(running_) &&
-         json_get<std::string>(read_json(running_), "job", running_) == job;
+std::string Starts::killed_on(std::string const& job) const {
+  if (job.empty() || !std::filesystem::exists(running_)) return {};
+  auto const start = read_json(running_);
+  if (json_get<std::string>(start, "job", running_) != job) return {};
+  return json_get<std::string>(start, "host", running_);
 }
 
 void Starts::record_killed(Ending ending, Json const& reached) const { append(read_json(running_), ending, reached); }

@@ -71,12 +71,15 @@ Error failed(Work const& work, Ended const& ended) {
 
 /// An earlier start of this job that was killed, its study with it, counts as a restart.
 void record_killed(BatchJob const& job, Work const& work, Starts const& starts) {
-  if (!starts.was_killed(job.id())) return;
+  auto const host = starts.killed_on(job.id());
+  if (host.empty()) return;
   auto const reached = work.reached();
   bool const last = starts.stands_still(reached.numbers);
   starts.record_killed(last ? Ending::failed : Ending::lost, reached.numbers);
-  Ended const ended{.ending = Ending::lost, .problem = "the job was killed, or its first node was lost"};
-  log_warning("the last start left no word: " + ended.problem);
+  Ended const ended{.ending = Ending::lost,
+                    .failure = {.node = host},
+                    .problem = work.what + " was killed on " + host + ", or the node was lost"};
+  log_warning(ended.problem + "; this start goes on " + work.kept);
   if (last) give_up(work, stands_still(job, work, ended, reached));
 }
 

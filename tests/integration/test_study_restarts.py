@@ -87,10 +87,11 @@ def test_starts_that_were_killed_with_the_study_count_as_restarts(project, slurm
     for restart in range(4):
         kill_the_study(project, slurm, restart)
     _, err = study(project, *WORDS, exit_code=1, SLURM_RESTART_COUNT="4", **slurm)
-    line = ("three restarts in a row have come no further than step 0, so the job is not requeued: the job was killed, or "
-            "its first node was lost")
-    check_line("study", err, f"{line} [{run_dir(project, 1)}] (look at its nodes; sbatch --array=1 slurm/{STUDY}.sh goes "
-                             "on from the last checkpoint)")
+    host = starts(project)[0]["host"]
+    line = ("three restarts in a row have come no further than step 0, so the job is not requeued: training was killed on "
+            f"{host}, or the node was lost")
+    check_line("study", err, f"{line} [{run_dir(project, 1)}] (look at {host}; sbatch --array=1 --exclude={host} "
+                             f"slurm/{STUDY}.sh goes on from the last checkpoint)")
     assert [line["ending"] for line in starts(project)] == ["lost", "lost", "lost", "failed"]
     assert status(project)["error"] == line
 

@@ -5,10 +5,10 @@ import contextlib
 import json
 import re
 import subprocess
-import time
 
 import checkpoints
 import pytest
+import safetensors.numpy
 from disks import small_disk
 from refrain import LONG, run
 
@@ -96,6 +96,9 @@ def undisturbed(site):
     job = Job(site, "undisturbed")
     assert job.end()["JobState"] == "COMPLETED", job.log
     assert [start["ending"] for start in starts(job.run)] == ["finished"]
+    before = safetensors.numpy.load_file(site.model / "model.safetensors")
+    after = checkpoints.tensors(job.run / "final")
+    assert all((after[name] != value).any() for name, value in before.items())  # there is something to compare
     return digests(job.run)
 
 
@@ -116,6 +119,18 @@ def test_a_rank_that_is_killed(site, undisturbed):
     assert first_steps(job.run)[1] >= 3
 
 
+def test_an_operator_requeues(site, undisturbed):
+    job = Job(site, "operator")
+    wait_for_step(job.run, 4)
+    site.cluster.login("scontrol", "requeue", f"{job.id}_0")
+    job.assert_as(undisturbed)
+    assert job.restarts == 1
+    assert f"Slurm has requeued job {job.id}_0 itself" in job.log
+    assert [start["ending"] for start in starts(job.run)] == ["stopped", "finished"]
+    assert first_steps(job.run)[1] == starts(job.run)[0]["step"] >= 4
+
+
+@long
 @pytest.mark.parametrize("which", [0, -1], ids=["first", "last"])
 def test_a_node_that_is_lost(site, undisturbed, which):
     job = Job(site, f"lost node {which}")
@@ -129,6 +144,11 @@ def test_a_node_that_is_lost(site, undisturbed, which):
     finally:
         site.cluster.switch(node, on=True)
     assert [start["ending"] for start in starts(job.run)] == ["lost", "finished"], job.log
+    if which == 0:
+        assert f"warning: training was killed on n{node}, or the node was lost; this start goes on from the" in job.log
+    else:
+        assert re.search(rf"warning: training ended with exit code \d+.*\bn{node}\b.*; the next start goes on from the",
+                         job.log), job.log
 
 
 @long
@@ -166,18 +186,6 @@ def test_a_time_limit(site, undisturbed):
     *stopped, last = starts(job.run)
     assert {start["ending"] for start in stopped} == {"stopped"} and last["ending"] == "finished", job.log
     assert first_steps(job.run)[-1] == stopped[-1]["step"] >= 4
-
-
-@long
-def test_an_operator_requeues(site, undisturbed):
-    job = Job(site, "operator")
-    wait_for_step(job.run, 4)
-    site.cluster.login("scontrol", "requeue", f"{job.id}_0")
-    job.assert_as(undisturbed)
-    assert job.restarts == 1
-    assert f"Slurm has requeued job {job.id}_0 itself" in job.log
-    assert [start["ending"] for start in starts(job.run)] == ["stopped", "finished"]
-    assert first_steps(job.run)[1] == starts(job.run)[0]["step"] >= 4
 
 
 @long

@@ -24,9 +24,9 @@ public:
   explicit Starts(std::filesystem::path const& work)
       : path_(work.string() + ".starts.jsonl"), running_(work.string() + ".start.json") {}
 
-  /// Whether the last start of this job was killed before it could record its end, and its study with it.
-  /// `job` is Slurm's id; without one nobody is known. @throws Error
-  bool was_killed(std::string const& job) const;
+  /// The host on which the last start of this job was killed, its study with it, before it could record its end; empty
+  /// if it was not. `job` is Slurm's id; without one nobody is known. @throws Error
+  std::string killed_on(std::string const& job) const;
 
   /// Appends the line of that start. @throws Error
   void record_killed(Ending ending, Json const& reached) const;

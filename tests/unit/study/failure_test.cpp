@@ -51,6 +51,18 @@ TEST_CASE("ranks that end because one stopped answering are lost") {
   CHECK(failure.cause == "rank 2: stopped answering in: step 4 (host n2, process 31); all ranks end now (look at that node)");
 }
 
+TEST_CASE("of a rank that went and those that miss it whoever is heard first knows") {
+  std::string const watch = "refrain-train: rank 2: stopped answering in: step 4 (host n2, process 31); all ranks end now\n";
+  CHECK(explained(1, watch + "srun: error: n1: task 0: Killed\n").node == "n2");
+  CHECK(explained(137, "srun: error: n3: task 5: Killed\n" + watch).cause == "n3: task 5: Killed");
+}
+
+TEST_CASE("a node that Slurm has lost is named") {
+  auto const failure = explained(1, "srun: error: Node failure on n2\nsrun: error: n1: tasks 0-1: Killed\n");
+  CHECK(failure.lost);
+  CHECK(failure.cause == "n2: the node was lost");
+}
+
 TEST_CASE("a launcher that was killed is lost, one that ends by itself without a word has failed") {
   CHECK(explained(137, "").lost);
   CHECK_FALSE(explained(1, "").lost);

@@ -1,5 +1,6 @@
 #include "fixtures.hpp"
 
+#include <refrain/base/provenance.hpp>
 #include <refrain/study/starts.hpp>
 
 #include <catch2/catch.hpp>
@@ -53,13 +54,13 @@ TEST_CASE("records of starts without reference batches are understood") {
 TEST_CASE("a start that was killed with its study is known to the next of the same job") {
   TemporaryFolder const folder;
   Starts const starts(folder.path / "run");
-  CHECK_FALSE(starts.was_killed("7"));
+  CHECK(starts.killed_on("7").empty());
   starts.begin("7", "srun refrain-train");
-  CHECK(starts.was_killed("7"));
-  CHECK_FALSE(starts.was_killed("8"));  // submitted by hand: perhaps the other one is still at work
-  CHECK_FALSE(starts.was_killed(""));
+  CHECK(starts.killed_on("7") == host_name());
+  CHECK(starts.killed_on("8").empty());  // submitted by hand: perhaps the other one is still at work
+  CHECK(starts.killed_on("").empty());
   starts.record_killed(Ending::lost, step(3));
-  CHECK_FALSE(starts.was_killed("7"));
+  CHECK(starts.killed_on("7").empty());
   auto const lost = read_json(folder.path / "run.starts.jsonl");
   CHECK(lost.at("ending") == "lost");
   CHECK(lost.at("command") == "srun refrain-train");
@@ -67,5 +68,5 @@ TEST_CASE("a start that was killed with its study is known to the next of the sa
 
   starts.begin("7", "srun refrain-train");
   starts.record("7", "srun refrain-train", 0, Ending::finished, step(9));
-  CHECK_FALSE(starts.was_killed("7"));
+  CHECK(starts.killed_on("7").empty());
 }
