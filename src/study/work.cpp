@@ -51,9 +51,9 @@ Error stands_still(BatchJob const& job, Work const& work, Ended const& ended, Re
     return Error(what, "give it more time than start and --signal take: sbatch --time=4:00:00 " + job.script,
                  {.file = work.path});
   auto const& node = ended.failure.node;
+  std::string const there = node.empty() ? "its nodes" : node;
   return Error(what + ": " + ended.problem,
-               "look at " + (node.empty() ? "its nodes" : node) + "; " + submission(job, node) + " goes on " + work.kept,
-               {.file = work.path});
+               "look at " + there + "; " + submission(job, node) + " goes on " + work.kept, {.file = work.path});
 }
 
 Error failed(Work const& work, Ended const& ended) {

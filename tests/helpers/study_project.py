@@ -50,6 +50,7 @@ say("running", step)
 if fake == "killed": os.kill(os.getpid(), signal.SIGKILL)
 if fake == "wait":
     if os.environ.get("PROGRESS") == "1": step += 1
+    pathlib.Path(os.environ["CALLS"] + ".pid").write_text(str(os.getpid()))
     open(os.environ["CALLS"], "a").write("waiting\\n")
     time.sleep(60)
 say("finished", 9)
@@ -140,8 +141,8 @@ if [ -e "$away" ]; then
   echo "slurm_load_jobs error: Unable to contact slurm controller (connect failure)" >&2
   exit 1
 fi
-[ "$1" = show ] && printf 'JobId=7 JobName=x\\n   JobState=%s Reason=None\\n   Restarts=%s\\n   Command=/home/a b/slurm/x.sh\\n' \\
-  "${JOB_STATE:-RUNNING}" "${RESTARTS:-0}"
+[ "$1" = show ] && printf 'JobId=7 JobName=x\\n   JobState=%s Reason=None Restarts=%s\\n   Command=%s\\n' \\
+  "${JOB_STATE:-RUNNING}" "${RESTARTS:-0}" "/home/a b/slurm/x.sh"
 [ "$1" != requeue ] || [ -z "$NO_REQUEUE" ]
 """,
     "sbatch": """#!/bin/sh

@@ -1,13 +1,15 @@
-"""What refrain-study does in a Slurm job whose ranks are lost, fail, or are killed with it, with stand-ins as in test_study."""
+"""What refrain-study does in a job whose ranks are lost, fail, or are killed with it; stand-ins as in test_study."""
 
 import json
+import os
 import pathlib
 import signal
+import subprocess
 
 import pytest
 from disks import small_disk
 from refrain import check_line
-from study_project import STUDY, calls, fake_slurm, make_project, run_dir, start, stop, study, wait_for
+from study_project import MEMBERS, STUDY, calls, fake_slurm, make_project, run_dir, start, stop, study, wait_for
 
 KILLED = "srun: error: n2: task 3: Killed\n"
 WORDS = ("member", STUDY)
@@ -88,8 +90,8 @@ def test_starts_that_were_killed_with_the_study_count_as_restarts(project, slurm
         kill_the_study(project, slurm, restart)
     _, err = study(project, *WORDS, exit_code=1, SLURM_RESTART_COUNT="4", **slurm)
     host = starts(project)[0]["host"]
-    line = ("three restarts in a row have come no further than step 0, so the job is not requeued: training was killed on "
-            f"{host}, or the node was lost")
+    line = ("three restarts in a row have come no further than step 0, so the job is not requeued: training was killed "
+            f"on {host}, or the node was lost")
     check_line("study", err, f"{line} [{run_dir(project, 1)}] (look at {host}; sbatch --array=1 --exclude={host} "
                              f"slurm/{STUDY}.sh goes on from the last checkpoint)")
     assert [line["ending"] for line in starts(project)] == ["lost", "lost", "lost", "failed"]
@@ -97,7 +99,8 @@ def test_starts_that_were_killed_with_the_study_count_as_restarts(project, slurm
 
 
 def test_a_job_that_slurm_has_requeued_is_left_alone(project, slurm):
-    process = start(project, *WORDS, FAKE="wait", SLURM_RESTART_COUNT="1", JOB_STATE="COMPLETING", RESTARTS="2", **slurm)
+    process = start(project, *WORDS, FAKE="wait", SLURM_RESTART_COUNT="1", JOB_STATE="COMPLETING", RESTARTS="2",
+                    **slurm)
     wait_for(project, "waiting")
     code, err = stop(process)
     assert code == 85 and "Slurm has requeued job 6_1 itself" in err and requeues(project) == 0
@@ -111,3 +114,24 @@ def test_a_controller_that_is_away_is_waited_for(project, slurm):
     _, err = process.communicate(timeout=30)
     assert process.returncode == 85, err
     assert "Slurm's controller does not answer: waiting for it" in err and requeues(project) == 1
+
+
+def test_a_full_disk_hides_nothing(tmp_path):
+    with small_disk(tmp_path / "disk", "1m") as disk:
+        project = make_project(tmp_path / "elsewhere")
+        slurm = fake_slurm(project)
+        runs = {"REFRAIN_RUNS": str(disk / "runs"), **slurm}
+        said = "refrain-train: cannot write the file: No space left on device [/x]\n"
+        process = start(project, *WORDS, FAKE="wait", STOP_CODE="1", SAYS=said, **runs)
+        wait_for(project, "waiting")
+        subprocess.run(["dd", "if=/dev/zero", f"of={disk}/filler", "bs=4k"], capture_output=True)
+        os.kill(int((project / "calls.pid").read_text()), signal.SIGKILL)
+        _, err = process.communicate(timeout=20)
+        assert process.returncode == 1
+        line = "training ended with exit code 137 (signal 9): cannot write the file: No space left on device [/x]"
+        run = disk / "runs" / STUDY / MEMBERS[1]
+        assert err.splitlines()[-1] == (f"refrain-study: {line} [{run}] (its lines are above; the same command goes on "
+                                        "from the last checkpoint)")
+        assert "warning: cannot write the record of starts" in err
+        said_there = json.loads((run / "status.json").read_text())
+        assert (said_there["state"], said_there["error"]) == ("failed", line)

@@ -1,5 +1,5 @@
-"""What ends a job before its time, and what becomes of the run: it goes on by itself to the weights of a run that nothing
-happened to, or stops with a line that names node and cause."""
+"""What ends a job before its time, and what becomes of the run: it goes on by itself to the weights of a run that
+nothing happened to, or stops with a line that names node and cause."""
 
 import contextlib
 import json
@@ -22,12 +22,16 @@ long = pytest.mark.skipif(not LONG, reason="REFRAIN_TEST_LONG=1 runs it")
 
 @pytest.fixture(scope="module", params=["kind", "unkind"] if LONG else ["kind"])
 def site(request, tmp_path_factory):
-    """A site on four nodes that are given up after ten seconds without a word."""
+    """A site on four nodes that are given up after ten seconds without a word, with a partition that preempts."""
+    settings = [word for setting in ("SlurmdTimeout=10", "PreemptType=preempt/partition_prio", "PreemptMode=REQUEUE",
+                                     "PartitionName=urgent Nodes=ALL PriorityTier=10 State=UP")
+                for word in ("--set", setting)]
     folder = tmp_path_factory.mktemp(request.param)
     with contextlib.ExitStack() as stack:
-        disk = stack.enter_context(small_disk(folder / "disk", "30m")) if LONG else None  # hosts see what is mounted before
+        # Hosts see what is mounted before they start.
+        disk = stack.enter_context(small_disk(folder / "disk", "30m")) if LONG else None
         unkind = ["--unkind"] if request.param == "unkind" else []
-        cluster = stack.enter_context(Cluster("--nodes", 4, "--cpus", 4, "--set", "SlurmdTimeout=10", *unkind))
+        cluster = stack.enter_context(Cluster("--nodes", 4, "--cpus", 4, *settings, *unkind))
         site = Site(folder, cluster)
         site.disk = disk
         yield site
@@ -108,8 +112,8 @@ def test_a_rank_that_is_killed(site, undisturbed):
     node = job.nodes()[-1]
     job.on(node, "pkill", "-KILL", "-o", "-x", "refrain-train")
     job.wait_for_restart()
-    line = re.search(rf"warning: (training ended with exit code 137 \(signal 9\): n{node}: task [23]: Killed); the next "
-                     "start goes on from the last checkpoint", job.log)
+    line = re.search(rf"warning: (training ended with exit code 137 \(signal 9\): n{node}: task [23]: Killed); the "
+                     "next start goes on from the last checkpoint", job.log)
     assert line, job.log
     assert f"requeued job {job.id}_0" in job.log
     waiting = status(job.run)
@@ -145,7 +149,7 @@ def test_a_node_that_is_lost(site, undisturbed, which):
         site.cluster.switch(node, on=True)
     assert [start["ending"] for start in starts(job.run)] == ["lost", "finished"], job.log
     if which == 0:
-        assert f"warning: training was killed on n{node}, or the node was lost; this start goes on from the" in job.log
+        assert f"warning: training was killed on n{node}, or the node was lost; this start goes on" in job.log
     else:
         assert re.search(rf"warning: training ended with exit code \d+.*\bn{node}\b.*; the next start goes on from the",
                          job.log), job.log
@@ -189,6 +193,18 @@ def test_a_time_limit(site, undisturbed):
 
 
 @long
+def test_preemption(site, undisturbed):
+    job = Job(site, "preempted")
+    wait_for_step(job.run, 4)
+    urgent = site.cluster.login("sbatch", "--parsable", "--partition=urgent", "--nodes=4", "--mem=1000",
+                                "--output=/dev/null", "--exclusive", "--wrap", "sleep 5").strip()
+    site.cluster.wait(urgent, "COMPLETED")
+    job.assert_as(undisturbed)
+    assert job.restarts == 1
+    assert [start["ending"] for start in starts(job.run)] == ["stopped", "finished"], job.log
+
+
+@long
 def test_a_link_between_nodes_that_is_cut(site, undisturbed):
     job = Job(site, "cut link")
     wait_for_step(job.run, 4)
@@ -200,8 +216,8 @@ def test_a_link_between_nodes_that_is_cut(site, undisturbed):
         site.cluster.cut(nodes, cut=False)
     job.assert_as(undisturbed)
     names = "|".join(f"n{node}" for node in nodes)
-    assert re.search(rf"warning: training ended with exit code \d+.*\b({names})\b.*; the next start goes on from the last "
-                     "checkpoint", job.log), job.log
+    assert re.search(rf"warning: training ended with exit code \d+.*\b({names})\b.*; the next start goes on from the "
+                     "last checkpoint", job.log), job.log
 
 
 @long
@@ -254,8 +270,8 @@ def test_a_crash_loop(site):
     assert job.end()["JobState"] == "FAILED"
     line = re.search(r"refrain-study: (three restarts in a row have come no further than step 0.*, so the job is not "
                      r"requeued: training ended with exit code 137 \(signal 9\): (n\d+): task [01]: Killed) \[.*\] "
-                     rf"\(look at \2; sbatch --array=0 --exclude=\2 slurm/{SCRIPT}.sh goes on from the last checkpoint\)",
-                     job.log)
+                     rf"\(look at \2; sbatch --array=0 --exclude=\2 slurm/{SCRIPT}.sh goes on from the last "
+                     r"checkpoint\)", job.log)
     assert line, job.log
     assert (status(job.run)["state"], status(job.run)["error"]) == ("failed", line[1])
     assert [start["ending"] for start in starts(job.run)] == ["lost", "lost", "lost", "failed"]

@@ -9,8 +9,8 @@ struct Failure {
   /// Whether a node or a rank was lost, through no fault of the work: another start may go through. Anything else would
   /// come again: input, settings, a full disk, too little memory.
   bool lost = false;
-  std::string node;   ///< where it began; empty if that was not said
-  std::string cause;  ///< one line that names the node; empty if nobody said why
+  std::string node = {};   ///< where it began; empty if that was not said
+  std::string cause = {};  ///< one line that names the node; empty if nobody said why
 };
 
 /// @param code how the launcher ended, as in Captured

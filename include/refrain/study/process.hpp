@@ -28,7 +28,7 @@ Captured run_captured(Words const& command, Stderr err, Variables const& variabl
 /// @returns the exit code as in Captured. @throws Error if no process can be made
 int run_forwarding(Words const& command, Variables const& variables = {});
 
-/// As run_forwarding, and keeps the end of what the program and its launcher said on stderr, which is passed on as well:
+/// As run_forwarding, and keeps the end of what the program and its launcher said on stderr, which is passed on too:
 /// why they ended stands there. @pre install_stop_handlers was called
 /// @throws Error if no process can be made
 Captured run_listening(Words const& command, Variables const& variables = {});

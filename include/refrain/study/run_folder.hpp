@@ -39,8 +39,8 @@ public:
   /// The text of status.json, or nothing: to see whether a start has changed it.
   std::string status_text() const;
 
-  /// Waits while ranks of an earlier start of this job (SLURM_JOB_ID) are at work in the folder: Slurm has given up their
-  /// node, and they have not noticed yet. Another job's are left to refrain-train, which refuses to start beside them.
+  /// Waits while ranks of an earlier start of this job (SLURM_JOB_ID) are at work in the folder: Slurm has given up
+  /// their node, and they have not noticed yet. Another job's are left to refrain-train, which refuses to start beside them.
   /// Ends early if this process is asked to stop. @throws Error if the lock cannot be read or written
   void wait_for_ranks_of(std::string const& job) const;
 

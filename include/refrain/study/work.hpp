@@ -30,8 +30,8 @@ struct Work {
 
 /// One start of it in this job. Where work is left because the ranks were told to stop, or a node or a rank was lost,
 /// the job goes back into the queue. @pre install_stop_handlers was called
-/// @returns success where it is done; stopped_early where the job has been put back or, outside Slurm, the caller has to
-///   start it again
+/// @returns success where it is done; stopped_early where the job has been put back or, outside Slurm, the caller has
+///   to start it again
 /// @throws Error if the program failed, or if the third restart in a row came no further than the start before them
 Exit perform(BatchJob const& job, Launcher const& launcher, Work const& work);
 
