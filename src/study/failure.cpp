@@ -57,8 +57,8 @@ Failure explain(int code, std::string const& program, std::string const& said) {
   auto const lines = split_lines(said);
 
   // Slurm's and mpirun's words for a node that does not answer.
-  for (auto const* pattern : {"Node failure on (\\S+)", "on node (\\S+) failed", "failed on node (\\S+): ",
-                              "Remote daemon: .* on node (\\S+)"})
+  for (auto const* pattern : {"Node failure on (\\S+)", "on node (\\S+) failed",
+                              "failed on node (\\S+): ", "Remote daemon: .* on node (\\S+)"})
     if (auto const node = find_first(lines, pattern)) return at(node->caught[0], true, "the node was lost");
 
   // What a rank of ours said before it ended.

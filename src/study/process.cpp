@@ -174,8 +174,7 @@ Captured run_listening(Words const& command, Variables const& variables) {
     if (!pass_on(pipe.reading(), idle_milliseconds, result.text))
       std::this_thread::sleep_for(std::chrono::milliseconds(idle_milliseconds / 10));
   });
-  while (pass_on(pipe.reading(), 0, result.text)) {
-  }
+  while (pass_on(pipe.reading(), 0, result.text)) {}
   return result;
 }
 

@@ -52,8 +52,8 @@ Error stands_still(BatchJob const& job, Work const& work, Ended const& ended, Re
                  {.file = work.path});
   auto const& node = ended.failure.node;
   std::string const there = node.empty() ? "its nodes" : node;
-  return Error(what + ": " + ended.problem,
-               "look at " + there + "; " + submission(job, node) + " goes on " + work.kept, {.file = work.path});
+  return Error(what + ": " + ended.problem, "look at " + there + "; " + submission(job, node) + " goes on " + work.kept,
+               {.file = work.path});
 }
 
 Error failed(Work const& work, Ended const& ended) {

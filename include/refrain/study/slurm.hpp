@@ -61,7 +61,8 @@ bool was_cancelled(JobRecord const& record);
 bool was_requeued(Allocation const& allocation, JobRecord const& record);
 
 /// Puts this job back into the queue, unless Slurm has done so: by requeue, or, where that is refused, by submitting
-/// its index again. A job that was cancelled by its user stays so. `script` is a fallback for a record without a command.
+/// its index again. A job that was cancelled by its user stays so. `script` is a fallback for a record without a
+/// command.
 /// @returns what was done, for the log. @throws Error if neither worked, with the line to type
 std::string put_back(Allocation const& allocation, std::string const& script);
 

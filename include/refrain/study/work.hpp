@@ -17,10 +17,10 @@ struct Reached {
 
 /// A piece of work that a parallel program does, over several starts where it must.
 struct Work {
-  std::string what;     ///< "training", for messages
-  Words line;           ///< program and options
+  std::string what;            ///< "training", for messages
+  Words line;                  ///< program and options
   std::filesystem::path path;  ///< the run folder, or the first output; the record of starts is beside it
-  std::string kept;     ///< "from the last checkpoint": from where another start goes on
+  std::string kept;            ///< "from the last checkpoint": from where another start goes on
   std::function<Reached()> reached;
   /// Whether ranks that ended with this exit code were told to stop, and kept what they had done.
   std::function<bool(int code)> stopped;

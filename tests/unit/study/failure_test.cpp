@@ -45,8 +45,7 @@ TEST_CASE("too little memory would come again") {
 
 TEST_CASE("ranks that end because one stopped answering are lost") {
   std::string const watch = "rank 2: stopped answering in: step 4 (host n2, process 31); all ranks end now";
-  auto const failure =
-      explained(1, "refrain-train: " + watch + "\nsrun: error: n1: task 0: Exited with exit code 1\n");
+  auto const failure = explained(1, "refrain-train: " + watch + "\nsrun: error: n1: task 0: Exited with exit code 1\n");
   CHECK(failure.lost);
   CHECK(failure.node == "n2");
   CHECK(failure.cause == watch);
