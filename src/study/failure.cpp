@@ -61,6 +61,10 @@ Failure explain(int code, std::string const& program, std::string const& said) {
                               "failed on node (\\S+): ", "Remote daemon: .* on node (\\S+)"})
     if (auto const node = find_first(lines, pattern)) return at(node->caught[0], true, "the node was lost");
 
+  // Seen where Slurm's PMIx finds its socket of the step of the same number that was lost on that node before.
+  if (auto const launch = find_first(lines, "^srun: error: (task \\d+ launch failed: .*)$"))
+    return at("", true, launch->caught[0]);
+
   // What a rank of ours said before it ended.
   auto const own = find_first(lines, "^" + program + ": (.*)$");
   // srun's lines come in the order in which ranks end, and ranks that srun ends itself come behind.

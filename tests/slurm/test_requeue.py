@@ -23,7 +23,7 @@ long = pytest.mark.skipif(not LONG, reason="REFRAIN_TEST_LONG=1 runs it")
 @pytest.fixture(scope="module", params=["kind", "unkind"] if LONG else ["kind"])
 def site(request, tmp_path_factory):
     """A site on four nodes that are given up after ten seconds without a word, with a partition that preempts."""
-    settings = [word for setting in ("SlurmdTimeout=10", "PreemptType=preempt/partition_prio", "PreemptMode=REQUEUE",
+    settings = [word for setting in ("SlurmdTimeout=10", "KillWait=5", "PreemptType=preempt/partition_prio", "PreemptMode=REQUEUE",
                                      "PartitionName=urgent Nodes=ALL PriorityTier=10 State=UP")
                 for word in ("--set", setting)]
     folder = tmp_path_factory.mktemp(request.param)
@@ -147,7 +147,9 @@ def test_a_node_that_is_lost(site, undisturbed, which):
         assert node not in job.nodes()
     finally:
         site.cluster.switch(node, on=True)
-    assert [start["ending"] for start in starts(job.run)] == ["lost", "finished"], job.log
+    # Slurm's PMIx may stumble once over what the lost step of the same number left on the other node.
+    *lost, last = [start["ending"] for start in starts(job.run)]
+    assert set(lost) == {"lost"} and last == "finished", job.log
     if which == 0:
         assert f"warning: training was killed on n{node}, or the node was lost; this start goes on" in job.log
     else:

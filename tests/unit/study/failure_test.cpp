@@ -63,6 +63,15 @@ TEST_CASE("a node that Slurm has lost is named") {
   CHECK(failure.cause == "n2: the node was lost");
 }
 
+TEST_CASE("a step that Slurm cannot launch is lost") {
+  auto const failure = explained(1, "srun: Job step aborted: Waiting up to 12 seconds for job step to finish.\n"
+                                    "srun: error: task 0 launch failed: Unspecified error\n"
+                                    "srun: error: n3: tasks 2-3: Killed\n");
+  CHECK(failure.lost);
+  CHECK(failure.node.empty());
+  CHECK(failure.cause == "task 0 launch failed: Unspecified error");
+}
+
 TEST_CASE("a launcher that was killed is lost, one that ends by itself without a word has failed") {
   CHECK(explained(137, "").lost);
   CHECK_FALSE(explained(1, "").lost);
