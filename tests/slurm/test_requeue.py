@@ -23,8 +23,8 @@ long = pytest.mark.skipif(not LONG, reason="REFRAIN_TEST_LONG=1 runs it")
 @pytest.fixture(scope="module", params=["kind", "unkind"] if LONG else ["kind"])
 def site(request, tmp_path_factory):
     """A site on four nodes that are given up after ten seconds without a word, with a partition that preempts."""
-    settings = [word for setting in ("SlurmdTimeout=10", "KillWait=5", "PreemptType=preempt/partition_prio", "PreemptMode=REQUEUE",
-                                     "PartitionName=urgent Nodes=ALL PriorityTier=10 State=UP")
+    settings = [word for setting in ("SlurmdTimeout=10", "KillWait=5", "PreemptType=preempt/partition_prio",
+                                     "PreemptMode=REQUEUE", "PartitionName=urgent Nodes=ALL PriorityTier=10 State=UP")
                 for word in ("--set", setting)]
     folder = tmp_path_factory.mktemp(request.param)
     with contextlib.ExitStack() as stack:
