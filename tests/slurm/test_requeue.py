@@ -15,7 +15,8 @@ from refrain import LONG, run
 from cluster import Cluster, Site, first_steps, starts, status, wait_for_step, wait_until
 
 SCRIPT = "dpo_8b_balanced"
-TRAINING = "--max-steps 18 --epochs 18 --global-batch-pairs 16 --checkpoint-every 3 --timeout 10"
+STEPS = 40
+TRAINING = f"--max-steps {STEPS} --epochs 40 --global-batch-pairs 16 --checkpoint-every 3 --timeout 10"
 OPTIONS = ("--nodes=2", "--ntasks-per-node=2", "--array=0", "--time=60", "--mem=1000")
 long = pytest.mark.skipif(not LONG, reason="REFRAIN_TEST_LONG=1 runs it")
 
@@ -81,7 +82,7 @@ class Job:
         """It finished by itself, on the way that the undisturbed run took."""
         assert self.end()["JobState"] == "COMPLETED", self.log
         assert digests(self.run) == undisturbed, self.log
-        assert [row["step"] for row in steps(self.run)] == list(range(1, 19))
+        assert [row["step"] for row in steps(self.run)] == list(range(1, STEPS + 1))
 
 
 def steps(run_dir):
@@ -228,7 +229,7 @@ def test_a_disk_that_is_full(site, undisturbed):
     wait_for_step(job.run, 4)
     subprocess.run(["dd", "if=/dev/zero", f"of={site.disk}/filler", "bs=64k"], capture_output=True)
     assert job.end()["JobState"] == "FAILED", job.log
-    line = re.search(r"refrain-study: (training ended with exit code 1: n\d+: .*No space left on device.*) \[.*\] "
+    line = re.search(r"refrain-study: (training ended with exit code 1: n\d+: .*(No space left on device|free).*) \[.*\] "
                      r"\(its lines are above; the same command goes on from the last checkpoint\)", job.log)
     assert line, job.log
     assert (status(job.run)["state"], status(job.run)["error"]) == ("failed", line[1])
@@ -244,7 +245,7 @@ def test_a_controller_that_is_restarted(site, undisturbed):
     job = Job(site, "controller")
     wait_for_step(job.run, 4)
     first = job.nodes()[0]
-    site.cluster.login("pkill", "-KILL", "-x", "slurmctld")
+    site.cluster.login("pkill", "-x", "slurmctld")
     job.on(first, "pkill", "-USR1", "-x", "refrain-study")  # as if time were up meanwhile
     job.wait_for_line("Slurm's controller does not answer: waiting for it")
     site.cluster.login("slurmctld")
