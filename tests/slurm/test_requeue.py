@@ -240,24 +240,35 @@ def test_a_disk_that_is_full(site, undisturbed):
     assert first_steps(job.run)[1] >= 3
 
 
+@contextlib.contextmanager
+def without_controller(cluster):
+    cluster.login("pkill", "-x", "slurmctld")
+    wait_until(lambda: not cluster.login("pgrep", "-x", "slurmctld", check=False), "the end of slurmctld")
+    try:
+        yield
+    finally:
+        cluster.login("slurmctld")
+
+
 @long
-def test_a_controller_that_is_restarted(site, undisturbed):
+def test_a_controller_that_is_away_when_time_is_up(site, undisturbed):
     job = Job(site, "controller")
     wait_for_step(job.run, 4)
     first = job.nodes()[0]
-    site.cluster.login("pkill", "-x", "slurmctld")
-    job.on(first, "pkill", "-USR1", "-x", "refrain-study")  # as if time were up meanwhile
-    job.wait_for_line("Slurm's controller does not answer: waiting for it")
-    site.cluster.login("slurmctld")
+    with without_controller(site.cluster):
+        job.on(first, "pkill", "-USR1", "-x", "refrain-study")
+        job.wait_for_line("Slurm's controller does not answer: waiting for it")
     job.assert_as(undisturbed)
     assert f"requeued job {job.id}_0" in job.log
     assert [start["ending"] for start in starts(job.run)] == ["stopped", "finished"]
 
+
+@long
+def test_a_controller_that_is_restarted_while_a_job_trains(site, undisturbed):
     job = Job(site, "controller, unnoticed")
     wait_for_step(job.run, 4)
-    site.cluster.login("pkill", "-x", "slurmctld")
-    wait_until(lambda: status(job.run)["state"] == "finished", "the end of training", lambda: job.log)
-    site.cluster.login("slurmctld")
+    with without_controller(site.cluster):
+        wait_until(lambda: status(job.run)["state"] == "finished", "the end of training", lambda: job.log)
     job.assert_as(undisturbed)
     assert [start["ending"] for start in starts(job.run)] == ["finished"]
 
