@@ -3,7 +3,7 @@
 #include <refrain/base/log.hpp>
 #include <refrain/base/signals.hpp>
 #include <refrain/study/batch_job.hpp>
-#include <refrain/study/process.hpp>
+#include <refrain/study/work.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -57,18 +57,6 @@ std::vector<FolderLock> lock_outputs(RowsProgram const& program) {
 
 std::string BatchJob::id() const { return allocation ? allocation->id() : std::string{}; }
 
-Exit BatchJob::go_on_later(Starts const& starts, std::string const& reached, fs::path const& work) const {
-  if (!allocation) {
-    log_line("stopped early at " + reached + "; the same command goes on from there");
-    return Exit::stopped_early;
-  }
-  if (starts.stands_still())
-    throw Error("two starts in a row have ended at " + reached + ", so the job is not requeued",
-                "give it more time than start and --signal take: sbatch --time=4:00:00 " + script, {.file = work});
-  log_line(put_back(*allocation, script));
-  return Exit::stopped_early;
-}
-
 std::string exit_text(int code) {
   return "exit code " + std::to_string(code) + (code > 128 ? " (signal " + std::to_string(code - 128) + ")" : "");
 }
@@ -80,27 +68,22 @@ fs::path program(std::string const& name) {
 Exit run_rows(BatchJob const& job, Launcher const& launcher, RowsProgram const& program) {
   auto const locks = lock_outputs(program);
   auto const& first = program.outs.front();
-  Starts const starts(first);
-  auto const record = [&](int code, Ending ending) {
+  auto const reached = [&] {
     int64_t const bytes = kept_bytes(program.outs);
-    starts.record(job.id(), join_words(launcher.before(program.line)), code, ending, {{"kept_bytes", bytes}});
-    return format_bytes(static_cast<double>(bytes)) + " of " + program.what;
+    return Reached{{{"kept_bytes", bytes}}, format_bytes(static_cast<double>(bytes)) + " of " + program.what};
   };
-  if (stop_requested())
-    return job.go_on_later(starts, record(static_cast<int>(Exit::stopped_early), Ending::stopped_early), first);
-
-  log_line(launcher.show(program.line));
-  int const code = run_forwarding(launcher.before(program.line), launcher.variables);
   // Rows are safe once they are kept, so whatever became of ranks that were told to stop, they have stopped: with
   // --kill-on-bad-exit the last to exit with 85 may be killed.
-  bool const stopped = code == static_cast<int>(Exit::stopped_early) || (code != 0 && stop_requested());
-  auto const reached = record(code, code == 0 ? Ending::finished : stopped ? Ending::stopped_early : Ending::failed);
-  if (code == 0) return Exit::success;
-  if (stopped) return job.go_on_later(starts, reached, first);
-  bool const refused = code == static_cast<int>(Exit::usage);
-  throw Error("making " + program.what + " ended with " + exit_text(code),
-              refused ? "its line above says why" : "its lines are above; the same command goes on with what is kept",
-              {.file = first});
+  auto const stopped = [](int code) {
+    return code == static_cast<int>(Exit::stopped_early) || (code != 0 && stop_requested());
+  };
+  return perform(job, launcher,
+                 {.what = "making " + program.what,
+                  .line = program.line,
+                  .path = first,
+                  .kept = "with what is kept",
+                  .reached = reached,
+                  .stopped = stopped});
 }
 
 }  // namespace refrain::study

@@ -1,14 +1,13 @@
 #include <refrain/base/files.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/base/signals.hpp>
-#include <refrain/study/batch_job.hpp>
 #include <refrain/study/configuration.hpp>
 #include <refrain/study/disk.hpp>
 #include <refrain/study/member.hpp>
 #include <refrain/study/pairs.hpp>
-#include <refrain/study/process.hpp>
 #include <refrain/study/run_folder.hpp>
 #include <refrain/study/sweep.hpp>
+#include <refrain/study/work.hpp>
 
 #include <filesystem>
 #include <iostream>
@@ -81,6 +80,18 @@ Words train_line(Plan const& plan, fs::path const& pairs) {
   return line;
 }
 
+Work training(Plan const& plan, Words const& line) {
+  auto const& run = plan.run;
+  auto const before = run.status_text();
+  return {.what = "training",
+          .line = line,
+          .path = run.path(),
+          .kept = "from the last checkpoint",
+          .reached = [run] { return run.reached(); },
+          .stopped = [run, before](int code) { return run.has_stopped(code, before); },
+          .tell = [run, before](Ending ending, std::string const& error) { run.tell(ending, error, before); }};
+}
+
 }  // namespace
 
 Exit run_member(Options const& options) {
@@ -105,28 +116,8 @@ Exit run_member(Options const& options) {
   }
 
   prepare_pairs(shard, plan.settings, plan.folder);
-  auto const go_on_later = [&] {
-    return plan.job.go_on_later(plan.run.starts(), plan.run.advance().text(), plan.run.path());
-  };
-  if (stop_requested()) {
-    plan.run.record_start(plan.job.id(), "", static_cast<int>(Exit::stopped_early), Ending::stopped_early);
-    return go_on_later();
-  }
-  log_line(launcher.show(train));
-  auto const before = plan.run.status_text();
-  auto const line = launcher.before(train);
-  int const code = run_forwarding(line, launcher.variables);
-  auto const ending = plan.run.classify(code, before);
-  plan.run.record_start(plan.job.id(), join_words(line), code, ending);
-  switch (ending) {
-    case Ending::finished: return Exit::success;
-    case Ending::stopped_early: return go_on_later();
-    case Ending::failed: break;
-  }
-  std::string const what = "training ended with " + exit_text(code);
-  plan.run.mark_failed(what);
-  throw Error(what, "its lines are above; the same command goes on from the last checkpoint",
-              {.file = plan.run.path()});
+  if (plan.job.allocation) plan.run.wait_for_ranks_of(plan.job.allocation->job);
+  return perform(plan.job, launcher, training(plan, train));
 }
 
 }  // namespace refrain::study

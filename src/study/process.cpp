@@ -12,8 +12,10 @@
 #include <cstring>
 #include <filesystem>
 #include <thread>
+#include <utility>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -74,23 +76,81 @@ pid_t start(Words const& command, Variables const& variables, Streams streams) {
 
 int shell_code(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status); }
 
+/// The end of a pipe that is read here, and the one that is a child's stream.
+struct Pipe {
+  explicit Pipe(std::string const& to) {
+    if (pipe2(ends_.data(), O_CLOEXEC) != 0) throw system_error("make a pipe to " + to);
+  }
+  ~Pipe() {
+    close(ends_[0]);
+    close_ours();
+  }
+  Pipe(Pipe const&) = delete;
+  Pipe& operator=(Pipe const&) = delete;
+
+  int theirs() const noexcept { return ends_[1]; }
+  /// Once the child has its own copy, so that the reading end sees it end.
+  void close_ours() noexcept {
+    if (ends_[1] >= 0) close(std::exchange(ends_[1], -1));
+  }
+  int reading() const noexcept { return ends_[0]; }
+
+private:
+  std::array<int, 2> ends_{-1, -1};
+};
+
+/// Waits for the child; meanwhile passes a stop on to it, and calls `idle`, which takes some milliseconds.
+template <class Idle>
+int wait_forwarding(pid_t child, std::string const& name, Idle idle) {
+  using Clock = std::chrono::steady_clock;
+  constexpr auto interval = std::chrono::seconds(5);
+  auto next = Clock::time_point::min();
+  for (;;) {
+    int status = 0;
+    pid_t const ended = waitpid(child, &status, WNOHANG);
+    if (ended == child) return shell_code(status);
+    if (ended < 0 && errno != EINTR) throw system_error("wait for " + name);
+    if (stop_requested() && Clock::now() >= next) {
+      kill(child, SIGUSR1);
+      next = Clock::now() + interval;
+    }
+    idle();
+  }
+}
+
+constexpr int idle_milliseconds = 50;
+
+/// Passes on to stderr what comes within `milliseconds`, and keeps the end of it in `text`.
+/// @returns whether anything came
+bool pass_on(int reading, int milliseconds, std::string& text) {
+  constexpr std::size_t kept_bytes = 1 << 16;
+  pollfd waiting{.fd = reading, .events = POLLIN, .revents = 0};
+  if (poll(&waiting, 1, milliseconds) <= 0) return false;
+  std::array<char, 4096> buffer{};
+  auto const count = read(reading, buffer.data(), buffer.size());
+  if (count <= 0) return false;
+  std::fwrite(buffer.data(), 1, static_cast<std::size_t>(count), stderr);
+  text.append(buffer.data(), static_cast<std::size_t>(count));
+  if (text.size() > 2 * kept_bytes) text.erase(0, text.size() - kept_bytes);
+  return true;
+}
+
 }  // namespace
 
 Captured run_captured(Words const& command, Stderr err, Variables const& variables) {
-  std::array<int, 2> ends{};
-  if (pipe2(ends.data(), O_CLOEXEC) != 0) throw system_error("make a pipe to " + command.front());
-  pid_t const child = start(command, variables, {.out = ends[1], .err = err == Stderr::capture ? ends[1] : -1});
-  close(ends[1]);
+  Pipe pipe(command.front());
+  pid_t const child =
+      start(command, variables, {.out = pipe.theirs(), .err = err == Stderr::capture ? pipe.theirs() : -1});
+  pipe.close_ours();
 
   Captured result;
   std::array<char, 4096> buffer{};
   for (;;) {
-    auto const count = read(ends[0], buffer.data(), buffer.size());
+    auto const count = read(pipe.reading(), buffer.data(), buffer.size());
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0) break;
     result.text.append(buffer.data(), static_cast<std::size_t>(count));
   }
-  close(ends[0]);
   int status = 0;
   while (waitpid(child, &status, 0) < 0)
     if (errno != EINTR) throw system_error("wait for " + command.front());
@@ -99,21 +159,23 @@ Captured run_captured(Words const& command, Stderr err, Variables const& variabl
 }
 
 int run_forwarding(Words const& command, Variables const& variables) {
-  using Clock = std::chrono::steady_clock;
-  constexpr auto interval = std::chrono::seconds(5);
   pid_t const child = start(command, variables, {});
-  auto next = Clock::time_point::min();
-  for (;;) {
-    int status = 0;
-    pid_t const ended = waitpid(child, &status, WNOHANG);
-    if (ended == child) return shell_code(status);
-    if (ended < 0 && errno != EINTR) throw system_error("wait for " + command.front());
-    if (stop_requested() && Clock::now() >= next) {
-      kill(child, SIGUSR1);
-      next = Clock::now() + interval;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
+  return wait_forwarding(child, command.front(),
+                         [] { std::this_thread::sleep_for(std::chrono::milliseconds(idle_milliseconds)); });
+}
+
+Captured run_listening(Words const& command, Variables const& variables) {
+  Pipe pipe(command.front());
+  pid_t const child = start(command, variables, {.err = pipe.theirs()});
+  pipe.close_ours();
+  Captured result;
+  result.code = wait_forwarding(child, command.front(), [&] {
+    // At the end of a stream that the program closed before it ended, poll answers at once.
+    if (!pass_on(pipe.reading(), idle_milliseconds, result.text))
+      std::this_thread::sleep_for(std::chrono::milliseconds(idle_milliseconds / 10));
+  });
+  while (pass_on(pipe.reading(), 0, result.text)) {}
+  return result;
 }
 
 bool in_path(std::string const& program) {

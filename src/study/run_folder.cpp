@@ -1,4 +1,5 @@
 #include <refrain/base/error.hpp>
+#include <refrain/base/file.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/folder_lock.hpp>
 #include <refrain/base/json_file.hpp>
@@ -7,7 +8,10 @@
 #include <refrain/base/signals.hpp>
 #include <refrain/study/run_folder.hpp>
 
+#include <chrono>
 #include <csignal>
+#include <optional>
+#include <thread>
 
 namespace refrain::study {
 
@@ -16,6 +20,22 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int usr1_code = 128 + SIGUSR1;
+
+/// Whether the disk has no room for as much as a lock and a status.
+bool is_full(fs::path const& folder) {
+  constexpr uintmax_t enough = 1 << 16;
+  std::error_code problem;
+  auto const space = fs::space(folder, problem);
+  return !problem && space.available < enough;
+}
+
+/// Writes a file in the room that it has already. Not atomic: who reads half of it finds its seal broken.
+void write_over(fs::path const& path, std::string const& text) {
+  File file(path, File::Mode::update);
+  if (!file.is_open() || !file.write_all(text) || !file.set_length(static_cast<int64_t>(text.size())) || !file.sync() ||
+      !file.close())
+    throw system_error("write the file", {}, {.file = path});
+}
 
 /// From status.json.
 Advance read_advance(Json const& object, fs::path const& file) {
@@ -53,32 +73,49 @@ std::string RunFolder::status_text() const {
   return fs::exists(file) ? read_file(file) : std::string{};
 }
 
-Ending RunFolder::classify(int exit_code, std::string const& status_before) const {
-  if (exit_code == 0) return Ending::finished;
-  if (exit_code == static_cast<int>(Exit::stopped_early)) return Ending::stopped_early;
-  if (state() == "stopped" && status_text() != status_before) return Ending::stopped_early;
-  // SIGUSR1 met ranks that had not yet come to their handlers.
-  if (stop_requested() && exit_code == usr1_code) return Ending::stopped_early;
-  return Ending::failed;
+void RunFolder::wait_for_ranks_of(std::string const& job) const {
+  auto const file = path_ / "lock";
+  if (!fs::exists(file)) return;
+  std::string holder;
+  for (bool said = false; !stop_requested(); said = true) {
+    if (FolderLock::try_acquire(file, holder)) return;
+    if (holder.find("Slurm job " + job + ",") == std::string::npos) return;
+    if (!said) log_line("ranks of an earlier start are at work: " + holder + ": waiting [" + path_.string() + "]");
+    std::this_thread::sleep_for(std::chrono::seconds(2));
+  }
 }
 
-void RunFolder::mark_failed(std::string const& error) const try {
+bool RunFolder::has_stopped(int exit_code, std::string const& status_before) const {
+  if (exit_code == static_cast<int>(Exit::stopped_early)) return true;
+  if (state() == "stopped" && status_text() != status_before) return true;
+  // SIGUSR1 met ranks that had not yet come to their handlers.
+  return stop_requested() && exit_code == usr1_code;
+}
+
+void RunFolder::tell(Ending ending, std::string const& error, std::string const& status_before) const try {
   auto const file = path_ / "status.json";
-  if (!fs::is_directory(path_) || state() == "failed") return;
-  auto const lock = FolderLock::acquire(path_ / "lock");
+  if (ending == Ending::lost) make_folders(path_);
+  if (!fs::is_directory(path_)) return;
+  bool const said = state() == "failed" && status_text() != status_before;
+  if (said && error.find(this->error()) == std::string::npos) return;
+  std::optional<FolderLock> lock;
+  bool const full = is_full(path_);
+  if (!full) lock = FolderLock::acquire(path_ / "lock");
   Json status{{"state", ""}, {"step", 0}};
   if (fs::exists(file)) status = read_sealed_json(file);
-  status["state"] = "failed";
+  status["state"] = ending == Ending::failed ? "failed" : "stopped";
   status["error"] = error;
-  write_sealed_json(file, status);
+  if (full)
+    write_over(file, sealed_json(status));
+  else
+    write_sealed_json(file, status);
 } catch (Error const& problem) {
-  log_warning("status.json does not say that the run failed: " + std::string(problem.what()));
+  log_warning("status.json does not say why the run ended: " + std::string(problem.what()));
 }
 
-void RunFolder::record_start(std::string const& job, std::string const& command, int exit_code, Ending ending) const {
-  auto const reached = advance();
-  starts().record(job, command, exit_code, ending,
-                  {{"step", reached.step}, {"reference_batches", reached.reference_batches}});
+Reached RunFolder::reached() const {
+  auto const advance = this->advance();
+  return {{{"step", advance.step}, {"reference_batches", advance.reference_batches}}, advance.text()};
 }
 
 }  // namespace refrain::study

@@ -5,6 +5,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
+#include <cstdlib>
+#include <thread>
 
 namespace refrain::study {
 
@@ -32,6 +35,20 @@ Variables without_slurm_variables() {
   return variables;
 }
 
+/// Runs a command of Slurm's, again and again while the controller is away: it is being restarted, or its host.
+Captured ask_controller(Words const& command, Variables const& variables = {}) {
+  using Clock = std::chrono::steady_clock;
+  constexpr auto pause = std::chrono::seconds(5);
+  auto const until = Clock::now() + std::chrono::minutes(30);  // it has to come back: nobody else puts jobs back
+  for (bool said = false;; said = true) {
+    auto answer = run_captured(command, Stderr::capture, variables);
+    bool const away = answer.code != 0 && answer.text.find("Unable to contact slurm controller") != std::string::npos;
+    if (!away || Clock::now() > until) return answer;
+    if (!said) log_line("Slurm's controller does not answer: waiting for it");
+    std::this_thread::sleep_for(pause);
+  }
+}
+
 }  // namespace
 
 std::string Allocation::id() const { return array_index ? array_job + "_" + std::to_string(*array_index) : job; }
@@ -56,6 +73,8 @@ std::optional<Allocation> read_allocation(Environment const& environment) {
   allocation.array_job = get(environment, "SLURM_ARRAY_JOB_ID");
   if (auto const index = get(environment, "SLURM_ARRAY_TASK_ID"); !index.empty())
     allocation.array_index = to_int(index, "SLURM_ARRAY_TASK_ID");
+  if (auto const restarts = get(environment, "SLURM_RESTART_COUNT"); !restarts.empty())
+    allocation.restarts = to_int(restarts, "SLURM_RESTART_COUNT");
 
   allocation.tasks_per_node = expand_counts(get(environment, "SLURM_TASKS_PER_NODE"));
   if (allocation.tasks_per_node.empty()) allocation.tasks_per_node = {1};
@@ -111,7 +130,7 @@ std::string JobRecord::get(std::string const& key) const {
 
 JobRecord ask_job(Allocation const& allocation) {
   if (!in_path("scontrol")) return JobRecord({});
-  auto const answer = run_captured({"scontrol", "show", "job", allocation.id()}, Stderr::inherit);
+  auto const answer = ask_controller({"scontrol", "show", "job", allocation.id()});
   return JobRecord(answer.code == 0 ? answer.text : std::string{});
 }
 
@@ -146,22 +165,26 @@ Words resubmission(Allocation const& allocation, JobRecord const& record, std::s
 
 bool was_cancelled(JobRecord const& record) {
   auto const state = record.get("JobState"), reason = record.get("Reason");
-  // A job that is being ended shows COMPLETING for whatever ended it; time limits and preemption leave a reason.
+  // A job that is being ended shows COMPLETING for whatever ended it; what is not its user's doing leaves a reason.
   return state.find("CANCELLED") != std::string::npos ||
-         (state == "COMPLETING" && reason != "TimeLimit" && reason.find("Preempt") == std::string::npos);
+         (state == "COMPLETING" && reason != "TimeLimit" && reason != "NodeDown" &&
+          reason.find("Preempt") == std::string::npos);
+}
+
+bool was_requeued(Allocation const& allocation, JobRecord const& record) {
+  auto const state = record.get("JobState");
+  return state == "PENDING" || state == "REQUEUED" || std::atoi(record.get("Restarts").c_str()) > allocation.restarts;
 }
 
 std::string put_back(Allocation const& allocation, std::string const& script) {
   auto const record = ask_job(allocation);
+  if (was_requeued(allocation, record)) return "Slurm has requeued job " + allocation.id() + " itself";
   if (was_cancelled(record))
     return "job " + allocation.id() + " was cancelled and is not requeued; the same sbatch goes on from there";
-  if (auto const state = record.get("JobState"); state == "PENDING" || state == "REQUEUED")
-    return "Slurm has requeued job " + allocation.id() + " itself";
 
-  if (run_captured({"scontrol", "requeue", allocation.id()}, Stderr::capture).code == 0)
-    return "requeued job " + allocation.id();
+  if (ask_controller({"scontrol", "requeue", allocation.id()}).code == 0) return "requeued job " + allocation.id();
   auto const line = resubmission(allocation, record, script);
-  auto const submitted = run_captured(line, Stderr::capture, without_slurm_variables());
+  auto const submitted = ask_controller(line, without_slurm_variables());
   if (submitted.code != 0)
     throw Error("job " + allocation.id() + " could be neither requeued nor submitted again: " +
                     submitted.text.substr(0, submitted.text.find('\n')),

@@ -3,6 +3,7 @@
 #include <refrain/base/provenance.hpp>
 #include <refrain/study/starts.hpp>
 
+#include <algorithm>
 #include <fstream>
 #include <map>
 #include <sstream>
@@ -16,6 +17,7 @@ char const* name_of(Ending ending) {
   switch (ending) {
     case Ending::finished: return "finished";
     case Ending::stopped_early: return "stopped";
+    case Ending::lost: return "lost";
     case Ending::failed: return "failed";
   }
   return "?";
@@ -29,30 +31,68 @@ std::map<std::string, int64_t> reached_in(Json const& line) {
   return numbers;
 }
 
+/// Whether any of the numbers is larger than before.
+bool exceeds(std::map<std::string, int64_t> const& now, std::map<std::string, int64_t> const& before) {
+  return std::any_of(now.begin(), now.end(), [&](auto const& number) {
+    auto const found = before.find(number.first);
+    return number.second > (found == before.end() ? 0 : found->second);
+  });
+}
+
 }  // namespace
+
+std::string Starts::killed_on(std::string const& job) const {
+  if (job.empty() || !std::filesystem::exists(running_)) return {};
+  auto const start = read_json(running_);
+  if (json_get<std::string>(start, "job", running_) != job) return {};
+  return json_get<std::string>(start, "host", running_);
+}
+
+void Starts::record_killed(Ending ending, Json const& reached) const { append(read_json(running_), ending, reached); }
+
+void Starts::begin(std::string const& job, std::string const& command) const {
+  write_json(running_,
+             {{"time", utc_now()}, {"job", job}, {"host", host_name()}, {"command", command}, {"exit", nullptr}});
+}
 
 void Starts::record(std::string const& job, std::string const& command, int exit_code, Ending ending,
                     Json const& reached) const {
-  Json line{{"time", utc_now()},  {"job", job},        {"host", host_name()},
-            {"command", command}, {"exit", exit_code}, {"ending", name_of(ending)}};
-  line.update(reached);
-  std::ofstream out(path_, std::ios::app);
-  out << dump_text(line) << "\n";
-  if (!out.flush()) throw Error("cannot write the record of starts", "check space and permissions", {.file = path_});
+  append({{"time", utc_now()}, {"job", job}, {"host", host_name()}, {"command", command}, {"exit", exit_code}}, ending,
+         reached);
 }
 
-bool Starts::stands_still() const {
+void Starts::append(Json line, Ending ending, Json const& reached) const {
+  line["ending"] = name_of(ending);
+  line.update(reached);
+  std::error_code ignored;
+  auto const before = std::filesystem::exists(path_) ? std::filesystem::file_size(path_) : 0;
+  std::ofstream out(path_, std::ios::app);
+  out << dump_text(line) << "\n";
+  if (!out.flush()) {
+    std::filesystem::resize_file(path_, before, ignored);  // no half line
+    throw Error("cannot write the record of starts", "check space and permissions", {.file = path_});
+  }
+  std::filesystem::remove(running_, ignored);
+}
+
+bool Starts::stands_still(Json const& reached) const {
+  constexpr std::size_t restarts = 3;
   if (!std::filesystem::exists(path_)) return false;
   std::istringstream text(read_file(path_));
-  std::vector<Json> lines;
-  for (std::string line; std::getline(text, line);) lines.push_back(parse_json(line, path_));
-  if (lines.size() < 2) return false;
-  auto const& last = lines[lines.size() - 1];
-  auto const& before = lines[lines.size() - 2];
-  auto const stopped = [&](Json const& line) {
-    return json_get<std::string>(line, "ending", path_) == name_of(Ending::stopped_early);
-  };
-  return stopped(last) && stopped(before) && reached_in(last) == reached_in(before);
+  std::vector<Json> unfinished;  // the starts in a row, until now, after which the work went on
+  for (std::string line; std::getline(text, line);) {
+    auto const start = parse_json(line, path_);
+    auto const ending = json_get<std::string>(start, "ending", path_);
+    if (ending != name_of(Ending::stopped_early) && ending != name_of(Ending::lost))
+      unfinished.clear();
+    else
+      unfinished.push_back(start);
+  }
+  if (unfinished.size() < restarts) return false;
+  unfinished.push_back(reached);
+  auto const before = reached_in(unfinished[unfinished.size() - 1 - restarts]);
+  return std::all_of(unfinished.end() - restarts, unfinished.end(),
+                     [&](Json const& start) { return !exceeds(reached_in(start), before); });
 }
 
 }  // namespace refrain::study

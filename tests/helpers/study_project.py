@@ -42,12 +42,15 @@ def stop(*_):
 signal.signal(signal.SIGUSR1, stop)
 step = json.loads(status.read_text())["step"] if status.exists() else 0
 fake = os.environ.get("FAKE", "")
+print(end=os.environ.get("SAYS", ""), file=sys.stderr, flush=True)
 if fake == "fail": sys.exit(1)
+if fake == "refuse": sys.exit(2)
 if fake == "killed early": os.kill(os.getpid(), signal.SIGKILL)
 say("running", step)
 if fake == "killed": os.kill(os.getpid(), signal.SIGKILL)
 if fake == "wait":
     if os.environ.get("PROGRESS") == "1": step += 1
+    pathlib.Path(os.environ["CALLS"] + ".pid").write_text(str(os.getpid()))
     open(os.environ["CALLS"], "a").write("waiting\\n")
     time.sleep(60)
 say("finished", 9)
@@ -132,8 +135,14 @@ def wait_for(project, line):
 FAKE_SLURM = {
     "scontrol": """#!/bin/sh
 echo "scontrol $*" >> "$CALLS"
-[ "$1" = show ] && printf 'JobId=7 JobName=x\\n   JobState=%s Reason=None\\n   Command=/home/a b/slurm/x.sh\\n' \\
-  "${JOB_STATE:-RUNNING}"
+away=$CALLS.controller-is-away
+if [ -e "$away" ]; then
+  rm "$away"
+  echo "slurm_load_jobs error: Unable to contact slurm controller (connect failure)" >&2
+  exit 1
+fi
+[ "$1" = show ] && printf 'JobId=7 JobName=x\\n   JobState=%s Reason=None Restarts=%s\\n   Command=%s\\n' \\
+  "${JOB_STATE:-RUNNING}" "${RESTARTS:-0}" "/home/a b/slurm/x.sh"
 [ "$1" != requeue ] || [ -z "$NO_REQUEUE" ]
 """,
     "sbatch": """#!/bin/sh

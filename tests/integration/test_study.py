@@ -172,14 +172,17 @@ def test_a_cancelled_job_stays_cancelled(project, slurm):
 
 
 def test_a_job_that_makes_no_step_is_not_requeued_for_ever(project, slurm):
-    stop(project, PROGRESS="1", **slurm)
-    stop(project, PROGRESS="1", **slurm)
+    for _ in range(2):
+        assert stop(project, PROGRESS="1", **slurm)[0] == 85
+    for _ in range(2):
+        assert stop(project, **slurm)[0] == 85
     code, err = stop(project, **slurm)
     assert code == 1
     run = run_dir(project, member="beta=0.1,lr=5e-7,seed=42")
-    check_line("study", err, f"two starts in a row have ended at step 2, so the job is not requeued [{run}] (give it "
-                             "more time than start and --signal take: sbatch --time=4:00:00 slurm/dpo_8b_balanced.sh)")
-    assert calls(project).count("scontrol requeue 6_1") == 2
+    check_line("study", err, "three restarts in a row have come no further than step 2, so the job is not requeued "
+                             f"[{run}] (give it more time than start and --signal take: sbatch --time=4:00:00 "
+                             "slurm/dpo_8b_balanced.sh)")
+    assert calls(project).count("scontrol requeue 6_1") == 4
 
 
 def test_an_allocation_that_does_not_suit_starts_nothing(project, slurm):

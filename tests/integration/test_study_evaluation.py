@@ -122,7 +122,7 @@ def test_a_stopped_job_is_requeued_and_goes_on(trained, stop_code):
 def test_a_job_that_keeps_no_more_rows_is_not_requeued_for_ever(trained):
     slurm = {key: value for key, value in fake_slurm(trained).items() if not key.startswith("SLURM_ARRAY")}
     answer_all(trained)
-    for rows, code in ((1, 85), (1, 85), (0, 1)):
+    for rows, code in ((1, 85), (1, 85), (0, 85), (0, 85), (0, 1)):
         process = start(trained, "judge", FAKE="wait judge", ROWS=str(rows), **slurm)
         count = calls(trained).count("waiting")
         while calls(trained).count("waiting") == count:
@@ -130,10 +130,10 @@ def test_a_job_that_keeps_no_more_rows_is_not_requeued_for_ever(trained):
         process.send_signal(signal.SIGUSR1)
         _, err = process.communicate(timeout=20)
         assert process.returncode == code, err
-    check_line("study", err, "two starts in a row have ended at 24 B of verdicts of llama-guard-3, so the job is not "
-                             f"requeued [{run_dir(trained)}/verdicts/llama-guard-3.h5] (give it more time than start "
-                             "and --signal take: sbatch --time=4:00:00 slurm/judge.sh)")
-    assert calls(trained).count("scontrol requeue 7") == 2
+    check_line("study", err, "three restarts in a row have come no further than 24 B of verdicts of llama-guard-3, so "
+                             f"the job is not requeued [{run_dir(trained)}/verdicts/llama-guard-3.h5] (give it more "
+                             "time than start and --signal take: sbatch --time=4:00:00 slurm/judge.sh)")
+    assert calls(trained).count("scontrol requeue 7") == 4
 
 
 def test_a_killed_rank_fails_the_job_and_the_next_start_goes_on(trained):

@@ -45,6 +45,15 @@ class Cluster:
                               text=True, timeout=60)
         return done.stdout
 
+    def switch(self, number, on):
+        """Gives node `number` its power, or takes it."""
+        subprocess.run([SCRIPT, "on" if on else "off", self.folder, str(number)], check=True, timeout=60)
+
+    def cut(self, numbers, cut=True):
+        """These nodes no longer hear each other, while the login host and all others hear them; or do again."""
+        for number in numbers:
+            self.login("ip", "link", "set", f"vn{number}", "type", "bridge_slave", "isolated", "on" if cut else "off")
+
     def record(self, job):
         """What scontrol knows of a job as a dictionary; of an array's member by ARRAY_INDEX."""
         text = self.login("scontrol", "show", "job", job).split("\n\n")[0]

@@ -4,6 +4,8 @@
 #   virtual_cluster.sh start DIR [--nodes 2] [--cpus 4] [--memory-mib 4000] [--gpus 0] [--unkind] [--set KEY=VALUE]... [--owner PID]
 #   virtual_cluster.sh exec DIR COMMAND...      on the login host, where sbatch, squeue, scontrol answer
 #   virtual_cluster.sh node DIR N COMMAND...    on node N
+#   virtual_cluster.sh off DIR N                node N loses its power
+#   virtual_cluster.sh on DIR N                 and has it again
 #   virtual_cluster.sh stop DIR
 #
 # A host is one process tree in namespaces of its own (network, mounts, host name, processes, shared memory) under an
@@ -19,7 +21,7 @@ set -euo pipefail
 
 network=10.88.0
 die() { echo "virtual_cluster.sh: $1" >&2; exit "${2:-1}"; }
-usage() { sed -n '4,7s/^# *//p' "$0" >&2; exit 2; }
+usage() { sed -n '4,9s/^# *//p' "$0" >&2; exit 2; }
 
 action=${1:-}; dir=${2:-}
 [[ -n $action && -n $dir ]] || usage
@@ -64,6 +66,25 @@ switch_on() {
   done
   rm -f "$dir/hosts.d/$1.ready"
   echo "$init" > "$dir/hosts.d/$1"
+}
+
+# switch_on_node N: a host with its place in the network and its slurmd.
+switch_on_node() {
+  local name=n$1
+  switch_on "$name"
+  ip link add "v$name" netns "$(init_of login)" type veth peer name eth0 netns "$(init_of "$name")"
+  on login ip link set "v$name" master br0 up
+  on "$name" ip address add "$network.$(($1 + 1))/24" dev eth0
+  on "$name" ip link set eth0 up
+  on "$name" slurmd -N "$name"
+}
+
+# switch_off HOST: all that runs there is gone at once, and so is its end of the network.
+switch_off() {
+  local init; init=$(init_of "$1")
+  is_ours "$init" || die "host $1 is not on in $dir"
+  kill -KILL "$init"
+  rm "$dir/hosts.d/$1"
 }
 
 write_configuration() {
@@ -143,14 +164,7 @@ start() {
   on login ip address add "$network.1/24" dev br0
   on login ip link set br0 up
   on login slurmctld
-  for ((i = 1; i <= nodes; i++)); do
-    switch_on n$i
-    ip link add vn$i netns "$(init_of login)" type veth peer name eth0 netns "$(init_of n$i)"
-    on login ip link set vn$i master br0 up
-    on n$i ip address add "$network.$((i + 1))/24" dev eth0
-    on n$i ip link set eth0 up
-    on n$i slurmd -N n$i
-  done
+  for ((i = 1; i <= nodes; i++)); do switch_on_node $i; done
   if [[ -n $owner ]]; then
     # shellcheck disable=SC2016
     setsid bash -c 'while kill -0 "$1" 2> /dev/null; do sleep 2; done; exec "$2" stop "$3"' \
@@ -177,6 +191,8 @@ case $action in
   start) start "$@" ;;
   exec) (( $# )) || usage; on login "$@" ;;
   node) (( $# > 1 )) || usage; node=$1; shift; on "n$node" "$@" ;;
+  off) (( $# == 1 )) || usage; switch_off "n$1" ;;
+  on) (( $# == 1 )) || usage; switch_on_node "$1" ;;
   stop) stop ;;
   *) usage ;;
 esac

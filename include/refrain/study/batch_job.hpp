@@ -2,7 +2,6 @@
 
 #include <refrain/base/error.hpp>
 #include <refrain/study/launcher.hpp>
-#include <refrain/study/starts.hpp>
 
 #include <filesystem>
 #include <optional>
@@ -19,11 +18,6 @@ struct BatchJob {
 
   /// Slurm's id, or empty.
   std::string id() const;
-
-  /// Work is left: the job goes back into the queue, or, outside Slurm, the caller is told. `reached` says how far it
-  /// has come, `work` is what it works on.
-  /// @returns stopped_early. @throws Error if two starts in a row have come no further
-  Exit go_on_later(Starts const& starts, std::string const& reached, std::filesystem::path const& work) const;
 };
 
 /// "exit code 137 (signal 9)", for a code as run_forwarding gives it.
@@ -41,8 +35,7 @@ struct RowsProgram {
 
 /// Starts the program's ranks once no other job makes one of its outputs (OUT.lock), and records the start beside the
 /// first of them. @pre install_stop_handlers was called, and the outputs' folders are there
-/// @returns success if all outputs are there; stopped_early where time is up, once the job has been put back
-/// @throws Error if the program failed, and as go_on_later
+/// @returns and throws as perform (work.hpp)
 Exit run_rows(BatchJob const& job, Launcher const& launcher, RowsProgram const& program);
 
 }  // namespace refrain::study

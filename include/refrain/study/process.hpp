@@ -13,7 +13,7 @@ using Variables = std::map<std::string, std::string>;
 /// What a program left.
 struct Captured {
   int code = 0;      ///< its exit code; 128 + N after signal N, as shells say it; 127 if it could not be started
-  std::string text;  ///< stdout, with stderr where asked
+  std::string text;  ///< what was asked for of stdout and stderr
 };
 
 /// Whether stderr is read along with stdout.
@@ -27,6 +27,11 @@ Captured run_captured(Words const& command, Stderr err, Variables const& variabl
 /// pass SIGUSR1 on. @pre install_stop_handlers was called
 /// @returns the exit code as in Captured. @throws Error if no process can be made
 int run_forwarding(Words const& command, Variables const& variables = {});
+
+/// As run_forwarding, and keeps the end of what the program and its launcher said on stderr, which is passed on too:
+/// why they ended stands there. @pre install_stop_handlers was called
+/// @throws Error if no process can be made
+Captured run_listening(Words const& command, Variables const& variables = {});
 
 /// Whether a program is found in PATH.
 bool in_path(std::string const& program);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <refrain/study/starts.hpp>
+#include <refrain/study/work.hpp>
 
 #include <cstdint>
 #include <filesystem>
@@ -39,19 +39,23 @@ public:
   /// The text of status.json, or nothing: to see whether a start has changed it.
   std::string status_text() const;
 
-  /// From the exit code of the launcher. With --kill-on-bad-exit the ranks that are last to exit with 85 may be killed,
-  /// so a run that says itself, since `status_before`, that it stopped has stopped.
-  Ending classify(int exit_code, std::string const& status_before) const;
+  /// Waits while ranks of an earlier start of this job (SLURM_JOB_ID) are at work in the folder: Slurm has given up
+  /// their node, and they have not noticed yet. Another job's are left to refrain-train, which refuses to start beside
+  /// them. Ends early if this process is asked to stop. @throws Error if the lock cannot be read or written
+  void wait_for_ranks_of(std::string const& job) const;
 
-  /// Says in status.json that the run failed, where the ranks could not say so themselves. `error` is one line. Leaves
-  /// the file alone if another job works in the folder.
-  void mark_failed(std::string const& error) const;
+  /// Whether ranks that ended with this exit code stopped because they were told to. With --kill-on-bad-exit those that
+  /// are last to exit with 85 may be killed, so a run that says itself, since `status_before`, that it stopped has
+  /// stopped.
+  bool has_stopped(int exit_code, std::string const& status_before) const;
 
-  /// Beside the folder.
-  Starts starts() const { return Starts(path_); }
-  /// A line for a start that has ended, with how far the run is now. `job` is Slurm's id or empty, `command` the line
-  /// that was started.
-  void record_start(std::string const& job, std::string const& command, int exit_code, Ending ending) const;
+  /// Says in status.json that a start was lost, and the run goes on, or that it has failed, where the ranks could not
+  /// say so themselves or, since `status_before`, said less. `error` is one line. Leaves the file alone if another job
+  /// works in the folder.
+  void tell(Ending ending, std::string const& error, std::string const& status_before) const;
+
+  /// As the record of starts has it.
+  Reached reached() const;
 
 private:
   std::string text_of(std::string const& key) const;  ///< in status.json; empty where it is not there

@@ -14,6 +14,7 @@ struct Allocation {
   std::string job;                     ///< SLURM_JOB_ID
   std::string array_job;               ///< SLURM_ARRAY_JOB_ID, empty outside an array
   std::optional<int64_t> array_index;  ///< SLURM_ARRAY_TASK_ID
+  int restarts = 0;                    ///< SLURM_RESTART_COUNT: how often it was requeued before
   int nodes = 1;
   int tasks = 1;
   std::vector<int> tasks_per_node;  ///< one entry a node
@@ -45,7 +46,8 @@ private:
   std::string text_;
 };
 
-/// Asks scontrol; an empty record if it does not answer. An array's member is found by its own id.
+/// Asks scontrol, and again while the controller is away; an empty record if there is no answer. An array's member is
+/// found by its own id.
 JobRecord ask_job(Allocation const& allocation);
 
 /// The line that submits one index of the array again, as this job was submitted, after it has ended.
@@ -54,8 +56,13 @@ Words resubmission(Allocation const& allocation, JobRecord const& record, std::s
 /// Whether a user ended the job by scancel, so that nobody may bring it back.
 bool was_cancelled(JobRecord const& record);
 
-/// Puts this job back into the queue: by requeue, or, where that is refused, by submitting its index again. A job that
-/// was cancelled by its user stays so. `script` is a fallback for a record without a command.
+/// Whether Slurm has put the job back into the queue already: an operator asked for it, it was preempted, or it lost a
+/// node. What `record` says of it is then about its next start.
+bool was_requeued(Allocation const& allocation, JobRecord const& record);
+
+/// Puts this job back into the queue, unless Slurm has done so: by requeue, or, where that is refused, by submitting
+/// its index again. A job that was cancelled by its user stays so. `script` is a fallback for a record without a
+/// command.
 /// @returns what was done, for the log. @throws Error if neither worked, with the line to type
 std::string put_back(Allocation const& allocation, std::string const& script);
 
