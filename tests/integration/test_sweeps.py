@@ -113,6 +113,15 @@ def test_a_failed_member_that_is_under_way_again_is_not_submitted(project):
     assert "sweep default: 1 under way (job 99_1), 0 to be trained" in err
 
 
+def test_a_member_that_refrain_train_refused_has_failed(project):
+    """It left no status.json, but its start is on record."""
+    done = subprocess.run([project / "bin/refrain-study", "member", STUDY, "--index", "1"], cwd=project, text=True,
+                          capture_output=True, env=environment(project, FAKE="refused"), timeout=60)
+    assert done.returncode == 1 and not (run_dir(project, MEMBERS[1]) / "status.json").exists()
+    submit(project, "--failed")
+    assert "--array=1 " in calls(project)[-1]
+
+
 def test_another_sweep_of_the_configuration_is_another(project):
     submit(project)
     queue(project, "17 0 RUNNING", "17 1 PENDING")
