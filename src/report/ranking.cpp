@@ -260,13 +260,12 @@ Section ranking_section(Table const& ranking, Table const& grid) {
   Section section{
       .id = "ranking",
       .title = "Ranking by the dev split",
-      .paragraphs = {"Places are by held-out pairs and dev prompts alone, never by the verdicts above, within "
-                     "each sweep. Margins are in units of the reward, which grow with beta: compare those of "
-                     "equal beta."}};
+      .paragraphs = {"Places are by held-out pairs and dev prompts alone, never by verdicts of the test, within each "
+                     "sweep. Margins are in units of the reward, which grow with beta: compare those of equal beta."}};
   if (ranking.rows.empty()) return section;
-  std::vector<std::string> shown{"run",          "state",    "beta",           "learning_rate",
-                                 "seed",         "accuracy", "accuracy_place", "margin",
-                                 "margin_place", "asr",      "asr_place"};
+  // Beta, learning rate and seed stand in the names of runs.
+  std::vector<std::string> shown{"run",    "state",        "accuracy", "accuracy_place",
+                                 "margin", "margin_place", "asr",      "asr_place"};
   section.views.push_back({.table = select(ranking, shown),
                            .note =
                                "Accuracy and margin are of the rewards, at the last evaluation; ASR is that of answers "

@@ -179,6 +179,9 @@ def test_the_sites_limit_on_jobs(project):
     out, err = submit(project, "--sweep", sweep, "--dry-run", REFRAIN_MAX_JOBS="5")
     assert out == line("0-2", f"'{sweep}'") + "\n"
     assert "the site has no room for members 3 yet: the same command submits them later" in err
+    executable(project / "sacctmgr", "#!/bin/sh\n[ $1 = --noheader ] && printf '%s\\n' '' 900 4\n")  # two associations
+    out, _ = submit(project, "--sweep", sweep, "--dry-run")
+    assert out == line("0-1", f"'{sweep}'") + "\n"
     _, err = submit(project, "--sweep", sweep, exit_code=1, MAX_JOBS="2")
     check_line("study", err, "the site lets one user have 2 jobs (MaxJobCount of slurm.conf), and there are 2 (submit "
                              "again when some have ended)")
