@@ -59,7 +59,7 @@ Exit run_generate(Options const& options) {
            subject.folder.string());
   if (job.allocation) check_allocation(*job.allocation, subject.tensor_parallel, job.script);
 
-  auto const made = subjects.back().folder / "prompts.h5";
+  auto const made = subjects.back().evaluation() / "prompts.h5";
   auto const shard = prompts_line(settings, made);
   auto const line = generate_line(subject, settings, shard.empty() ? fs::path(settings.prompts.front()) : made);
   auto const launcher = choose_launcher(settings.launcher, job.allocation, subject.tensor_parallel, program("shard"));
@@ -75,7 +75,7 @@ Exit run_generate(Options const& options) {
                .inputs = settings.prompts,
                .tokenizer = settings.model,
                .before_another = {}});  // refrain-generate knows whether its answers fit
-  make_folders(subject.folder);
+  make_folders(subject.evaluation());
   return run_rows(job, launcher, {.what = "answers", .line = line, .outs = {subject.responses()}});
 }
 

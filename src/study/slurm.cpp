@@ -27,13 +27,7 @@ int to_int(std::string const& text, std::string const& name) {
   return value;
 }
 
-/// Slurm's variables of this job would set options of another sbatch or reach the new job; how to find Slurm stays.
-Variables without_slurm_variables() {
-  Variables variables;
-  for (auto const& [name, value] : current_environment())
-    if (name.starts_with("SLURM_") && name != "SLURM_CONF") variables[name] = "";
-  return variables;
-}
+}  // namespace
 
 /// Runs a command of Slurm's, again and again while the controller is away: it is being restarted, or its host.
 Captured ask_controller(Words const& command, Variables const& variables = {}) {
@@ -50,6 +44,13 @@ Captured ask_controller(Words const& command, Variables const& variables = {}) {
 }
 
 }  // namespace
+
+Variables without_slurm_variables() {
+  Variables variables;
+  for (auto const& [name, value] : current_environment())
+    if (name.starts_with("SLURM_") && name != "SLURM_CONF") variables[name] = "";
+  return variables;
+}
 
 std::string Allocation::id() const { return array_index ? array_job + "_" + std::to_string(*array_index) : job; }
 

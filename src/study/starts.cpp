@@ -69,19 +69,30 @@ void Starts::append(Json line, Ending ending, Json const& reached) const {
   std::ofstream out(path_, std::ios::app);
   out << dump_text(line) << "\n";
   if (!out.flush()) {
+    out.close();
     std::filesystem::resize_file(path_, before, ignored);  // no half line
     throw Error("cannot write the record of starts", "check space and permissions", {.file = path_});
   }
   std::filesystem::remove(running_, ignored);
 }
 
+std::vector<Json> Starts::lines() const {
+  std::vector<Json> lines;
+  if (!std::filesystem::exists(path_)) return lines;
+  std::istringstream text(read_file(path_));
+  for (std::string line; std::getline(text, line);) lines.push_back(parse_json(line, path_));
+  return lines;
+}
+
+bool Starts::failed_last() const {
+  auto const all = lines();
+  return !all.empty() && json_get<std::string>(all.back(), "ending", path_) == name_of(Ending::failed);
+}
+
 bool Starts::stands_still(Json const& reached) const {
   constexpr std::size_t restarts = 3;
-  if (!std::filesystem::exists(path_)) return false;
-  std::istringstream text(read_file(path_));
   std::vector<Json> unfinished;  // the starts in a row, until now, after which the work went on
-  for (std::string line; std::getline(text, line);) {
-    auto const start = parse_json(line, path_);
+  for (auto const& start : lines()) {
     auto const ending = json_get<std::string>(start, "ending", path_);
     if (ending != name_of(Ending::stopped_early) && ending != name_of(Ending::lost))
       unfinished.clear();

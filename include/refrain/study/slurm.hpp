@@ -1,5 +1,6 @@
 #pragma once
 
+#include <refrain/study/process.hpp>
 #include <refrain/study/settings.hpp>
 
 #include <cstdint>
@@ -55,6 +56,10 @@ Words resubmission(Allocation const& allocation, JobRecord const& record, std::s
 
 /// Whether a user ended the job by scancel, so that nobody may bring it back.
 bool was_cancelled(JobRecord const& record);
+
+/// Variables that take Slurm's of this job away from a program that is started: they would set options of another
+/// sbatch, or reach the new job. How to find Slurm stays.
+Variables without_slurm_variables();
 
 /// Whether Slurm has put the job back into the queue already: an operator asked for it, it was preempted, or it lost a
 /// node. What `record` says of it is then about its next start.

@@ -43,8 +43,13 @@ public:
   /// than the start before them: another would do no better. @throws Error
   bool stands_still(Json const& reached) const;
 
+  /// Whether the last start failed.
+  bool failed_last() const;
+
 private:
   void append(Json line, Ending ending, Json const& reached) const;
+
+  std::vector<Json> lines() const;
 
   std::filesystem::path path_, running_;
 };
