@@ -5,8 +5,10 @@
 namespace refrain::study {
 
 Exit run(Options const& options) {
+  if (options.command == "shard") return run_shard(options);
   if (options.command == "generate") return run_generate(options);
   if (options.command == "judge") return run_judge(options);
+  if (options.command == "adjudicate") return run_adjudicate(options);
   if (options.command == "report") return run_report(options);
   return run_member(options);
 }

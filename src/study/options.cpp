@@ -26,6 +26,12 @@ OptionTable Options::table(Options& options) {
   add_launcher();
   add_common();
 
+  table.command(options.command, "shard",
+                "Shard the training pairs of all studies and the prompts of REFRAIN_PROMPTS, which the jobs behind it find "
+                "then; slurm/shard.sh ends in this.");
+  add_studies();
+  add_common();
+
   table.command(options.command, "generate",
                 "Let one trained model, or the model before training, answer the prompts of REFRAIN_PROMPTS; "
                 "slurm/generate.sh ends in this.");
@@ -39,7 +45,14 @@ OptionTable Options::table(Options& options) {
 
   table.command(options.command, "judge",
                 "Let the judges of REFRAIN_GUARDS judge all answers, each judge loaded once, and decide between them; "
-                "slurm/judge.sh ends in this.");
+                "slurm/judge.sh ends in this. REFRAIN_JUDGE names one of them, which judges alone then.");
+  add_studies();
+  add_launcher();
+  add_common();
+
+  table.command(options.command, "adjudicate",
+                "Decide between the guards, each of which has judged in a job of its own; slurm/adjudicate.sh ends in "
+                "this.");
   add_studies();
   add_launcher();
   add_common();

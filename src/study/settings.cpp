@@ -73,6 +73,7 @@ Settings read_settings(Environment const& environment, Words const& needed) {
   settings.prompts = paths("REFRAIN_PROMPTS");
   settings.studies = words("REFRAIN_STUDY");
   settings.guards = words("REFRAIN_GUARDS");
+  settings.judge = get(environment, "REFRAIN_JUDGE");
   settings.adjudicator = words("REFRAIN_ADJUDICATOR");
   settings.deciders = words("REFRAIN_DECIDERS");
   settings.tensor_parallel = get_number<int>(environment, "REFRAIN_TENSOR_PARALLEL", "4");

@@ -23,6 +23,7 @@ struct Settings {
   Words prompts;                       ///< REFRAIN_PROMPTS: evaluation prompts; only where needed
   Words studies;                       ///< REFRAIN_STUDY: names of training configurations
   Words guards;                        ///< REFRAIN_GUARDS: judges and their models, a word each (guards.hpp)
+  std::string judge;                   ///< REFRAIN_JUDGE: the one of them that this job asks, and nothing else; or empty
   Words adjudicator;                   ///< REFRAIN_ADJUDICATOR: who decides where guards differ
   Words deciders;                      ///< REFRAIN_DECIDERS: names of the guards whose agreement decides; else all
   std::optional<int> tensor_parallel;  ///< REFRAIN_TENSOR_PARALLEL
