@@ -1,9 +1,8 @@
 // `--help`, `--version` and the reference page of docs/.
 #include <refrain/base/json_file.hpp>
+#include <refrain/base/option_text.hpp>
 #include <refrain/base/options.hpp>
 #include <refrain/base/provenance.hpp>
-
-#include "option_text.hpp"
 
 #include <algorithm>
 #include <ostream>

@@ -1,4 +1,4 @@
-#include "option_text.hpp"
+#include <refrain/base/option_text.hpp>
 
 #include <algorithm>
 #include <numeric>

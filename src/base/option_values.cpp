@@ -1,8 +1,7 @@
 // The kinds of values that options take: text to value, with a message for what does not fit.
 #include <refrain/base/json_file.hpp>
+#include <refrain/base/option_text.hpp>
 #include <refrain/base/options.hpp>
-
-#include "option_text.hpp"
 
 #include <algorithm>
 #include <charconv>

@@ -1,8 +1,7 @@
 #include <refrain/base/files.hpp>
 #include <refrain/base/json_file.hpp>
+#include <refrain/base/option_text.hpp>
 #include <refrain/base/options.hpp>
-
-#include "option_text.hpp"
 
 #include <boost/program_options.hpp>
 

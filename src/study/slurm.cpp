@@ -24,15 +24,14 @@ int to_int(std::string const& text, std::string const& name) {
   return value;
 }
 
-/// Slurm's variables of this job would set options of another sbatch or reach the new job; how to find Slurm stays.
+}  // namespace
+
 Variables without_slurm_variables() {
   Variables variables;
   for (auto const& [name, value] : current_environment())
     if (name.starts_with("SLURM_") && name != "SLURM_CONF") variables[name] = "";
   return variables;
 }
-
-}  // namespace
 
 std::string Allocation::id() const { return array_index ? array_job + "_" + std::to_string(*array_index) : job; }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <refrain/study/process.hpp>
 #include <refrain/study/settings.hpp>
 
 #include <cstdint>
@@ -53,6 +54,10 @@ Words resubmission(Allocation const& allocation, JobRecord const& record, std::s
 
 /// Whether a user ended the job by scancel, so that nobody may bring it back.
 bool was_cancelled(JobRecord const& record);
+
+/// Variables that take Slurm's of this job away from a program that is started: they would set options of another
+/// sbatch, or reach the new job. How to find Slurm stays.
+Variables without_slurm_variables();
 
 /// Puts this job back into the queue: by requeue, or, where that is refused, by submitting its index again. A job that
 /// was cancelled by its user stays so. `script` is a fallback for a record without a command.
