@@ -1,6 +1,7 @@
 #include <refrain/study/evaluation.hpp>
 #include <refrain/study/job.hpp>
 #include <refrain/study/member.hpp>
+#include <refrain/study/run_study.hpp>
 
 namespace refrain::study {
 
@@ -10,6 +11,8 @@ Exit run(Options const& options) {
   if (options.command == "judge") return run_judge(options);
   if (options.command == "adjudicate") return run_adjudicate(options);
   if (options.command == "report") return run_report(options);
+  if (options.command == "archive") return run_archive(options);
+  if (options.command == "run") return run_study(options);
   return run_member(options);
 }
 

@@ -21,9 +21,10 @@ bool is_hdf5(fs::path const& file) {
 
 }  // namespace
 
+bool is_sharded(Words const& prompts) { return prompts.size() == 1 && is_hdf5(prompts.front()); }
+
 Prompts find_prompts(Settings const& settings, Subject const& base) {
-  if (settings.prompts.size() == 1 && is_hdf5(settings.prompts.front()))
-    return {.file = settings.prompts.front(), .line = {}};
+  if (is_sharded(settings.prompts)) return {.file = settings.prompts.front(), .line = {}};
   auto const out = base.folder / "prompts.h5";
   auto const as_pairs = pick_options(settings.shard_args, {"--chat-template", "--template-date"}, "REFRAIN_SHARD_ARGS");
   auto const more = merge_options(as_pairs, settings.prompt_args, {"--pairs", "--prompts", "--tokenizer", "--out"},

@@ -84,6 +84,8 @@ Settings read_settings(Environment const& environment, Words const& needed) {
   settings.judge_args = words("REFRAIN_JUDGE_ARGS");
   settings.adjudicator_args = words("REFRAIN_ADJUDICATOR_ARGS");
   settings.report_args = words("REFRAIN_REPORT_ARGS");
+  settings.reports = words("REFRAIN_REPORTS");
+  settings.archive_args = words("REFRAIN_ARCHIVE_ARGS");
   settings.launcher = get(environment, "REFRAIN_LAUNCHER");
   if (auto const sweep = get(environment, "REFRAIN_SWEEP"); !sweep.empty()) settings.sweep = sweep;
   settings.disk_tb = get_number<double>(environment, "REFRAIN_DISK_TB", "12.5");

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-/// Around training: data, answers, judges, report, archive. Each is a job of its own, over the models that list_subjects names,
-/// and goes on where an earlier start of it was cut off.
+/// Around training: data, answers, judges, report, archive. Each is a job of its own, over the models that
+/// list_subjects names, and goes on where an earlier start of it was cut off.
 namespace refrain::study {
 
 /// What these subcommands begin with.
@@ -47,6 +47,11 @@ Exit run_adjudicate(Options const& options);
 /// Makes the report over all models and their training runs.
 /// @throws Error if verdicts are missing, for options that the study sets itself, and if refrain-report failed
 Exit run_report(Options const& options);
+
+/// Puts everything under REFRAIN_RUNS into the archive beside it, REFRAIN_RUNS.h5, in place of one that is there.
+/// @throws Error if a report of REFRAIN_REPORTS is missing, for options that the study sets itself, and if
+///   refrain-archive failed
+Exit run_archive(Options const& options);
 
 /// One start of refrain-judge.
 struct JudgeStart {
