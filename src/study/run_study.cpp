@@ -17,13 +17,17 @@ namespace {
 
 constexpr char const* wave_name = "wave";
 
-/// This user's jobs, without the job that this is part of.
-std::vector<QueuedJob> queue_of_others(Environment const& environment, bool dry_run) {
+/// This user's jobs, without the job that this is part of. What is only printed needs no Slurm.
+std::vector<QueuedJob> queue_of_others(Environment const& environment, bool dry_run) try {
   if (dry_run && !in_path("squeue")) return {};
   auto queue = ask_queue();
   if (auto const own = environment.find("SLURM_JOB_ID"); own != environment.end())
     std::erase_if(queue, [&](QueuedJob const& job) { return job.id == own->second; });
   return queue;
+} catch (Error const& error) {
+  if (!dry_run) throw;
+  log_warning("what is under way is not known: " + error.problem());
+  return {};
 }
 
 /// Places for jobs that the site has left for this user.
