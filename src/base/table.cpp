@@ -1,6 +1,8 @@
 #include <refrain/base/table.hpp>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 
 namespace refrain {
 namespace {
@@ -45,6 +47,20 @@ std::string format_count(long long value) {
   for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > (value < 0 ? 1 : 0); at -= 3)
     digits.insert(static_cast<std::size_t>(at), ",");
   return digits;
+}
+
+std::string format_number(double value) {
+  std::array<char, 32> digits{};
+  auto const end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+  std::string text(digits.data(), end);
+  // to_chars pads the exponent to two digits; 1e-06 is written 1e-6 everywhere in the field.
+  if (auto const e = text.find('e'); e != std::string::npos) {
+    std::size_t const first = e + 2;
+    if (text[e + 1] == '+') text.erase(e + 1, 1);
+    std::size_t const start = text[e + 1] == '-' ? first : e + 1;
+    while (start + 1 < text.size() && text[start] == '0') text.erase(start, 1);
+  }
+  return text;
 }
 
 }  // namespace refrain

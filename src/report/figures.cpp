@@ -190,20 +190,28 @@ Figure heat_figure(Table const& table, HeatSpec const& spec) {
     drawing.text({left + cell_width * (static_cast<double>(c) + 0.5), top - 8}, columns[c], font, Anchor::middle);
   for (std::size_t r = 0; r < rows.size(); ++r)
     drawing.text({left - 8, top + cell_height * (static_cast<double>(r) + 0.5) + 4}, rows[r], font, Anchor::end);
+  Range span;
+  for (std::size_t row = 0; row < table.rows.size(); ++row)
+    if (auto const* const value = table.cell(row, spec.value).number()) span.add(*value);
   for (std::size_t row = 0; row < table.rows.size(); ++row) {
-    auto const* const share = table.cell(row, spec.value).number();
-    if (share == nullptr) continue;
+    auto const* const value = table.cell(row, spec.value).number();
+    if (value == nullptr) continue;
+    bool const is_share = spec.scale == HeatScale::share;
+    double const depth = is_share                 ? *value
+                         : span.most > span.least ? (*value - span.least) / (span.most - span.least)
+                                                  : 0.5;
     double const x = left + cell_width * static_cast<double>(place_of(columns, table.text(row, spec.columns)));
     double const y = top + cell_height * static_cast<double>(place_of(rows, table.text(row, spec.rows)));
     // From white to a dark blue; the number turns white before it would be hard to read.
     std::array<char, 8> color{};
-    auto const mix = [&](int dark) { return static_cast<int>(std::lround(255 + (dark - 255) * *share)); };
+    auto const mix = [&](int dark) { return static_cast<int>(std::lround(255 + (dark - 255) * depth)); };
     std::snprintf(color.data(), color.size(), "#%02x%02x%02x", mix(0x08), mix(0x30), mix(0x6b));
     drawing.rectangle(x, y, cell_width - 1, cell_height - 1, color.data());
-    drawing.text({x + cell_width / 2, y + cell_height / 2 + 4}, percent_text(*share), font, Anchor::middle,
-                 *share > 0.62 ? "#ffffff" : "#111111");
+    drawing.text({x + cell_width / 2, y + cell_height / 2 + 4}, is_share ? percent_text(*value) : tick_text(*value),
+                 font, Anchor::middle, depth > 0.62 ? "#ffffff" : "#111111");
   }
-  figure.description = "A grid of percentages, darker for more. The numbers are written in its cells.";
+  figure.description = std::string("A grid of ") + (spec.scale == HeatScale::share ? "percentages" : "numbers") +
+                       ", darker for more. The numbers are written in its cells.";
   return figure;
 }
 

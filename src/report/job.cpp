@@ -5,6 +5,7 @@
 #include <refrain/base/files.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/base/provenance.hpp>
+#include <refrain/report/ranking.hpp>
 
 #include <iostream>
 #include <map>
@@ -14,7 +15,7 @@ namespace {
 
 Json make_provenance(Options const& options) {
   Provenance provenance("refrain-report", options.record);
-  for (auto const* files : {&options.verdicts, &options.responses})
+  for (auto const* files : {&options.verdicts, &options.dev_verdicts, &options.responses})
     for (auto const& file : *files) provenance.add_input(file.path);
   for (auto const& run : options.runs) provenance.add_input(run / "run.json");
   return options.anonymous ? anonymised(provenance.json()) : provenance.json();
@@ -57,7 +58,8 @@ Exit run(Options const& options) {
   std::vector<Run> runs;
   for (auto const& folder : options.runs) runs.push_back(read_run(folder));
   auto const languages = Languages::load();
-  auto const files = make_files({options, results, runs, languages});
+  auto const dev = read_dev_results(options, results, runs);
+  auto const files = make_files({options, results, runs, languages, dev});
   make_folders(options.out);
   // The mark of a report's folder first, the page last.
   write_file_atomically(options.out / "report.json", files.at("report.json"));

@@ -44,6 +44,8 @@ constexpr Absent absences[] = {
 std::vector<std::string> not_measured(Inputs const& inputs) {
   auto const& results = inputs.results;
   std::vector<std::string> sentences;
+  if (results.checkpoints.empty())
+    return {"Attack success, refusals and quality of answers: no verdicts were given (--verdicts)."};
   missing_languages(inputs, sentences);
   for (auto const& absent : absences) {
     std::vector<std::string> without;

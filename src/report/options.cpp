@@ -45,8 +45,12 @@ OptionTable Options::table(Options& options) {
            "verdicts.v1 with final labels; NAME labels the checkpoint, else its run's own name does. Files of one NAME "
            "are joined",
            "[NAME=]FILE.h5...")
-      .required()
-      .add("runs", options.runs, "training runs, for their curves and settings", "DIR...")
+      .required("runs")
+      .add("runs", options.runs, "training runs, for their curves and settings; those of a sweep are ranked", "DIR...")
+      .add("dev-verdicts", options.dev_verdict_words,
+           "verdicts about answers to dev prompts, of --runs: members of a sweep are ranked by these, and never by "
+           "--verdicts",
+           "[NAME=]FILE.h5...")
       .add("out", options.out, "folder to make, or of an earlier report", "DIR")
       .required();
   table.group("Comparison")
@@ -73,7 +77,16 @@ OptionTable Options::table(Options& options) {
 
 void Options::validate() {
   verdicts = parse_all(verdict_words, "--verdicts");
+  dev_verdicts = parse_all(dev_verdict_words, "--dev-verdicts");
   responses = parse_all(response_words, "--responses");
+  for (auto const& dev : dev_verdicts)
+    for (auto const& test : verdicts)
+      if (fs::equivalent(dev.path, test.path))
+        throw UsageError("--dev-verdicts names a file of --verdicts",
+                         "nothing is ranked by test verdicts: give verdicts about answers to dev prompts",
+                         {.file = dev.path});
+  if (!dev_verdicts.empty() && runs.empty())
+    throw UsageError("--dev-verdicts is given without --runs", "give the runs that are to be ranked");
   if (include_text && responses.empty())
     throw UsageError("--include-text is given without --responses", "name the files that have the text");
   for (auto const& category : include_categories)

@@ -58,20 +58,19 @@ bool names_guarded(std::string const& categories) {
 
 class Collector {
 public:
-  explicit Collector(Options const& options) : options_(options) {}
+  /// @param option the one that gives the files
+  explicit Collector(std::string option) : option_(std::move(option)) {}
 
-  Results run() {
-    for (auto const& file : options_.verdicts) add(file);
+  Results run(std::vector<NamedFile> const& files) {
+    for (auto const& file : files) add(file);
     sort_words();
-    find_duplicates();
-    choose_baseline();
     return std::move(results_);
   }
 
 private:
   void add(NamedFile const& file) {
     auto const rows = h5::read_verdicts(file.path);
-    if (rows.size() == 0) throw Error("the file has no verdicts", "leave it out of --verdicts", {.file = file.path});
+    if (rows.size() == 0) throw Error("the file has no verdicts", "leave it out of " + option_, {.file = file.path});
     if (rows.final_label.empty())
       throw Error("the file has no final labels",
                   "give the file that refrain-judge --judge adjudicator or --judge merge made", {.file = file.path});
@@ -160,41 +159,41 @@ private:
     sort_into(results_.styles, styles_, &Prompt::style, category_before);
   }
 
-  /// Prompts whose text no file has stand alone.
-  void find_duplicates() {
-    if (options_.responses.empty() || choose_clusters(results_) != ClusterBy::none) return;
-    std::vector<std::string> texts(results_.prompts.size());
-    std::size_t unknown = texts.size();
-    for (auto const& file : options_.responses) {
-      if (unknown == 0) break;
-      auto const rows = h5::read_responses(file.path);
-      for (std::size_t row = 0; row < rows.prompt.size(); ++row) {
-        auto const found = results_.prompt_index.find(prompt_key(rows.language[row], rows.row_id[row], rows.id[row]));
-        if (found == results_.prompt_index.end() || !texts[found->second].empty()) continue;
-        texts[found->second] = rows.prompt[row];
-        unknown -= !rows.prompt[row].empty();
-      }
-    }
-    results_.alike = near_duplicates(texts);
-    for (std::size_t i = 0; i < texts.size(); ++i)
-      if (texts[i].empty()) results_.alike[i] = i;
-  }
-
-  void choose_baseline() {
-    if (options_.baseline.empty()) return;
-    std::string names;
-    for (std::size_t i = 0; i < results_.checkpoints.size(); ++i) {
-      if (results_.checkpoints[i].name == options_.baseline) return void(results_.baseline = i);
-      names += (i > 0 ? ", " : "") + results_.checkpoints[i].name;
-    }
-    throw UsageError("--baseline: there is no checkpoint " + options_.baseline, "the verdicts are of " + names);
-  }
-
-  Options const& options_;
+  std::string option_;
   Results results_;
   Words languages_, categories_, styles_;
   std::map<std::string, std::set<std::pair<std::size_t, int32_t>>> seen_;
 };
+
+/// Which prompts are nearly the same; those whose text no file has stand alone.
+void find_duplicates(Results& results, Options const& options) {
+  if (options.responses.empty() || choose_clusters(results) != ClusterBy::none) return;
+  std::vector<std::string> texts(results.prompts.size());
+  std::size_t unknown = texts.size();
+  for (auto const& file : options.responses) {
+    if (unknown == 0) break;
+    auto const rows = h5::read_responses(file.path);
+    for (std::size_t row = 0; row < rows.prompt.size(); ++row) {
+      auto const found = results.prompt_index.find(prompt_key(rows.language[row], rows.row_id[row], rows.id[row]));
+      if (found == results.prompt_index.end() || !texts[found->second].empty()) continue;
+      texts[found->second] = rows.prompt[row];
+      unknown -= !rows.prompt[row].empty();
+    }
+  }
+  results.alike = near_duplicates(texts);
+  for (std::size_t i = 0; i < texts.size(); ++i)
+    if (texts[i].empty()) results.alike[i] = i;
+}
+
+void choose_baseline(Results& results, std::string const& baseline) {
+  if (baseline.empty()) return;
+  std::string names;
+  for (std::size_t i = 0; i < results.checkpoints.size(); ++i) {
+    if (results.checkpoints[i].name == baseline) return void(results.baseline = i);
+    names += (i > 0 ? ", " : "") + results.checkpoints[i].name;
+  }
+  throw UsageError("--baseline: there is no checkpoint " + baseline, "the verdicts are of " + names);
+}
 
 }  // namespace
 
@@ -216,7 +215,16 @@ std::string checkpoint_name(NamedFile const& file, Json const& generation) {
   return file.path.stem().string();
 }
 
-Results read_results(Options const& options) { return Collector(options).run(); }
+Results read_results(Options const& options) {
+  auto results = read_results(options.verdicts, "--verdicts");
+  find_duplicates(results, options);
+  choose_baseline(results, options.baseline);
+  return results;
+}
+
+Results read_results(std::vector<NamedFile> const& files, std::string const& option) {
+  return Collector(option).run(files);
+}
 
 std::string run_name(fs::path folder) {
   if (!folder.has_filename()) folder = folder.parent_path();

@@ -4,6 +4,7 @@
 #include <refrain/base/table.hpp>
 #include <refrain/report/bootstrap.hpp>
 #include <refrain/report/measures.hpp>
+#include <refrain/report/ranking.hpp>
 
 #include <algorithm>
 #include <map>
@@ -26,6 +27,22 @@ public:
   explicit Builder(Inputs const& inputs) : in_(inputs) {}
 
   Document run() {
+    if (in_.results.checkpoints.empty())
+      document_.title = "Training: " + counted(in_.runs.size(), "run");
+    else
+      results();
+    ranking();
+    training();
+    if (in_.options.include_text) document_.sections.push_back(example_section(in_));
+    document_.sections.push_back(
+        {.id = "not-measured", .title = "What was not measured", .paragraphs = not_measured(in_)});
+    settings();
+    return std::move(document_);
+  }
+
+private:
+  /// What verdicts say.
+  void results() {
     intervals_ = bootstrap(in_.results, in_.options.resamples, in_.options.seed);
     document_.title = "Refusals and attack success: " + counted(in_.results.checkpoints.size(), "checkpoint") + ", " +
                       counted(in_.results.languages.size(), "language");
@@ -38,15 +55,8 @@ public:
     language();
     refusal();
     quality();
-    training();
-    if (in_.options.include_text) document_.sections.push_back(example_section(in_));
-    document_.sections.push_back(
-        {.id = "not-measured", .title = "What was not measured", .paragraphs = not_measured(in_)});
-    settings();
-    return std::move(document_);
   }
 
-private:
   static std::string counted(std::size_t count, std::string const& what) {
     return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
   }
@@ -229,6 +239,11 @@ private:
     add(std::move(section));
   }
 
+  void ranking() {
+    auto const table = ranking_table(in_.runs, in_.dev);
+    if (!table.rows.empty()) add(ranking_section(keep(table), keep(sweep_grid(table))));
+  }
+
   void training() {
     if (in_.runs.empty()) return;
     auto const table = keep(curve_table(in_.runs));
@@ -274,7 +289,8 @@ private:
     Section section{.id = "settings", .title = "Models, judges, settings and files", .paragraphs = {}};
     if (in_.options.anonymous)
       section.paragraphs.emplace_back("Hosts, paths, users, accounts and job ids are left out of this report.");
-    section.views.push_back({.table = keep(files_table(in_.results, in_.identity())), .note = {}, .more = {}});
+    if (!in_.results.checkpoints.empty())
+      section.views.push_back({.table = keep(files_table(in_.results, in_.identity())), .note = {}, .more = {}});
     auto const all = keep(settings_table(in_.results, in_.runs, in_.identity()));
     View view{.table = all, .note = {}, .more = {}};
     section.views.push_back(std::move(view));

@@ -18,6 +18,7 @@ struct Inputs {
   Results const& results;
   std::vector<Run> const& runs;
   Languages const& languages;
+  Results const& dev;  ///< of a dev split, to rank runs by
 
   Identity identity() const { return options.anonymous ? Identity::left_out : Identity::shown; }
 };

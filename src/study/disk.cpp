@@ -81,6 +81,16 @@ double peak_disk_bytes(fs::path const& model) {
   return count_parameters(model) * (2 * resumable + model_alone);
 }
 
+std::optional<int64_t> members_at_once(Settings const& settings) {
+  if (!settings.disk_tb) return {};
+  double const each = peak_disk_bytes(settings.model), allowed = *settings.disk_tb * 1e12;
+  if (each > allowed)
+    throw Error("1 member(s) at once may write " + format_bytes(each) + ", more than REFRAIN_DISK_TB allows (" +
+                    format_bytes(allowed) + ")",
+                "raise REFRAIN_DISK_TB: one member needs " + format_bytes(each));
+  return static_cast<int64_t>(allowed / each);
+}
+
 int array_throttle(std::string const& records) {
   std::string const key = "ArrayTaskThrottle=";
   auto const at = records.find(key);
@@ -89,7 +99,8 @@ int array_throttle(std::string const& records) {
 
 void check_disk(Settings const& settings, std::optional<Allocation> const& allocation, Environment const& environment,
                 std::string const& script) {
-  if (!settings.disk_tb) return;
+  auto const fitting = members_at_once(settings);
+  if (!fitting) return;
   int at_once = 1;
   std::string range = "0";
   if (allocation && allocation->array_index) {
@@ -104,13 +115,11 @@ void check_disk(Settings const& settings, std::optional<Allocation> const& alloc
               array_throttle(run_captured({"scontrol", "show", "job", allocation->array_job}, Stderr::capture).text))
         at_once = std::min(at_once, throttle);
   }
-  double const each = peak_disk_bytes(settings.model), allowed = *settings.disk_tb * 1e12;
-  if (at_once * each <= allowed) return;
-  int const fitting = static_cast<int>(allowed / each);
-  std::string const problem = std::to_string(at_once) + " member(s) at once may write " + format_bytes(at_once * each) +
-                              ", more than REFRAIN_DISK_TB allows (" + format_bytes(allowed) + ")";
-  if (fitting < 1) throw Error(problem, "raise REFRAIN_DISK_TB: one member needs " + format_bytes(each));
-  throw Error(problem, "sbatch --array=" + range + "%" + std::to_string(fitting) + " " + script);
+  if (at_once <= *fitting) return;
+  throw Error(std::to_string(at_once) + " member(s) at once may write " +
+                  format_bytes(at_once * peak_disk_bytes(settings.model)) + ", more than REFRAIN_DISK_TB allows (" +
+                  format_bytes(*settings.disk_tb * 1e12) + ")",
+              "sbatch --array=" + range + "%" + std::to_string(*fitting) + " " + script);
 }
 
 }  // namespace refrain::study

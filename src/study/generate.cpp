@@ -45,7 +45,7 @@ Exit run_generate(Options const& options) {
   }
 
   prepare_prompts(prompts, settings);
-  make_folders(subject.folder);
+  make_folders(subject.evaluation());
   return run_rows(job, launcher, {.what = "answers", .line = line, .outs = {subject.responses()}});
 }
 

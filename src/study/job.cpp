@@ -1,11 +1,16 @@
 #include <refrain/study/evaluation.hpp>
 #include <refrain/study/job.hpp>
 #include <refrain/study/member.hpp>
+#include <refrain/study/prune.hpp>
 #include <refrain/study/run_study.hpp>
+#include <refrain/study/submit.hpp>
 
 namespace refrain::study {
 
 Exit run(Options const& options) {
+  if (options.command == "submit") return run_submit(options);
+  if (options.command == "rank") return run_rank(options);
+  if (options.command == "prune") return run_prune(options);
   if (options.command == "shard") return run_shard(options);
   if (options.command == "generate") return run_generate(options);
   if (options.command == "judge") return run_judge(options);

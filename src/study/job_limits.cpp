@@ -98,6 +98,7 @@ std::vector<QueuedJob> read_queue(std::string const& listing) {
 }
 
 std::vector<QueuedJob> ask_queue() {
+  if (!in_path("squeue")) return {};
   auto const answer = run_captured({"squeue", "--noheader", "--array", "--user=" + user_name(), "--format=%F %K %T %j"},
                                    Stderr::capture);
   if (answer.code != 0)

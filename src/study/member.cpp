@@ -55,8 +55,15 @@ Plan make_plan(Options const& options, Environment const& environment) {
   return plan;
 }
 
+/// Whether refrain-train is told to compare with no reference model.
+bool is_sft(Words const& options) {
+  auto const loss = join_words(pick_options(options, {"--loss"}, "REFRAIN_TRAIN_ARGS"));
+  return loss == "--loss sft" || loss == "--loss=sft";
+}
+
 Words train_line(Plan const& plan, fs::path const& pairs) {
-  Words const reserved{"--pairs", "--init", "--run-dir", "--tensor-parallel", "--beta", "--learning-rate", "--seed"};
+  Words reserved{"--pairs", "--init", "--run-dir", "--tensor-parallel", "--beta", "--learning-rate", "--seed"};
+  for (auto const& [option, values] : plan.member.more) reserved.push_back("--" + option);
   Words line{program("train").string(),
              "--pairs",
              pairs.string(),
@@ -65,18 +72,20 @@ Words train_line(Plan const& plan, fs::path const& pairs) {
              "--run-dir",
              plan.run.path().string(),
              "--tensor-parallel",
-             std::to_string(plan.configuration.tensor_parallel),
-             "--beta",
-             format_number(plan.member.beta),
-             "--learning-rate",
-             format_number(plan.member.learning_rate),
-             "--seed",
-             std::to_string(plan.member.seed)};
-  // All members and configurations compare with the same model: what one of them computed the others find.
+             std::to_string(plan.configuration.tensor_parallel)};
+  auto const swept = plan.member.words();
+  line.insert(line.end(), swept.begin(), swept.end());
   Words defaults = plan.configuration.train_options;
-  defaults.insert(defaults.end(), {"--reference-cache", (plan.settings.runs / "reference-cache").string()});
-  auto const more = merge_options(defaults, plan.settings.train_args, reserved, "REFRAIN_TRAIN_ARGS",
-                                  "take it out; beta, learning rate and seed come from the sweep (REFRAIN_SWEEP)");
+  auto const own = merge_options(defaults, swept, {}, "the sweep");
+  // All members and configurations compare with the same model: what one of them computed the others find.
+  if (!is_sft(merge_options(own, plan.settings.train_args, {}, "REFRAIN_TRAIN_ARGS")))
+    defaults.insert(defaults.end(), {"--reference-cache", (plan.settings.runs / "reference-cache").string()});
+  if (auto const dev = dev_pairs(plan.settings, plan.folder); !dev.empty())
+    defaults.insert(defaults.end(), {"--eval-pairs", dev.string()});
+  auto const more =
+      merge_options(without_options(defaults, reserved, "the configuration"), plan.settings.train_args, reserved,
+                    "REFRAIN_TRAIN_ARGS",
+                    "take it out; the sweep (REFRAIN_SWEEP) sets beta, learning rate, seed and what its table names");
   line.insert(line.end(), more.begin(), more.end());
   return line;
 }
@@ -89,6 +98,10 @@ Exit run_member(Options const& options) {
   Plan const plan = make_plan(options, environment);
   if (plan.run.finished()) {
     log_line("this member has finished already: " + (plan.run.path() / "final").string());
+    return Exit::success;
+  }
+  if (plan.run.pruned()) {
+    log_line("this member has finished, and its weights were dropped: " + (plan.run.path() / "pruned.json").string());
     return Exit::success;
   }
   if (plan.job.allocation) check_allocation(*plan.job.allocation, plan.configuration.tensor_parallel, plan.job.script);

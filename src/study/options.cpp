@@ -26,6 +26,34 @@ OptionTable Options::table(Options& options) {
   add_launcher();
   add_common();
 
+  table
+      .command(
+          options.command, "submit",
+          "Submit the members of a configuration's sweep that have neither finished nor a job, as one array. It is "
+          "throttled to REFRAIN_DISK_TB and the site's limit on jobs; docs/sweeps.md tells more.")
+      .positional("NAME", options.names, "training configuration, such as dpo_70b_balanced", 1, 1)
+      .flag("failed", options.failed, "submit those members alone that have failed")
+      .add("after", options.after, "begin once this job has ended well", "JOB");
+  add_common();
+
+  table
+      .command(options.command, "rank",
+               "Rank the members of a configuration's sweep by their dev split: accuracy and margin of held-out pairs, "
+               "and attack success on dev prompts where answers to them were judged.")
+      .positional("NAME", options.names, "training configuration, such as dpo_70b_balanced", 1, 1);
+  add_common();
+
+  table
+      .command(options.command, "prune",
+               "Say which members of a configuration's sweep their dev split ranks behind the best, and drop their "
+               "weights if told to. Metrics, settings, answers and verdicts stay.")
+      .positional("NAME", options.names, "training configuration, such as dpo_70b_balanced", 1, 1)
+      .add("keep", options.keep, "as many of the best members keep their weights, and equals of the last", {.least = 1})
+      .required()
+      .add("by", options.by, "what the best are the best by")
+      .flag("drop-weights", options.drop_weights, "drop the others' final/ and checkpoints/; without it nothing goes");
+  add_common();
+
   table.command(
       options.command, "shard",
       "Shard the training pairs of all studies and the prompts of REFRAIN_PROMPTS, which the jobs behind it find "

@@ -17,12 +17,21 @@ fs::path find_begun(fs::path const& folder) {
 
 }  // namespace
 
+fs::path dev_pairs(Settings const& settings, fs::path const& folder) {
+  auto const given = [&](std::string const& option) {
+    return !pick_options(settings.shard_args, {option}, "REFRAIN_SHARD_ARGS").empty();
+  };
+  return given("--dev-fraction") && !given("--dev-out") ? folder / "dev.h5" : fs::path{};
+}
+
 Words shard_line(fs::path const& program, Configuration const& configuration, Settings const& settings,
                  fs::path const& out) {
   Words line{program.string(), "--pairs"};
   line.insert(line.end(), settings.pairs.begin(), settings.pairs.end());
   line.insert(line.end(),
               {"--tokenizer", settings.model.string(), "--configuration", configuration.pairs, "--out", out.string()});
+  if (auto const dev = dev_pairs(settings, out.parent_path()); !dev.empty())
+    line.insert(line.end(), {"--dev-out", dev.string()});
   Words const merged =
       merge_options(Words(line.begin() + 1, line.end()), settings.shard_args,
                     {"--pairs", "--tokenizer", "--configuration", "--out", "--prompts"}, "REFRAIN_SHARD_ARGS");

@@ -25,7 +25,7 @@ bool is_sharded(Words const& prompts) { return prompts.size() == 1 && is_hdf5(pr
 
 Prompts find_prompts(Settings const& settings, Subject const& base) {
   if (is_sharded(settings.prompts)) return {.file = settings.prompts.front(), .line = {}};
-  auto const out = base.folder / "prompts.h5";
+  auto const out = base.evaluation() / "prompts.h5";
   auto const as_pairs = pick_options(settings.shard_args, {"--chat-template", "--template-date"}, "REFRAIN_SHARD_ARGS");
   auto const more = merge_options(as_pairs, settings.prompt_args, {"--pairs", "--prompts", "--tokenizer", "--out"},
                                   "REFRAIN_PROMPT_ARGS");

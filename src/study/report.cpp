@@ -15,14 +15,19 @@ Words report_line(std::vector<Subject> const& all, std::vector<Subject> const& j
   line.push_back("base=" + judged.back().verdicts().string());
   for (auto const& subject : judged)
     if (!subject.is_base()) line.push_back(subject.verdicts().string());
-  Words runs;
+  Words runs, dev;
   for (auto const& subject : all)  // those that failed too: their hours count
-    if (!subject.is_base() && std::filesystem::exists(subject.folder / "run.json"))
+    if (!subject.is_base() && std::filesystem::exists(subject.folder / "run.json")) {
       runs.push_back(subject.folder.string());
+      if (auto const verdicts = subject.folder / "dev" / "verdicts.h5"; std::filesystem::exists(verdicts))
+        dev.push_back(verdicts.string());
+    }
   if (!runs.empty()) line.push_back("--runs");
   line.insert(line.end(), runs.begin(), runs.end());
+  if (!dev.empty()) line.push_back("--dev-verdicts");
+  line.insert(line.end(), dev.begin(), dev.end());
   auto const more = merge_options({"--out", (folder / "report").string()}, settings.report_args,
-                                  {"--verdicts", "--runs"}, "REFRAIN_REPORT_ARGS");
+                                  {"--verdicts", "--runs", "--dev-verdicts"}, "REFRAIN_REPORT_ARGS");
   line.insert(line.end(), more.begin(), more.end());
   return line;
 }
@@ -30,6 +35,9 @@ Words report_line(std::vector<Subject> const& all, std::vector<Subject> const& j
 Exit run_report(Options const& options) {
   install_stop_handlers();  // it takes seconds: what comes before time is up does not end it
   auto const [settings, job, subjects] = begin_evaluation(options, "report", {});
+  if (!settings.split.empty())
+    throw UsageError("REFRAIN_SPLIT is dev, and the report is about the test",
+                     "unset it, or rank by refrain-study rank");
   auto const judged = complete_subjects(subjects, &Subject::verdicts, "sbatch slurm/judge.sh makes them");
   auto const line = report_line(subjects, judged, settings);
   if (options.dry_run) {

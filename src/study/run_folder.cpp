@@ -48,6 +48,8 @@ Advance RunFolder::advance() const {
 
 bool RunFolder::finished() const { return state() == "finished" && fs::exists(path_ / "final" / "manifest.json"); }
 
+bool RunFolder::pruned() const { return state() == "finished" && fs::exists(path_ / "pruned.json"); }
+
 std::string RunFolder::status_text() const {
   auto const file = path_ / "status.json";
   return fs::exists(file) ? read_file(file) : std::string{};

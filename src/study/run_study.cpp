@@ -56,7 +56,7 @@ struct Moment {
   std::vector<StudyJob> graph;
   StudyState state;
   std::vector<QueuedJob> queue;
-  std::vector<Standing> standings;
+  std::vector<JobStanding> standings;
   JobLimits limits;
   Wave wave;
 
@@ -112,7 +112,7 @@ void submit(Moment& now, Turn const& turn) {
   auto const call = make_call(now.graph, now.standings, turn);
   std::cout << call.show() << "\n";
   auto const id = call.submit();
-  Submission submission{.job = id, .waited = !call.dependencies.empty(), .at_once = turn.at_once};
+  StudySubmission submission{.job = id, .waited = !call.dependencies.empty(), .at_once = turn.at_once};
   for (auto const part : turn.parts)
     if (job.parts[part].index) submission.indices.push_back(*job.parts[part].index);
   now.state.add(job.name, submission);
@@ -137,15 +137,15 @@ std::size_t say_failures(Moment const& now) {
 Exit submit_wave(Moment& now, bool wave) {
   auto const failures = say_failures(now);
   bool const alone = std::all_of(now.standings.begin(), now.standings.end(),
-                                 [](Standing const& standing) { return standing.under_way == 0; });
+                                 [](JobStanding const& standing) { return standing.under_way == 0; });
   if (now.wave.turns.empty() && now.wave.more && alone)
     throw Error("there is no place for one more job: the site lets you have " +
                     std::to_string(now.limits.jobs.value_or(0)) + " (" + now.limits.jobs_from + "), and " +
                     std::to_string(now.queue.size()) + " wait or run",
                 "run this again once some have ended");
   for (auto const& turn : now.wave.turns) submit(now, turn);
-  bool const finished =
-      std::all_of(now.standings.begin(), now.standings.end(), [](Standing const& standing) { return standing.done(); });
+  bool const finished = std::all_of(now.standings.begin(), now.standings.end(),
+                                    [](JobStanding const& standing) { return standing.done(); });
   if (now.wave.more && !now.wave.place_for_next)
     log_warning("no place is left for the job that submits the next wave: run this again once jobs have ended");
   else if (now.wave.more && !now.next_wave_waits()) {

@@ -41,19 +41,25 @@ Environment current_environment() {
 }
 
 Settings read_settings(Environment const& environment, Words const& needed) {
+  auto const split = get(environment, "REFRAIN_SPLIT");
+  if (!split.empty() && split != "test" && split != "dev")
+    throw UsageError("REFRAIN_SPLIT is '" + split + "', neither test nor dev", "unset it, or set it to dev");
+  auto const* const prompts_name = split == "dev" ? "REFRAIN_DEV_PROMPTS" : "REFRAIN_PROMPTS";
   struct Variable {
     char const *name, *meaning;
   };
   auto const is_needed = [&](std::string const& name) {
+    auto const variable = name == prompts_name ? std::string("REFRAIN_PROMPTS") : name;
     return name == "REFRAIN_MODEL" || name == "REFRAIN_RUNS" ||
-           std::find(needed.begin(), needed.end(), name) != needed.end();
+           std::find(needed.begin(), needed.end(), variable) != needed.end();
   };
   std::string missing, meanings;
   for (auto const& [name, meaning] : std::array{
            Variable{"REFRAIN_MODEL", "the Hugging Face folder or checkpoint to start from"},
            Variable{"REFRAIN_PAIRS", "the preference files"}, Variable{"REFRAIN_RUNS", "the folder for run folders"},
            Variable{"REFRAIN_STUDY", "the training configurations, such as dpo_8b_balanced"},
-           Variable{"REFRAIN_PROMPTS", "the evaluation prompts"},
+           Variable{prompts_name,
+                    split == "dev" ? "prompts to choose by, none of the test's" : "the evaluation prompts"},
            Variable{"REFRAIN_GUARDS", "the judges and their models, such as llama-guard-3=/models/guard"}}) {
     if (!is_needed(name) || !get(environment, name).empty()) continue;
     missing += (missing.empty() ? "" : ", ") + std::string(name);
@@ -70,7 +76,18 @@ Settings read_settings(Environment const& environment, Words const& needed) {
   settings.model = std::filesystem::absolute(get(environment, "REFRAIN_MODEL"));
   settings.runs = std::filesystem::absolute(get(environment, "REFRAIN_RUNS"));
   settings.pairs = paths("REFRAIN_PAIRS");
-  settings.prompts = paths("REFRAIN_PROMPTS");
+  settings.prompts = paths(prompts_name);
+  if (split == "dev") {
+    settings.split = split;
+    // The test's own need not be here.
+    auto tests = words("REFRAIN_PROMPTS");
+    tests.push_back(get(environment, "REFRAIN_PROMPTS"));
+    for (auto const& test : tests)
+      for (auto const& dev : settings.prompts)
+        if (std::filesystem::weakly_canonical(test) == std::filesystem::weakly_canonical(dev))
+          throw UsageError("REFRAIN_DEV_PROMPTS names a file of REFRAIN_PROMPTS",
+                           "nothing is chosen by the test's prompts: name others", {.file = dev});
+  }
   settings.studies = words("REFRAIN_STUDY");
   settings.guards = words("REFRAIN_GUARDS");
   settings.judge = get(environment, "REFRAIN_JUDGE");

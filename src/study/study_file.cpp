@@ -145,7 +145,7 @@ StudyModel read_model(std::string const& size, Json const& json, Common const& c
       read_sbatch((*part)["sbatch"], common.environment, here.inside("sbatch"), model.sbatch);
 
   auto all = common.environment;
-  all.erase("REFRAIN_JUDGE");
+  for (auto const* name : {"REFRAIN_JUDGE", "REFRAIN_SPLIT"}) all.erase(name);  // of single jobs
   for (auto const& [name, value] : variables) all[name] = value;
   model.variables = std::move(variables);
   check_model(model, all, places);

@@ -28,10 +28,10 @@ bool newer(std::vector<fs::path> const& made, std::vector<fs::path> const& from)
   });
 }
 
-/// Trained, or trained and answered before its weights were dropped.
+/// Trained, even if its weights were dropped once it had answered.
 bool is_trained(Subject const& subject) {
   RunFolder const run(subject.folder);
-  return run.finished() || (run.state() == "finished" && fs::exists(subject.responses()));
+  return run.finished() || (run.pruned() && fs::exists(subject.responses()));
 }
 
 fs::path report_folder(Study const& study, StudyModel const& model) { return study.folder / "report" / model.size; }
@@ -76,7 +76,7 @@ private:
   void add_shard() {
     std::vector<fs::path> files;
     for (auto const& study : model_.settings.studies) files.push_back(study_.folder / study / "pairs.h5");
-    if (!is_sharded(model_.settings.prompts)) files.push_back(base().folder / "prompts.h5");
+    if (!is_sharded(model_.settings.prompts)) files.push_back(base().evaluation() / "prompts.h5");
     auto& job = add(Stage::shard, "shard", {}, model_.settings.studies);
     job.parts.push_back({.index = {}, .work = study_.folder, .made = [files] { return all_there(files); }});
   }

@@ -19,7 +19,7 @@ std::string number(double value, char const* unit) {
 std::string jobs_text(std::size_t count) { return std::to_string(count) + (count == 1 ? " job" : " jobs"); }
 
 /// "made", "under way as job 12", "1 job to submit behind 8b/shard".
-std::string standing_text(StudyJob const& job, Standing const& standing, bool now) {
+std::string standing_text(StudyJob const& job, JobStanding const& standing, bool now) {
   std::string text;
   if (standing.under_way > 0)
     text = std::to_string(standing.under_way) + " under way as job " + option_text::joined(standing.jobs, ", ");
@@ -63,8 +63,8 @@ std::string sums(std::vector<Estimate> const& estimates) {
 
 }  // namespace
 
-std::string dry_run_text(std::vector<StudyJob> const& graph, std::vector<Standing> const& standings, Wave const& wave,
-                         JobLimits const& limits, std::vector<Estimate> const& estimates) {
+std::string dry_run_text(std::vector<StudyJob> const& graph, std::vector<JobStanding> const& standings,
+                         Wave const& wave, JobLimits const& limits, std::vector<Estimate> const& estimates) {
   std::string text;
   std::size_t now = 0, all = 0;
   for (std::size_t i = 0; i < graph.size(); ++i) {
@@ -97,7 +97,7 @@ std::string failure_line(StudyJob const& job, Failure const& failure) {
          "] (its log: " + log_of(job, part, failure.submission.job).string() + ")";
 }
 
-std::string summary_line(std::vector<Standing> const& standings) {
+std::string summary_line(std::vector<JobStanding> const& standings) {
   std::size_t made = 0, under_way = 0;
   for (auto const& standing : standings) {
     if (standing.done()) ++made;

@@ -24,13 +24,13 @@ StudyState::StudyState(fs::path const& folder) : file_(folder / "study.json") {
   }
 }
 
-std::vector<Submission> const& StudyState::of(std::string const& job) const {
-  static std::vector<Submission> const none;
+std::vector<StudySubmission> const& StudyState::of(std::string const& job) const {
+  static std::vector<StudySubmission> const none;
   auto const found = std::find_if(jobs_.begin(), jobs_.end(), [&](auto const& entry) { return entry.first == job; });
   return found == jobs_.end() ? none : found->second;
 }
 
-void StudyState::add(std::string const& job, Submission submission) {
+void StudyState::add(std::string const& job, StudySubmission submission) {
   if (submission.time.empty()) submission.time = utc_now();
   auto found = std::find_if(jobs_.begin(), jobs_.end(), [&](auto const& entry) { return entry.first == job; });
   if (found == jobs_.end()) found = jobs_.insert(jobs_.end(), {job, {}});

@@ -22,15 +22,19 @@ Error untrained(Subject const& subject) {
   if (state == "failed")
     return Error("training of " + subject.name + " has failed: " + run.error(),
                  subject.training + " goes on from its last checkpoint", place);
+  if (run.pruned())
+    return Error("the weights of " + subject.name + " were dropped after training",
+                 "remove the folder, then " + subject.training + " trains it again", place);
   if (state == "finished") return Error(subject.name + " has no final/ any more", subject.training, place);
   return Error("training of " + subject.name + " has not finished: it is at " + run.advance().text(),
                "wait for its job (--dependency=afterok:JOB), or go on with " + subject.training, place);
 }
 
-/// Whether a model will never be there unless somebody trains it: the others go on without it.
+/// Whether a model will never be there unless somebody trains it again: the others go on without it.
 bool given_up(Subject const& subject) {
-  auto const state = RunFolder(subject.folder).state();
-  return !subject.is_base() && (state.empty() || state == "failed");
+  RunFolder const run(subject.folder);
+  auto const state = run.state();
+  return !subject.is_base() && (state.empty() || state == "failed" || run.pruned());
 }
 
 }  // namespace
@@ -49,6 +53,7 @@ std::vector<Subject> list_subjects(Settings const& settings) {
                           .folder = settings.runs / name / members[i].folder(),
                           .index = static_cast<int64_t>(subjects.size()),
                           .tensor_parallel = settings.tensor_parallel.value_or(study.tensor_parallel),
+                          .split = settings.split,
                           .training = "sbatch --array=" + std::to_string(i) + " slurm/" + name + ".sh"});
   }
   // Shared by all studies that begin from this model.
@@ -57,6 +62,7 @@ std::vector<Subject> list_subjects(Settings const& settings) {
                       .folder = settings.runs / "base" / model.filename(),
                       .index = static_cast<int64_t>(subjects.size()),
                       .tensor_parallel = subjects.front().tensor_parallel,
+                      .split = settings.split,
                       .training = {}});
   return subjects;
 }

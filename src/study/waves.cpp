@@ -11,12 +11,12 @@ namespace fs = std::filesystem;
 namespace {
 
 /// What the queue has of one job: the ids for each part that waits or runs.
-std::vector<Words> find_in_queue(StudyJob const& job, std::vector<Submission> const& submissions,
+std::vector<Words> find_in_queue(StudyJob const& job, std::vector<StudySubmission> const& submissions,
                                  std::vector<QueuedJob> const& queue) {
   std::vector<Words> found(job.parts.size());
   for (auto const& queued : queue) {
     bool const recorded = std::any_of(submissions.begin(), submissions.end(),
-                                      [&](Submission const& each) { return each.job == queued.array_job; });
+                                      [&](StudySubmission const& each) { return each.job == queued.array_job; });
     if (!recorded && queued.name != job.call.job_name) continue;
     for (std::size_t i = 0; i < job.parts.size(); ++i)
       if (!job.is_array() || job.parts[i].index == queued.index) found[i].push_back(queued.array_job);
@@ -25,19 +25,19 @@ std::vector<Words> find_in_queue(StudyJob const& job, std::vector<Submission> co
 }
 
 /// The last submission that the part was in.
-Submission const* last_submission(JobPart const& part, std::vector<Submission> const& submissions) {
-  auto const found = std::find_if(submissions.rbegin(), submissions.rend(), [&](Submission const& each) {
+StudySubmission const* last_submission(JobPart const& part, std::vector<StudySubmission> const& submissions) {
+  auto const found = std::find_if(submissions.rbegin(), submissions.rend(), [&](StudySubmission const& each) {
     return !part.index || std::find(each.indices.begin(), each.indices.end(), *part.index) != each.indices.end();
   });
   return found == submissions.rend() ? nullptr : &*found;
 }
 
-Standing look_at(StudyJob const& job, std::vector<Submission> const& submissions, std::vector<QueuedJob> const& queue,
-                 bool needs_made) {
+JobStanding look_at(StudyJob const& job, std::vector<StudySubmission> const& submissions,
+                    std::vector<QueuedJob> const& queue, bool needs_made) {
   // Of the stages that read what all models have made, a result counts only if all of that is made.
   bool const counts = needs_made || job.stage <= Stage::generate;
   auto const queued = find_in_queue(job, submissions, queue);
-  Standing standing;
+  JobStanding standing;
   for (std::size_t i = 0; i < job.parts.size(); ++i) {
     auto const& part = job.parts[i];
     if (!queued[i].empty()) {
@@ -64,7 +64,7 @@ bool stays(Failure const& failure) { return failure.began || !failure.submission
 /// Fills the room, without a place for the next wave.
 class Filling {
 public:
-  Filling(std::vector<StudyJob> const& graph, std::vector<Standing> const& standings, Room const& room)
+  Filling(std::vector<StudyJob> const& graph, std::vector<JobStanding> const& standings, Room const& room)
       : graph_(graph), standings_(standings), room_(room), whole_(graph.size()), stuck_(graph.size()) {
     for (std::size_t i = 0; i < graph.size(); ++i) places_[graph[i].name] = i;
     if (room_.bytes)
@@ -106,7 +106,7 @@ private:
   }
 
   std::vector<StudyJob> const& graph_;
-  std::vector<Standing> const& standings_;
+  std::vector<JobStanding> const& standings_;
   Room room_;
   std::vector<char> whole_;  ///< made, under way, or in this wave, with all parts
   std::vector<char> stuck_;  ///< behind a failure that stays
@@ -120,9 +120,9 @@ fs::path log_of(StudyJob const& job, JobPart const& part, std::string const& id)
   return job.call.folder / (job.call.job_name + "-" + id + index + ".log");
 }
 
-std::vector<Standing> look(std::vector<StudyJob> const& graph, StudyState const& state,
-                           std::vector<QueuedJob> const& queue) {
-  std::vector<Standing> standings;
+std::vector<JobStanding> look(std::vector<StudyJob> const& graph, StudyState const& state,
+                              std::vector<QueuedJob> const& queue) {
+  std::vector<JobStanding> standings;
   std::map<std::string, bool> made;
   for (auto const& job : graph) {
     bool const needs_made =
@@ -133,7 +133,7 @@ std::vector<Standing> look(std::vector<StudyJob> const& graph, StudyState const&
   return standings;
 }
 
-Wave plan_wave(std::vector<StudyJob> const& graph, std::vector<Standing> const& standings, Room const& room) {
+Wave plan_wave(std::vector<StudyJob> const& graph, std::vector<JobStanding> const& standings, Room const& room) {
   auto const wave = Filling(graph, standings, room).wave;
   if (!wave.more || !room.jobs) return wave;
   Room smaller = room;
@@ -145,7 +145,7 @@ Wave plan_wave(std::vector<StudyJob> const& graph, std::vector<Standing> const& 
   return whole;
 }
 
-Sbatch make_call(std::vector<StudyJob> const& graph, std::vector<Standing> const& standings, Turn const& turn) {
+Sbatch make_call(std::vector<StudyJob> const& graph, std::vector<JobStanding> const& standings, Turn const& turn) {
   auto const& job = graph[turn.job];
   auto call = job.call;
   std::string ids;

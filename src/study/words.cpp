@@ -28,6 +28,17 @@ std::vector<Words> group_options(Words const& words, std::string const& what) {
   return groups;
 }
 
+enum class Keep { named, others };
+
+Words options_where(Words const& options, Words const& names, Keep keep, std::string const& what) {
+  Words kept;
+  for (auto const& group : group_options(options, what)) {
+    bool const named = std::find(names.begin(), names.end(), option_name(group.front())) != names.end();
+    if (named == (keep == Keep::named)) kept.insert(kept.end(), group.begin(), group.end());
+  }
+  return kept;
+}
+
 }  // namespace
 
 Words split_words(std::string_view text, std::string const& what) {
@@ -100,11 +111,11 @@ Words split_paths(std::string const& text, std::string const& what) {
 }
 
 Words pick_options(Words const& options, Words const& names, std::string const& what) {
-  Words picked;
-  for (auto const& group : group_options(options, what))
-    if (std::find(names.begin(), names.end(), option_name(group.front())) != names.end())
-      picked.insert(picked.end(), group.begin(), group.end());
-  return picked;
+  return options_where(options, names, Keep::named, what);
+}
+
+Words without_options(Words const& options, Words const& names, std::string const& what) {
+  return options_where(options, names, Keep::others, what);
 }
 
 Words merge_options(Words const& options, Words const& extra, Words const& reserved, std::string const& what,

@@ -13,8 +13,9 @@ def seal(path, value):
 
 
 def write_run(folder, *, starts=("2026-01-31T12:00:00Z",), updated="2026-01-31T13:30:00Z", state="finished", endings=(),
-              steps=39, ranks=2, device="cpu", pairs=None, **identity):
-    """`starts`: their times; `endings`: (time, ending) of the lines of the record of starts."""
+              steps=39, ranks=2, device="cpu", pairs=None, evaluation=None, **identity):
+    """`starts`: their times; `endings`: (time, ending) of the lines of the record of starts; `evaluation`: what the last
+    row says of held-out pairs, without the prefix eval_."""
     folder.mkdir(parents=True)
     layout = {"tensor_parallel": 1, "data_parallel": ranks, "device": device}
     provenance = {"program": "refrain-train", "git_revision": "abc", "host": "node7", "layout": layout}
@@ -24,7 +25,7 @@ def write_run(folder, *, starts=("2026-01-31T12:00:00Z",), updated="2026-01-31T1
     seal(folder / "status.json", {"state": state, "updated": updated})
     rows = [{"step": i, "loss": 0.7 / i, "rewards/margins": i / 10, "rewards/accuracies": 1 - 1 / i}
             for i in range(1, steps + 1)]
-    rows.append({"step": steps, "eval_loss": 0.5})
+    rows.append({"step": steps, "eval_loss": 0.5, **{f"eval_{key}": value for key, value in (evaluation or {}).items()}})
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     if endings:
         lines = [{"time": time, "ending": ending} for time, ending in endings]

@@ -67,6 +67,35 @@ def test_members_take_their_row_of_the_table(project):
                              "slurm/dpo_8b_balanced.sh)")
 
 
+def train_words(root):
+    return json.loads(calls(root)[-1].removeprefix("train "))
+
+
+def test_members_differ_in_any_option(project):
+    sweep = project / "sweep.json"
+    sweep.write_text('{"members": [{"lora_rank": 8, "lora_targets": ["q_proj", "v_proj"], "loss": "ipo"}, '
+                     '{"loss": "sft"}]}')
+    member(project, REFRAIN_SWEEP=str(sweep))
+    words = train_words(project)
+    assert words[words.index("--seed") + 2:] == ["--lora-rank", "8", "--lora-targets", "q_proj", "v_proj", "--loss", "ipo",
+                                                "--reference-cache", f"{project}/runs/reference-cache"]
+    folder = "beta=0.1,lr=1e-6,seed=42,lora-rank=8,lora-targets=q_proj+v_proj,loss=ipo"
+    assert run_dir(project, member=folder).is_dir()
+    member(project, "--index", 1, REFRAIN_SWEEP=str(sweep))
+    assert "--reference-cache" not in train_words(project)  # without a reference there is nothing to share
+    _, err = member(project, exit_code=1, REFRAIN_SWEEP=str(sweep), REFRAIN_RUNS=str(project / "other"),
+                    REFRAIN_TRAIN_ARGS="--lora-rank 4")
+    check_line("study", err, "REFRAIN_TRAIN_ARGS sets --lora-rank, which the study sets itself (take it out; the sweep "
+                             "(REFRAIN_SWEEP) sets beta, learning rate, seed and what its table names)")
+
+
+def test_held_out_pairs_are_evaluated(project):
+    out, _ = member(project, "--dry-run", REFRAIN_SHARD_ARGS="--dev-fraction 0.1")
+    shard, train = out.splitlines()
+    dev = f"'{project}/runs/dpo_8b_balanced/dev.h5'"
+    assert f" --dev-out {dev} --dev-fraction 0.1" in shard and train.endswith(f" --eval-pairs {dev}")
+
+
 def test_a_dry_run_prints_two_lines_and_starts_nothing(project):
     out, _ = member(project, "--dry-run", "--launcher", "mpirun -n 2")
     shard, train = out.splitlines()
@@ -222,8 +251,8 @@ NAMES = "|".join(["dpo_8b", "70b_balanced", "high_resource", "english_only", "no
      f"there is no sweep 'mine' [{refrain.SOURCE}/slurm/sweeps] (set REFRAIN_SWEEP to a path or one of: "
      "beta_by_learning_rate, default)", 1),
     ([], {"REFRAIN_TRAIN_ARGS": "--beta 1"},
-     "REFRAIN_TRAIN_ARGS sets --beta, which the study sets itself (take it out; beta, learning rate and seed come from "
-     "the sweep (REFRAIN_SWEEP))", 1),
+     "REFRAIN_TRAIN_ARGS sets --beta, which the study sets itself (take it out; the sweep (REFRAIN_SWEEP) sets beta, "
+     "learning rate, seed and what its table names)", 1),
     ([], {"REFRAIN_TRAIN_ARGS": "'open"}, "REFRAIN_TRAIN_ARGS has a ' that is not closed (close it, or write \\')", 1),
     ([], {"REFRAIN_LAUNCHER": "srun"},
      'the launcher is srun, but this is no Slurm job (start it by sbatch, or give --launcher "mpirun -n 2")', 1),
@@ -241,7 +270,7 @@ SWEEPS = {
     "{": "broken JSON: syntax error while parsing object key - unexpected end of input; expected string literal "
          "[{file}:line 1, column 2] (correct the file or make it again)",
     "[]": "the sweep has neither a list 'members' nor an object 'grid', or both [{file}] (write one of the two; "
-          "docs/cluster.md shows them)",
+          "docs/sweeps.md shows them)",
     '{"members": []}': "the sweep has no members [{file}:members] (give it one at least)",
     '{"members": [1]}': 'a member is 1, not an object [{file}] (write {{"beta": 0.1, "learning_rate": 1e-6}})',
     '{"members": [{"beta": 0.1}, {"beta": 0.1}]}': "two members of the sweep are beta=0.1,lr=1e-6,seed=42 and would "
@@ -249,8 +278,13 @@ SWEEPS = {
     '{"grid": {"beta": 0.1}}': "grid.beta is not a list of values [{file}:beta] (write [0.1, 0.3])",
     '{"grid": {"beta": [0]}}': "beta is 0, not a number above 0 [{file}:beta] (correct the table)",
     '{"grid": {"seed": [-1]}}': "seed is -1, not a whole number from 0 [{file}:seed] (correct the table)",
-    '{"grid": {"gamma": [1]}}': "'gamma' is nothing that a sweep varies [{file}:gamma] (the keys are beta, "
-                                "learning_rate and seed; options for every member go into REFRAIN_TRAIN_ARGS)",
+    '{"grid": {"gamma": [1]}}': "'gamma' is no option of refrain-train [{file}:gamma] (docs/options.md lists them)",
+    '{"grid": {"lora_rnak": [1]}}': "'lora_rnak' is no option of refrain-train [{file}:lora_rnak] (did you mean "
+                                    "lora-rank?)",
+    '{"members": [{"run_dir": "x"}]}': "the sweep sets run_dir, which the study sets itself [{file}:run_dir] (take it "
+                                       "out of the table)",
+    '{"members": [{"loss": "sigmod"}]}': 'loss is "sigmod", not one of sigmoid, ipo, hinge, robust, sft [{file}:loss] '
+                                         "(did you mean sigmoid?)",
 }
 
 

@@ -27,11 +27,14 @@ struct DotSpec {
 /// Dots with whiskers, from 0 to 100 %.
 Figure dot_figure(Table const& table, DotSpec const& spec);
 
+/// What a cell's value is: a share, dark at 100 %, or any number, dark at the greatest of its picture.
+enum class HeatScale { share, span };
 struct HeatSpec {
   std::string rows, columns, value;
   std::string row_axis, column_axis;
+  HeatScale scale = HeatScale::share;
 };
-/// A cell for every pair, darker for more, with its percentage written in it.
+/// A cell for every pair, darker for more, with its percentage or number written in it.
 Figure heat_figure(Table const& table, HeatSpec const& spec);
 
 /// A named line, or named dots.

@@ -21,8 +21,8 @@ struct NamedFile {
 
 /// What refrain-report is asked to do. `validate` makes it consistent; it does not change afterwards.
 struct Options {
-  std::vector<std::string> verdict_words, response_words;
-  std::vector<NamedFile> verdicts, responses;  ///< of these words
+  std::vector<std::string> verdict_words, dev_verdict_words, response_words;
+  std::vector<NamedFile> verdicts, dev_verdicts, responses;  ///< of these words
   std::vector<std::filesystem::path> runs;
   std::filesystem::path out;
   std::string baseline;  ///< the checkpoint that others are compared with; empty: the first

@@ -61,6 +61,9 @@ std::string prompt_key(std::string const& language, int64_t row_id, std::string 
 /// that comes twice
 Results read_results(Options const& options);
 
+/// Reads files that are given by `option`, without asking which prompts are nearly the same. @throws Error as above
+Results read_results(std::vector<NamedFile> const& files, std::string const& option);
+
 /// The name of the run that a checkpoint's folder belongs to: `runs/a/final` and `runs/a/checkpoints/latest` are of
 /// `a`, `runs/s/beta=0.1,seed=1` of `s/beta=0.1,seed=1`.
 std::string run_name(std::filesystem::path folder);

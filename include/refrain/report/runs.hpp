@@ -17,6 +17,7 @@ struct Run {
   Json record;                                                     ///< run.json
   Json status;                                                     ///< status.json
   std::vector<Json> metrics;                                       ///< rows of training steps of metrics.jsonl
+  Json evaluation;                                                 ///< its last row of an evaluation; null without one
   std::vector<std::pair<std::string, int64_t>> pairs_by_language;  ///< of its pairs file; empty if that is not there
   std::vector<Json> endings;  ///< lines of NAME.starts.jsonl beside the folder, which refrain-study writes
 };

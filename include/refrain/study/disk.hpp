@@ -16,6 +16,10 @@ double count_parameters(std::filesystem::path const& model);
 /// two moments, 12 bytes a parameter each) and final/ (4 bytes at most). @throws Error as count_parameters
 double peak_disk_bytes(std::filesystem::path const& model);
 
+/// How many members may run at once so that they write no more than REFRAIN_DISK_TB allows; none without it.
+/// @throws Error if it is too little for one
+std::optional<int64_t> members_at_once(Settings const& settings);
+
 /// Compares what the members of an array that run at once need with REFRAIN_DISK_TB. Nothing without it.
 /// @throws Error with the sbatch line that throttles the array enough
 void check_disk(Settings const& settings, std::optional<Allocation> const& allocation, Environment const& environment,

@@ -36,7 +36,7 @@ struct QueuedJob {
 /// From the lines of `squeue --noheader --array --format="%F %K %T %j"`.
 std::vector<QueuedJob> read_queue(std::string const& listing);
 
-/// All of this user's jobs. @throws Error if squeue does not answer
+/// All of this user's jobs; none where there is no Slurm. @throws Error if squeue does not answer
 std::vector<QueuedJob> ask_queue();
 
 }  // namespace refrain::study

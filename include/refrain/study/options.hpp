@@ -2,12 +2,16 @@
 
 #include <refrain/base/options.hpp>
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace refrain::study {
+
+/// What a dev split says of a sweep's member; the ranking's column is the name behind `dev-`.
+enum class DevMeasure { accuracy, margin, asr };
 
 /// Command line of refrain-study.
 struct Options {
@@ -19,6 +23,11 @@ struct Options {
   std::vector<std::string> files;  ///< of run: one, a study's, or its name
   bool wave = false;               ///< of run: called by the job of a wave
   bool dry_run = false;            ///< prints the commands instead
+  bool failed = false;             ///< submit: those members alone that have failed
+  std::string after;               ///< submit: the job that must have ended well before
+  std::optional<int64_t> keep;     ///< prune: as many of the best stay
+  DevMeasure by = DevMeasure::accuracy;  ///< prune: what the best are the best by
+  bool drop_weights = false;             ///< prune: the others' weights go
 
   /// The command line of refrain-study, bound to `options`.
   static OptionTable table(Options& options);
@@ -27,3 +36,14 @@ struct Options {
 };
 
 }  // namespace refrain::study
+
+namespace refrain {
+
+template <>
+struct EnumChoices<study::DevMeasure> {
+  using enum study::DevMeasure;
+  static constexpr std::array<Choice<study::DevMeasure>, 3> choices{
+      {{accuracy, "dev-accuracy"}, {margin, "dev-margin"}, {asr, "dev-asr"}}};
+};
+
+}  // namespace refrain

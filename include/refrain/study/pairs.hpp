@@ -7,7 +7,11 @@
 
 namespace refrain::study {
 
-/// The refrain-shard line of a configuration. `program` is the binary.
+/// Held-out pairs of a configuration, `folder`/dev.h5: where REFRAIN_SHARD_ARGS has --dev-fraction and no --dev-out of
+/// its own. Else empty.
+std::filesystem::path dev_pairs(Settings const& settings, std::filesystem::path const& folder);
+
+/// The refrain-shard line of a configuration. `program` is the binary; dev_pairs stand beside `out`.
 /// @throws Error for REFRAIN_SHARD_ARGS that set what the study sets
 Words shard_line(std::filesystem::path const& program, Configuration const& configuration, Settings const& settings,
                  std::filesystem::path const& out);

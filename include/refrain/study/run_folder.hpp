@@ -35,6 +35,8 @@ public:
   Advance advance() const;
   /// Whether training has finished and its final/ stands.
   bool finished() const;
+  /// Whether training has finished and `refrain-study prune` has dropped its weights since.
+  bool pruned() const;
 
   /// The text of status.json, or nothing: to see whether a start has changed it.
   std::string status_text() const;

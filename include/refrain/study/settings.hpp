@@ -20,7 +20,8 @@ struct Settings {
   std::filesystem::path model;         ///< REFRAIN_MODEL: Hugging Face folder or checkpoint to start from
   std::filesystem::path runs;          ///< REFRAIN_RUNS: where run folders go
   Words pairs;                         ///< REFRAIN_PAIRS: preference files; only where needed
-  Words prompts;                       ///< REFRAIN_PROMPTS: evaluation prompts; only where needed
+  Words prompts;                       ///< REFRAIN_PROMPTS: evaluation prompts; of the dev split REFRAIN_DEV_PROMPTS
+  std::string split;                   ///< "dev" where REFRAIN_SPLIT says so: a sweep is ranked by what is made of it
   Words studies;                       ///< REFRAIN_STUDY: names of training configurations
   Words guards;                        ///< REFRAIN_GUARDS: judges and their models, a word each (guards.hpp)
   std::string judge;                   ///< REFRAIN_JUDGE: the one of them that a job asks alone; or empty

@@ -11,7 +11,7 @@
 namespace refrain::study {
 
 /// One call of sbatch that a study made.
-struct Submission {
+struct StudySubmission {
   std::string job;                 ///< Slurm's id
   std::vector<int64_t> indices{};  ///< of the array; empty for a job that is none
   bool waited = false;             ///< whether it waited for other jobs: Slurm cancels it if one of those fails
@@ -27,13 +27,13 @@ public:
   explicit StudyState(std::filesystem::path const& folder);
 
   /// Of a job of the study, in the order of time; empty if there are none.
-  std::vector<Submission> const& of(std::string const& job) const;
+  std::vector<StudySubmission> const& of(std::string const& job) const;
   /// Keeps it in the file. @throws Error
-  void add(std::string const& job, Submission submission);
+  void add(std::string const& job, StudySubmission submission);
 
 private:
   std::filesystem::path file_;
-  std::vector<std::pair<std::string, std::vector<Submission>>> jobs_;  // in the order of their first submission
+  std::vector<std::pair<std::string, std::vector<StudySubmission>>> jobs_;  // in the order of their first submission
 };
 
 /// For as long as it lives, no other `run` works on the study. @throws Error that says who does

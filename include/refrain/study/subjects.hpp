@@ -19,14 +19,18 @@ struct Subject {
       folder;         ///< its run folder; of the base REFRAIN_RUNS/base/NAME, NAME that of the model's folder
   int64_t index = 0;  ///< of the array of generate.sh
   int tensor_parallel = 1;
+  std::string split;     ///< "dev": answers and verdicts of the dev split stand in a folder of that name; else empty
   std::string training;  ///< the sbatch line that trains it; empty for the base
 
+  std::filesystem::path evaluation() const { return split.empty() ? folder : folder / split; }
   bool is_base() const { return training.empty(); }
-  std::filesystem::path responses() const { return folder / "responses.h5"; }
+  std::filesystem::path responses() const { return evaluation() / "responses.h5"; }
   /// With the final labels.
-  std::filesystem::path verdicts() const { return folder / "verdicts.h5"; }
+  std::filesystem::path verdicts() const { return evaluation() / "verdicts.h5"; }
   /// Of one judge.
-  std::filesystem::path verdicts_of(std::string const& judge) const { return folder / "verdicts" / (judge + ".h5"); }
+  std::filesystem::path verdicts_of(std::string const& judge) const {
+    return evaluation() / "verdicts" / (judge + ".h5");
+  }
 };
 
 /// All members of the sweep of every study of REFRAIN_STUDY, study by study, and the base last: the array of

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <refrain/study/words.hpp>
+
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -12,22 +15,24 @@ struct SweepMember {
   double beta = 0.1;
   double learning_rate = 1e-6;
   int64_t seed = 42;
+  std::map<std::string, Words> more;  ///< further options of refrain-train by name, such as "lora-rank"
 
-  /// "beta=0.1,lr=1e-6,seed=42": the name of its run folder.
+  /// "beta=0.1,lr=1e-6,seed=42", and for every further option ",lora-rank=8": the name of its run folder. What does not
+  /// suit a file's name in a value becomes '_'.
   std::string folder() const;
+  /// All of it as refrain-train is given it: --beta 0.1 --learning-rate 1e-6 --seed 42 --lora-rank 8.
+  Words words() const;
 };
 
 /// Reads a sweep table. Either a list, `{"members": [{"beta": 0.1, "learning_rate": 1e-6, "seed": 42}, ...]}`, or a
-/// grid, `{"grid": {"beta": [0.1, 0.3], "learning_rate": [1e-6], "seed": [42]}}`, whose last key varies fastest.
-/// Keys that are left out take the paper's setting and seed 42.
-/// @throws Error for other keys, numbers out of range and members that occur twice
+/// grid, `{"grid": {"beta": [0.1, 0.3], "learning_rate": [1e-6], "lora_rank": [8, 64]}}`, whose last key varies
+/// fastest. Keys are options of refrain-train, but for those that the study sets itself; beta, learning rate and seed
+/// take the paper's setting and seed 42 where they are left out.
+/// @throws Error for other keys, values of another kind, and members that would share a folder
 std::vector<SweepMember> read_sweep(std::filesystem::path const& path);
 
 /// The file behind REFRAIN_SWEEP: a path, or the name of a table in `folder` ("default" is default.json there).
 /// @throws Error that lists the tables there are
 std::filesystem::path find_sweep(std::string const& name, std::filesystem::path const& folder);
-
-/// A number as short as it can be without loss, in the field's spelling: 0.1, 1e-6, 64.
-std::string format_number(double value);
 
 }  // namespace refrain::study

@@ -14,12 +14,12 @@ namespace refrain::study {
 /// A part that ended without its results.
 struct Failure {
   std::size_t part;
-  Submission submission;  ///< its last
-  bool began = false;     ///< whether its log is there; one that never began was cancelled
+  StudySubmission submission;  ///< its last
+  bool began = false;          ///< whether its log is there; one that never began was cancelled
 };
 
 /// How a job of a study stands.
-struct Standing {
+struct JobStanding {
   std::vector<std::size_t> left;  ///< parts that are neither made nor under way
   std::size_t under_way = 0;      ///< parts that wait or run
   double bytes = 0;               ///< that those may write at a time
@@ -34,8 +34,8 @@ std::filesystem::path log_of(StudyJob const& job, JobPart const& part, std::stri
 
 /// How all jobs stand, by what is on disk, what was submitted, and this user's queue. A part is under way if the queue
 /// has it under a recorded id or the job's own name.
-std::vector<Standing> look(std::vector<StudyJob> const& graph, StudyState const& state,
-                           std::vector<QueuedJob> const& queue);
+std::vector<JobStanding> look(std::vector<StudyJob> const& graph, StudyState const& state,
+                              std::vector<QueuedJob> const& queue);
 
 /// What of a wave is limited.
 struct Room {
@@ -60,10 +60,10 @@ struct Wave {
 
 /// Fills the room in the order of the graph. A job is submitted once those that it needs are made, under way, or in
 /// this wave whole. Where not all of it fits, a place is kept for the job that submits the next wave.
-Wave plan_wave(std::vector<StudyJob> const& graph, std::vector<Standing> const& standings, Room const& room);
+Wave plan_wave(std::vector<StudyJob> const& graph, std::vector<JobStanding> const& standings, Room const& room);
 
 /// The call that submits a turn: its array, and behind which jobs it comes. The name of a job that is not submitted yet
 /// stands for its id.
-Sbatch make_call(std::vector<StudyJob> const& graph, std::vector<Standing> const& standings, Turn const& turn);
+Sbatch make_call(std::vector<StudyJob> const& graph, std::vector<JobStanding> const& standings, Turn const& turn);
 
 }  // namespace refrain::study

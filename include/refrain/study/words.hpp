@@ -24,6 +24,9 @@ Words split_paths(std::string const& text, std::string const& what);
 /// Those of `options` that have one of these names, with their values. @throws Error if it begins with a bare word
 Words pick_options(Words const& options, Words const& names, std::string const& what);
 
+/// The others. @throws Error if it begins with a bare word
+Words without_options(Words const& options, Words const& names, std::string const& what);
+
 /// Adds `extra` to `options` (both `--name value...` or `--name=value`); an option given in `extra` replaces the one
 /// of the same name. @throws Error if `extra` begins with a bare word, or sets one of `reserved`, which `what` may not
 /// set: then with `remedy`

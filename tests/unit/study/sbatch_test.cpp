@@ -4,6 +4,8 @@
 
 #include <refrain/study/job_limits.hpp>
 #include <refrain/study/sbatch.hpp>
+#include <refrain/study/submissions.hpp>
+#include <refrain/study/submit.hpp>
 
 using namespace refrain;
 using namespace refrain::study;
@@ -81,4 +83,39 @@ TEST_CASE("the queue is read, members of arrays one by one") {
   CHECK_FALSE(jobs[2].index);
   CHECK(jobs[2].name == "a report");
   CHECK(read_queue("").empty());
+}
+
+TEST_CASE("an array fits what the site allows") {
+  auto plan = plan_array({0, 1, 2, 5}, 0, {}, {});
+  CHECK(plan.indices == std::vector<int64_t>{0, 1, 2, 5});
+  CHECK(plan.at_once == 0);
+  CHECK(plan.left_out.empty());
+
+  CHECK(plan_array({0, 1, 2, 5}, 0, {}, 4).at_once == 0);
+  CHECK(plan_array({0, 1, 2, 5}, 0, {}, 3).at_once == 3);
+
+  JobLimits const limits{.jobs = 10, .jobs_from = "REFRAIN_MAX_JOBS", .array_size = 6};
+  plan = plan_array({0, 1, 2, 5}, 7, limits, 3);
+  CHECK(plan.indices == std::vector<int64_t>{0, 1, 2});
+  CHECK(plan.left_out == std::vector<int64_t>{5});
+  CHECK(plan.at_once == 0);
+  CHECK(message_of([&] { plan_array({0}, 10, limits, {}); }) ==
+        "the site lets one user have 10 jobs (REFRAIN_MAX_JOBS), and there are 10 (submit again when some have ended)");
+  CHECK(message_of([&] { plan_array({0, 6}, 0, limits, {}); }) ==
+        "member 6 is above what an array takes here (MaxArraySize 6) (split the sweep's table)");
+}
+
+TEST_CASE("a member's job is found by the record of submissions, and without one by name and index") {
+  TemporaryFolder const folder;
+  Submissions submissions(folder.path);
+  submissions.add({.job = "16", .sweep = "default", .line = "sbatch", .members = {{0, "a"}, {1, "b"}}});
+  auto const queue = read_queue("16 1 RUNNING dpo_8b_en\n20 3 PENDING dpo_8b_en\n21 N/A RUNNING dpo_8b_en\n");
+  for (auto const& record : {submissions, Submissions(folder.path)}) {  // as it was added, and as it was read again
+    CHECK(record.job_of("dpo_8b_en", 1, "b", queue) == "16_1");
+    CHECK(record.job_of("dpo_8b_en", 7, "b", queue) == "16_1");  // the same settings in another table
+    CHECK(record.job_of("dpo_8b_en", 1, "of another sweep", queue).empty());
+    CHECK(record.job_of("dpo_8b_en", 0, "a", queue).empty());
+    CHECK(record.job_of("dpo_8b_en", 3, "c", queue) == "20_3");  // submitted by hand
+    CHECK(record.job_of("dpo_8b_de", 3, "c", queue).empty());
+  }
 }

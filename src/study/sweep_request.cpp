@@ -1,0 +1,66 @@
+#include <refrain/base/error.hpp>
+#include <refrain/base/files.hpp>
+#include <refrain/base/folder_lock.hpp>
+#include <refrain/study/configuration.hpp>
+#include <refrain/study/sbatch.hpp>
+#include <refrain/study/submissions.hpp>
+#include <refrain/study/sweep_request.hpp>
+
+namespace refrain::study {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Who trains in a run folder now, by its lock; empty if nobody does.
+std::string worker_in(fs::path const& run) {
+  std::string holder;
+  if (!fs::exists(run / "lock") || FolderLock::try_acquire(run / "lock", holder)) return {};
+  return holder;
+}
+
+}  // namespace
+
+SweepRequest read_sweep_request(Options const& options, Words const& needed) {
+  SweepRequest sweep{.name = find_configuration(options.names.front(), data_file("study/configurations.json")).name};
+  sweep.settings = read_settings(current_environment(), needed);
+  sweep.table = options.sweep.empty() ? sweep.settings.sweep : options.sweep;
+  auto const file = find_sweep(sweep.table, data_file("slurm/sweeps/default.json").parent_path());
+  sweep.members = read_sweep(file);
+  if (fs::is_regular_file(sweep.table)) sweep.table = fs::absolute(file).string();
+  return sweep;
+}
+
+Standing look_at_members(SweepRequest const& sweep, std::vector<QueuedJob> const& queue) {
+  Submissions const submissions(sweep.folder());
+  Standing standing;
+  for (std::size_t i = 0; i < sweep.members.size(); ++i) {
+    auto const index = static_cast<int64_t>(i);
+    auto const run = sweep.run(i);
+    auto const job = submissions.job_of(sweep.name, index, sweep.members[i].folder(), queue);
+    auto const holder = job.empty() ? worker_in(run.path()) : "job " + job;
+    if (run.finished() || run.pruned()) {
+      standing.finished.push_back(index);
+    } else if (!holder.empty()) {
+      standing.held.push_back(index);
+      if (standing.holder.empty()) standing.holder = holder;
+    } else {
+      (run.state() == "failed" ? standing.failed : standing.open).push_back(index);
+    }
+  }
+  return standing;
+}
+
+std::string describe(SweepRequest const& sweep, Standing const& standing) {
+  std::string text;
+  auto const add = [&](std::vector<int64_t> const& indices, std::string const& what) {
+    if (!indices.empty()) text += (text.empty() ? "" : ", ") + format_array(indices) + " " + what;
+  };
+  add(standing.finished, "finished");
+  add(standing.held, "under way (" + standing.holder + ")");
+  add(standing.failed, "failed");
+  add(standing.open, "to be trained");
+  return sweep.name + ", sweep " + sweep.table + ": " + text;
+}
+
+}  // namespace refrain::study
