@@ -1,7 +1,7 @@
 #include <refrain/base/error.hpp>
 #include <refrain/base/option_text.hpp>
+#include <refrain/base/table.hpp>
 #include <refrain/study/study_keys.hpp>
-#include <refrain/study/sweep.hpp>
 #include <refrain/study/words.hpp>
 
 #include <algorithm>

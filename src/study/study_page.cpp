@@ -86,7 +86,7 @@ std::string dry_run_text(std::vector<StudyJob> const& graph, std::vector<JobStan
   return text + limit_text(limits, now, all) + sums(estimates);
 }
 
-std::string failure_line(StudyJob const& job, Failure const& failure) {
+std::string failure_line(StudyJob const& job, FailedPart const& failure) {
   auto const& part = job.parts[failure.part];
   auto const id = failure.submission.job + (part.index ? "_" + std::to_string(*part.index) : std::string{});
   std::string why;

@@ -59,7 +59,7 @@ JobStanding look_at(StudyJob const& job, std::vector<StudySubmission> const& sub
 }
 
 /// Whether what failed would not go otherwise now. A job that waited and never began was cancelled for another's sake.
-bool stays(Failure const& failure) { return failure.began || !failure.submission.waited; }
+bool stays(FailedPart const& failure) { return failure.began || !failure.submission.waited; }
 
 /// Fills the room, without a place for the next wave.
 class Filling {

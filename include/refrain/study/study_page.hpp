@@ -14,7 +14,7 @@ std::string dry_run_text(std::vector<StudyJob> const& graph, std::vector<JobStan
                          Wave const& wave, JobLimits const& limits, std::vector<Estimate> const& estimates);
 
 /// One line that says which part failed, why as far as it said so itself, and where to look: its log and its folder.
-std::string failure_line(StudyJob const& job, Failure const& failure);
+std::string failure_line(StudyJob const& job, FailedPart const& failure);
 
 /// "12 of 30 jobs are made, 3 under way, 15 to come".
 std::string summary_line(std::vector<JobStanding> const& standings);

@@ -12,7 +12,7 @@
 namespace refrain::study {
 
 /// A part that ended without its results.
-struct Failure {
+struct FailedPart {
   std::size_t part;
   StudySubmission submission;  ///< its last
   bool began = false;          ///< whether its log is there; one that never began was cancelled
@@ -20,11 +20,11 @@ struct Failure {
 
 /// How a job of a study stands.
 struct JobStanding {
-  std::vector<std::size_t> left;  ///< parts that are neither made nor under way
-  std::size_t under_way = 0;      ///< parts that wait or run
-  double bytes = 0;               ///< that those may write at a time
-  Words jobs;                     ///< ids of the jobs, or arrays, that they belong to
-  std::vector<Failure> failures;  ///< of `left`, those that were submitted before, where nothing else held them up
+  std::vector<std::size_t> left;     ///< parts that are neither made nor under way
+  std::size_t under_way = 0;         ///< parts that wait or run
+  double bytes = 0;                  ///< that those may write at a time
+  Words jobs;                        ///< ids of the jobs, or arrays, that they belong to
+  std::vector<FailedPart> failures;  ///< of `left`, those that were submitted before, where nothing else held them up
 
   bool done() const { return left.empty() && under_way == 0; }
 };
