@@ -143,7 +143,7 @@ std::string setting_text(std::string const& key, Json const& value, Environment 
     case Kind::judges: return judges_text(value, environment, place);
     case Kind::adjudicator: return adjudicator_text(value, environment, place);
     case Kind::whole_number:
-      if (!value.is_number_unsigned() || value.get<int64_t>() < 1)
+      if (!value.is_number_integer() || value.get<int64_t>() < 1)
         place.refuse("this is " + dump_text(value) + ", not a whole number above 0", "write a number such as 4");
       return std::to_string(value.get<int64_t>());
     case Kind::number:

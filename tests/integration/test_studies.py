@@ -76,7 +76,8 @@ def test_a_rerun_goes_on_where_it_stopped(project):
     # One more judge: its verdicts, and all that is made of them, again.
     project.content["judges"][str(one_more_judge(project.root))] = str(project.root / "guard")
     project.run()
-    assert [name for name, _, _ in project.submitted()] == ["8b.judge.one-more", "8b.adjudicate", "8b.report", "archive"]
+    assert [name for name, _, _ in project.submitted()] == ["8b.judge.one-more", "8b.adjudicate", "8b.report",
+                                                             "archive"]
 
 
 def one_more_judge(root):
@@ -165,14 +166,14 @@ def test_the_dry_run_prints_the_graph_its_lines_and_what_it_costs(project):
     assert heads[-3:] == [
         "archive: 1 job in a later wave, behind 8b/report, 70b/report",
         "limit: 12 jobs (MaxJobCount of slurm.conf); 11 jobs now, 8 in later waves",
-        "training: 40 GPU hours, 9.9 node hours; on disk 5.6 GiB in the end, at most 72.6 GiB if all of it trains at once "
-        "(pairs as in the paper until they are sharded)"]
-    shown = lines[lines.index("70b/train/english_only: 1 job now, behind 70b/shard") + 1]
+        "training: 40 GPU hours, 9.9 node hours; on disk 5.6 GiB in the end, at most 72.6 GiB if all of it trains at "
+        "once (pairs as in the paper until they are sharded)"]
+    shown = lines[lines.index("70b/train/english_only: 1 job in a later wave, behind 70b/shard") + 1]
     assert shown.endswith(f"--array=0 --dependency=afterok:70b/shard --kill-on-invalid-dep=yes "
                           f"'--chdir={project.folder}/logs' --export=ALL --nodes=2 --time=02:00:00 "
                           f"{refrain.SOURCE}/slurm/dpo_70b_english_only.sh")
-    assert lines[lines.index(shown) + 1] == ("  2889 pairs (assumed), 0.6 node hours on 2 x 4, at most 24.2 GiB a member "
-                                             "on disk, 1.9 GiB kept")
+    assert lines[lines.index(shown) + 1] == ("  2889 pairs (assumed), 0.6 node hours on 2 x 4, at most 24.2 GiB a "
+                                             "member on disk, 1.9 GiB kept")
 
     out, _ = project.run("--dry-run", NO_PLAN="unknown architecture")
     assert "  no estimate: refrain-train: unknown architecture\n" in out

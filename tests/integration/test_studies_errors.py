@@ -14,9 +14,10 @@ def project(tmp_path):
     return Project(tmp_path)
 
 
-KEYS = ("about, method, machine, models, configurations, sbatch, runs, sweep, pairs, prompts, judges, deciders, "
-        "adjudicator, tensor_parallel, disk_tb, launcher, train_args, shard_args, prompt_args, generate_args, judge_args, "
-        "adjudicator_args, report_args, archive_args")
+MODEL_KEYS = ("sweep, pairs, prompts, judges, deciders, adjudicator, tensor_parallel, launcher, train_args, "
+              "shard_args, prompt_args, generate_args, judge_args, adjudicator_args, report_args, archive_args")
+KEYS = ("about, method, machine, models, configurations, sbatch, runs, "
+        + MODEL_KEYS.replace("tensor_parallel", "tensor_parallel, disk_tb"))
 
 
 def content(**changes):
@@ -32,9 +33,10 @@ def content(**changes):
 @pytest.mark.parametrize("change, line", [
     (content(modles={}), "'modles' is no key here [FILE:modles] (did you mean models?)"),
     (content(questions=1), f"'questions' is no key here [FILE:questions] (the keys are {KEYS})"),
-    (content(models=None), 'there are no models [FILE:models] (write {"8b": "/models/NeuralDaredevil-8B-abliterated"})'),
+    (content(models=None),
+     'there are no models [FILE:models] (write {"8b": "/models/NeuralDaredevil-8B-abliterated"})'),
     (content(models={"8b": {"path": "/x"}}),
-     "'path' is no key here [FILE:models.8b.path] (did you mean pairs?)"),
+     f"'path' is no key here [FILE:models.8b.path] (the keys are configurations, sbatch, folder, {MODEL_KEYS})"),
     (content(models={"8b": 8}), "this is 8, not an object [FILE:models.8b] (write {...})"),
     (content(models={"8b": "/none"}),
      "the model's folder does not exist: /none [FILE:models.8b] (name a Hugging Face folder or a checkpoint)"),
@@ -48,7 +50,8 @@ def content(**changes):
      "'/x/$' has a $ without the name of a variable [FILE:models.8b.folder] (write $NAME, ${NAME}, or $$ for a $)"),
     (content(configurations=None),
      'there are no \'configurations\' [FILE] (write ["balanced", "english_only"])'),
-    (content(configurations=[]), 'there are no configurations [FILE:configurations] (write ["balanced", "english_only"])'),
+    (content(configurations=[]),
+     'there are no configurations [FILE:configurations] (write ["balanced", "english_only"])'),
     (content(configurations=[1]),
      '1 is no name of a configuration [FILE:configurations] (write ["balanced", "english_only"])'),
     (content(configurations=["de", "de"]), "'de' is named twice [FILE:configurations] (name each configuration once)"),
@@ -79,7 +82,9 @@ def content(**changes):
      'this is ["--epochs","1"], not a text [FILE:train_args] (write it in quotes)'),
     (content(report_args="--out /x"), "report_args sets --out, which the study sets itself [FILE:report_args] (take it "
                                       "out)"),
-    (content(sbatch={"training": "--nodes=2"}), "'training' is no key here [FILE:sbatch.training] (did you mean train?)"),
+    (content(sbatch={"training": "--nodes=2"}),
+     "'training' is no key here [FILE:sbatch.training] (the keys are shard, train, generate, judge, adjudicate, "
+     "report, archive)"),
     (content(sbatch={"train": "--array=0-7"}),
      "sbatch.train sets --array, which the study sets itself [FILE:sbatch.train] (take it out)"),
     (content(sbatch={"train": "8 nodes"}),
@@ -97,8 +102,8 @@ def test_two_models_whose_answers_would_share_a_folder(project):
     (project.root / "other/model").mkdir(parents=True)
     project.content["models"]["70b"] = str(project.root / "other/model")
     _, err = project.run(exit_code=1)
-    check_line("study", err, f"its folder has the name of 8b's, model [{project.file}:models.70b] (name one of them by a "
-                             "link with another name)")
+    check_line("study", err, f"its folder has the name of 8b's, model [{project.file}:models.70b] (name one of them by "
+                             "a link with another name)")
 
 
 def test_a_sweep_that_is_not_there(project):
@@ -165,7 +170,8 @@ def test_a_second_run_of_a_study_is_told_who_is_at_work(project):
         assert first.poll() is None
     _, err = project.run(exit_code=1)
     host = os.uname().nodename.split(".")[0]
-    assert err.startswith(f"refrain-study: another run of this study is at work: {host}, process {first.pid}"), err
+    assert err.startswith("refrain-study: another run of this study is at work: "
+                          f"process {first.pid} on {host}, since "), err
     assert err.endswith(f" [{project.folder}] (wait until it has ended)\n")
     first.communicate(timeout=60)
 

@@ -1,4 +1,4 @@
-"""A whole study by `refrain-study run` with the real jobs: shard, train, generate, judge, adjudicate, report, archive."""
+"""A whole study by `refrain-study run` with the real jobs, from sharding to the archive."""
 
 import csv
 import json
@@ -41,8 +41,8 @@ class Study:
         small = "--ntasks-per-node=1 --mem=500"
         self.file = site.root / f"{name}.json"
         self.write(
-            models={size: str(folder) for size, folder in folders.items()}, configurations=configurations, sweep="paper",
-            pairs=str(pairs), prompts=str(prompts),
+            models={size: str(folder) for size, folder in folders.items()}, configurations=configurations,
+            sweep="paper", pairs=str(pairs), prompts=str(prompts),
             judges={str(site.root / "guard-one.json"): str(site.root / "guard-one"),
                     str(site.root / "guard-two.json"): str(site.root / "guard-two"), "refusal-pattern": None},
             adjudicator={"name": str(site.root / "arbiter.json"), "folder": str(site.root / "arbiter")},

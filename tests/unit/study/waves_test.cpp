@@ -15,9 +15,9 @@ StudyJob job(std::string const& name, std::vector<std::string> needs, std::vecto
              Stage stage = Stage::generate) {
   StudyJob result{.name = name, .stage = stage, .needs = std::move(needs), .parts = {}, .call = {}};
   result.call.job_name = "trial." + name;
-  for (std::size_t i = 0; i < made.size(); ++i)
+  for (bool const there : made)
     result.parts.push_back(
-        {.index = static_cast<int64_t>(i), .work = "work", .made = [there = made[i]] { return there; }});
+        {.index = static_cast<int64_t>(result.parts.size()), .work = "work", .made = [there] { return there; }});
   return result;
 }
 
