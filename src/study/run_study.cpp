@@ -86,15 +86,15 @@ bool Moment::next_wave_waits() const {
 }
 
 Moment look_now(Study study, Options const& options, Environment const& environment) {
+  StudyState state(study.folder);
   Moment now{.study = std::move(study),
              .graph = {},
-             .state = StudyState({}),
+             .state = std::move(state),
              .queue = {},
              .standings = {},
              .limits = ask_limits(environment),
              .wave = {}};
   now.graph = make_graph(now.study);
-  now.state = StudyState(now.study.folder);
   now.queue = queue_of_others(environment, options.dry_run);
   now.standings = look(now.graph, now.state, now.queue);
   auto const& disk_tb = now.study.models.front().settings.disk_tb;
@@ -123,11 +123,12 @@ void submit(Moment& now, Turn const& turn) {
   std::cout << job.name << ": job " << id << std::endl;
 }
 
-/// What failed, a line each. @returns how many
-std::size_t say_failures(Moment const& now) {
+/// What failed, a line each; in a wave without what it submits again. @returns how many
+std::size_t say_failures(Moment const& now, bool wave) {
   std::size_t count = 0;
   for (std::size_t i = 0; i < now.graph.size(); ++i)
     for (auto const& failure : now.standings[i].failures) {
+      if (wave && !failure.stays()) continue;
       log_warning(failure_line(now.graph[i], failure));
       ++count;
     }
@@ -135,7 +136,7 @@ std::size_t say_failures(Moment const& now) {
 }
 
 Exit submit_wave(Moment& now, bool wave) {
-  auto const failures = say_failures(now);
+  auto const failures = say_failures(now, wave);
   bool const alone = std::all_of(now.standings.begin(), now.standings.end(),
                                  [](JobStanding const& standing) { return standing.under_way == 0; });
   if (now.wave.turns.empty() && now.wave.more && alone)
@@ -146,9 +147,9 @@ Exit submit_wave(Moment& now, bool wave) {
   for (auto const& turn : now.wave.turns) submit(now, turn);
   bool const finished = std::all_of(now.standings.begin(), now.standings.end(),
                                     [](JobStanding const& standing) { return standing.done(); });
-  if (now.wave.more && !now.wave.place_for_next)
+  if (now.wave.more && !now.wave.place_for_next) {
     log_warning("no place is left for the job that submits the next wave: run this again once jobs have ended");
-  else if (now.wave.more && !now.next_wave_waits()) {
+  } else if (now.wave.more && !now.next_wave_waits()) {
     auto const call = now.next_wave();
     std::cout << call.show() << "\n";
     std::cout << "the next wave: job " << call.submit() << std::endl;

@@ -58,9 +58,6 @@ JobStanding look_at(StudyJob const& job, std::vector<StudySubmission> const& sub
   return standing;
 }
 
-/// Whether what failed would not go otherwise now. A job that waited and never began was cancelled for another's sake.
-bool stays(FailedPart const& failure) { return failure.began || !failure.submission.waited; }
-
 /// Fills the room, without a place for the next wave.
 class Filling {
 public:
@@ -81,7 +78,7 @@ private:
     auto const left = parts.size();
     if (room_.failed_stay)
       for (auto const& failure : standings_[place].failures)
-        if (stays(failure)) std::erase(parts, failure.part);
+        if (failure.stays()) std::erase(parts, failure.part);
     bool ready = true;
     stuck_[place] = parts.size() < left;
     for (auto const& need : job.needs) {

@@ -16,6 +16,9 @@ struct FailedPart {
   std::size_t part;
   StudySubmission submission;  ///< its last
   bool began = false;          ///< whether its log is there; one that never began was cancelled
+
+  /// Whether a wave leaves it as it is. A job that waited and never began was cancelled for another's sake.
+  bool stays() const { return began || !submission.waited; }
 };
 
 /// How a job of a study stands.
