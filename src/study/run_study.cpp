@@ -18,14 +18,14 @@ namespace {
 constexpr char const* wave_name = "wave";
 
 /// This user's jobs, without the job that this is part of. What is only printed needs no Slurm.
-std::vector<QueuedJob> queue_of_others(Environment const& environment, bool dry_run) try {
-  if (dry_run && !in_path("squeue")) return {};
+std::vector<QueuedJob> queue_of_others(Environment const& environment, Options const& options) try {
+  if (options.dry_run && !in_path("squeue")) return {};
   auto queue = ask_queue();
   if (auto const own = environment.find("SLURM_JOB_ID"); own != environment.end())
     std::erase_if(queue, [&](QueuedJob const& job) { return job.id == own->second; });
   return queue;
 } catch (Error const& error) {
-  if (!dry_run) throw;
+  if (!options.dry_run) throw;
   log_warning("what is under way is not known: " + error.problem());
   return {};
 }
@@ -95,7 +95,7 @@ Moment look_now(Study study, Options const& options, Environment const& environm
              .limits = ask_limits(environment),
              .wave = {}};
   now.graph = make_graph(now.study);
-  now.queue = queue_of_others(environment, options.dry_run);
+  now.queue = queue_of_others(environment, options);
   now.standings = look(now.graph, now.state, now.queue);
   auto const& disk_tb = now.study.models.front().settings.disk_tb;
   Room const room{.jobs = places(now.limits, now.queue),
@@ -124,19 +124,19 @@ void submit(Moment& now, Turn const& turn) {
 }
 
 /// What failed, a line each; in a wave without what it submits again. @returns how many
-std::size_t say_failures(Moment const& now, bool wave) {
+std::size_t say_failures(Moment const& now, Options const& options) {
   std::size_t count = 0;
   for (std::size_t i = 0; i < now.graph.size(); ++i)
     for (auto const& failure : now.standings[i].failures) {
-      if (wave && !failure.stays()) continue;
+      if (options.wave && !failure.stays()) continue;
       log_warning(failure_line(now.graph[i], failure));
       ++count;
     }
   return count;
 }
 
-Exit submit_wave(Moment& now, bool wave) {
-  auto const failures = say_failures(now, wave);
+Exit submit_wave(Moment& now, Options const& options) {
+  auto const failures = say_failures(now, options);
   bool const alone = std::all_of(now.standings.begin(), now.standings.end(),
                                  [](JobStanding const& standing) { return standing.under_way == 0; });
   if (now.wave.turns.empty() && now.wave.more && alone)
@@ -156,7 +156,7 @@ Exit submit_wave(Moment& now, bool wave) {
   }
   std::cout << (finished ? "the study is complete: " + archive_file(now.study).string() : summary_line(now.standings))
             << "\n";
-  if (wave && failures > 0)
+  if (options.wave && failures > 0)
     throw Error(std::to_string(failures) + " failed, a line above each: what depends on them stays where it is",
                 "put it right, then: refrain-study run " + now.study.file.string(), {.file = now.study.folder});
   return Exit::success;
@@ -176,7 +176,7 @@ Exit run_study(Options const& options) {
   make_folders(log_folder(study));
   auto const lock = lock_study(study.folder);
   auto now = look_now(std::move(study), options, environment);
-  return submit_wave(now, options.wave);
+  return submit_wave(now, options);
 }
 
 }  // namespace refrain::study
