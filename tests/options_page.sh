@@ -13,6 +13,7 @@ page() {
   done
 }
 # Option and value of every row "| `--zero N` | what it does | default |", but for what each program has.
+# shellcheck disable=SC2016 # backticks of Markdown
 train_options() {
   printf '{\n'
   "$bin/refrain-train" --help-markdown | sed -n 's/\\|/|/g; s/^| `--\([a-z-]*\) \{0,1\}\([^`]*\)` .*/  "\1": "\2",/p' |
@@ -22,7 +23,7 @@ train_options() {
 if [[ ${1:-} == --write ]]; then
   page > "$home/docs/options.md"
   train_options > "$home/src/study/train_options.json"
-else
-  diff -u "$home/docs/options.md" <(page) && diff -u "$home/src/study/train_options.json" <(train_options) ||
-    { echo "this is not what the programs say: tests/options_page.sh --write"; exit 1; }
+elif ! diff -u "$home/docs/options.md" <(page) || ! diff -u "$home/src/study/train_options.json" <(train_options); then
+  echo "this is not what the programs say: tests/options_page.sh --write"
+  exit 1
 fi

@@ -23,11 +23,12 @@ struct Measure {
   char const* name;
   char const* title;
   bool more_is_better;
+  bool of_pairs;  ///< comes of held-out pairs, so that runs evaluated on others cannot be compared
   HeatScale scale;
 };
-constexpr Measure measures[] = {{"accuracy", "Dev accuracy", true, HeatScale::share},
-                                {"margin", "Dev margin", true, HeatScale::span},
-                                {"asr", "Dev ASR", false, HeatScale::share}};
+constexpr Measure measures[] = {{"accuracy", "Dev accuracy", true, true, HeatScale::share},
+                                {"margin", "Dev margin", true, true, HeatScale::span},
+                                {"asr", "Dev ASR", false, false, HeatScale::share}};
 
 double number_of(Json const& object, char const* key) {
   auto const found = object.is_object() ? object.find(key) : object.end();
@@ -85,11 +86,10 @@ Member make_member(Run const& run, Results const& dev) {
 std::optional<int64_t> place_of(Member const& member, std::vector<Member> const& all, Measure const& measure) {
   double const value = member.values.at(measure.name);
   if (!member.finished() || std::isnan(value)) return std::nullopt;
-  bool const by_pairs = std::string_view(measure.name) != "asr";
   return 1 + std::count_if(all.begin(), all.end(), [&](Member const& other) {
            double const its = other.values.at(measure.name);
            return other.finished() && other.sweep == member.sweep &&
-                  (!by_pairs || other.dev_pairs == member.dev_pairs) &&
+                  (!measure.of_pairs || other.dev_pairs == member.dev_pairs) &&
                   (measure.more_is_better ? its > value : its < value);
          });
 }
@@ -260,13 +260,12 @@ Section ranking_section(Table const& ranking, Table const& grid) {
   Section section{
       .id = "ranking",
       .title = "Ranking by the dev split",
-      .paragraphs = {"Places are by held-out pairs and dev prompts alone, never by the verdicts above, within "
-                     "each sweep. Margins are in units of the reward, which grow with beta: compare those of "
-                     "equal beta."}};
+      .paragraphs = {"Places are by held-out pairs and dev prompts alone, never by verdicts of the test, within each "
+                     "sweep. Margins are in units of the reward, which grow with beta: compare those of equal beta."}};
   if (ranking.rows.empty()) return section;
-  std::vector<std::string> shown{"run",          "state",    "beta",           "learning_rate",
-                                 "seed",         "accuracy", "accuracy_place", "margin",
-                                 "margin_place", "asr",      "asr_place"};
+  // Beta, learning rate and seed stand in the names of runs.
+  std::vector<std::string> shown{"run",    "state",        "accuracy", "accuracy_place",
+                                 "margin", "margin_place", "asr",      "asr_place"};
   section.views.push_back({.table = select(ranking, shown),
                            .note =
                                "Accuracy and margin are of the rewards, at the last evaluation; ASR is that of answers "

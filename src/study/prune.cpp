@@ -34,7 +34,9 @@ int64_t weights_bytes(fs::path const& run) {
 /// The record stands before anything goes: a start that is cut off here has finished and been pruned, and another prune
 /// goes on.
 void drop(fs::path const& run, RankedMember const& member, std::string const& by, int64_t bytes) {
-  auto const lock = FolderLock::acquire(run / "lock");
+  std::vector<FolderLock> locks;  // who trains it again, and who answers with it
+  for (auto const* name : {"lock", "responses.h5.lock", "dev/responses.h5.lock"})
+    if (fs::exists((run / name).parent_path())) locks.push_back(FolderLock::acquire(run / name));
   write_json(run / "pruned.json", {{"time", utc_now()},
                                    {"host", host_name()},
                                    {"by", by},

@@ -48,6 +48,11 @@ Advance RunFolder::advance() const {
 
 bool RunFolder::finished() const { return state() == "finished" && fs::exists(path_ / "final" / "manifest.json"); }
 
+bool RunFolder::failed() const {
+  auto const now = state();
+  return now == "failed" || (now.empty() && starts().failed_last());
+}
+
 bool RunFolder::pruned() const { return state() == "finished" && fs::exists(path_ / "pruned.json"); }
 
 std::string RunFolder::status_text() const {

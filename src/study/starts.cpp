@@ -41,14 +41,24 @@ void Starts::record(std::string const& job, std::string const& command, int exit
   if (!out.flush()) throw Error("cannot write the record of starts", "check space and permissions", {.file = path_});
 }
 
-bool Starts::stands_still() const {
-  if (!std::filesystem::exists(path_)) return false;
-  std::istringstream text(read_file(path_));
+std::vector<Json> Starts::lines() const {
   std::vector<Json> lines;
+  if (!std::filesystem::exists(path_)) return lines;
+  std::istringstream text(read_file(path_));
   for (std::string line; std::getline(text, line);) lines.push_back(parse_json(line, path_));
-  if (lines.size() < 2) return false;
-  auto const& last = lines[lines.size() - 1];
-  auto const& before = lines[lines.size() - 2];
+  return lines;
+}
+
+bool Starts::failed_last() const {
+  auto const all = lines();
+  return !all.empty() && json_get<std::string>(all.back(), "ending", path_) == name_of(Ending::failed);
+}
+
+bool Starts::stands_still() const {
+  auto const all = lines();
+  if (all.size() < 2) return false;
+  auto const& last = all[all.size() - 1];
+  auto const& before = all[all.size() - 2];
   auto const stopped = [&](Json const& line) {
     return json_get<std::string>(line, "ending", path_) == name_of(Ending::stopped_early);
   };

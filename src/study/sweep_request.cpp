@@ -45,7 +45,7 @@ Standing look_at_members(SweepRequest const& sweep, std::vector<QueuedJob> const
       standing.held.push_back(index);
       if (standing.holder.empty()) standing.holder = holder;
     } else {
-      (run.state() == "failed" ? standing.failed : standing.open).push_back(index);
+      (run.failed() ? standing.failed : standing.open).push_back(index);
     }
   }
   return standing;

@@ -28,6 +28,7 @@ TRAIN = f"""#!{sys.executable}
 import hashlib, json, os, pathlib, signal, sys, time
 words = sys.argv[1:]
 run = pathlib.Path(words[words.index("--run-dir") + 1])
+if os.environ.get("FAKE") == "refused": sys.exit(2)
 run.mkdir(parents=True, exist_ok=True)
 (run / "run.json").write_text("{{}}")
 open(os.environ["CALLS"], "a").write("train " + json.dumps(words) + "\\n")

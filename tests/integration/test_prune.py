@@ -9,7 +9,7 @@ import pytest
 import refrain
 from refrain import check_line
 from run_folders import write_run
-from study_project import STUDY, calls, environment, executable, make_project
+from study_project import STUDY, calls, environment, executable, make_project, start, stop, wait_for
 
 ACCURACIES = [0.7, 0.9, 0.8, 0.8]
 
@@ -98,6 +98,17 @@ def test_a_prune_that_was_cut_off_goes_on(project):
     (run_dir(project, 0) / "final/manifest.json").unlink()
     study(project, "prune", "--keep", 3, "--drop-weights")
     assert with_weights(project) == [1, 2, 3, 4] and not (run_dir(project, 0) / "checkpoints").exists()
+
+
+def test_a_member_that_answers_keeps_its_weights(project):
+    (project / "prompts.jsonl").write_text('{"prompt": "restricted activity 17"}\n')
+    answering = start(project, "generate", STUDY, "--sweep", project / "betas.json", FAKE="wait generate")
+    wait_for(project, "waiting")
+    _, err = study(project, "prune", "--keep", 3, "--drop-weights", exit_code=1)
+    assert f"[{run_dir(project, 0)}/responses.h5.lock]" in err and len(with_weights(project)) == 5
+    assert stop(answering)[0] == 85
+    study(project, "prune", "--keep", 3, "--drop-weights")
+    assert with_weights(project) == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("words, line, exit_code", [

@@ -88,7 +88,7 @@ def test_members_are_ranked_by_dev_prompts(sweep, tmp_path):
     assert (tmp_path / "report/dev_asr.svg").exists()
     # The test's verdicts are of the base alone, and nothing of them is in the ranking.
     assert [row["name"] for row in read(tmp_path / "report", "pooled")] == ["base"]
-    assert "never by the verdicts above" in (tmp_path / "report/report.html").read_text()
+    assert "never by verdicts of the test" in (tmp_path / "report/report.html").read_text()
 
 
 def test_runs_evaluated_on_other_pairs_are_not_compared(tmp_path):

@@ -113,6 +113,15 @@ def test_a_failed_member_that_is_under_way_again_is_not_submitted(project):
     assert "sweep default: 1 under way (job 99_1), 0 to be trained" in err
 
 
+def test_a_member_that_refrain_train_refused_has_failed(project):
+    """It left no status.json, but its start is on record."""
+    done = subprocess.run([project / "bin/refrain-study", "member", STUDY, "--index", "1"], cwd=project, text=True,
+                          capture_output=True, env=environment(project, FAKE="refused"), timeout=60)
+    assert done.returncode == 1 and not (run_dir(project, MEMBERS[1]) / "status.json").exists()
+    submit(project, "--failed")
+    assert "--array=1 " in calls(project)[-1]
+
+
 def test_another_sweep_of_the_configuration_is_another(project):
     submit(project)
     queue(project, "17 0 RUNNING", "17 1 PENDING")
@@ -170,6 +179,9 @@ def test_the_sites_limit_on_jobs(project):
     out, err = submit(project, "--sweep", sweep, "--dry-run", REFRAIN_MAX_JOBS="5")
     assert out == line("0-2", f"'{sweep}'") + "\n"
     assert "the site has no room for members 3 yet: the same command submits them later" in err
+    executable(project / "sacctmgr", "#!/bin/sh\n[ $1 = --noheader ] && printf '%s\\n' '' 900 4\n")  # two associations
+    out, _ = submit(project, "--sweep", sweep, "--dry-run")
+    assert out == line("0-1", f"'{sweep}'") + "\n"
     _, err = submit(project, "--sweep", sweep, exit_code=1, MAX_JOBS="2")
     check_line("study", err, "the site lets one user have 2 jobs (MaxJobCount of slurm.conf), and there are 2 (submit "
                              "again when some have ended)")

@@ -35,6 +35,9 @@ public:
   Advance advance() const;
   /// Whether training has finished and its final/ stands.
   bool finished() const;
+  /// Whether training has failed: by status.json, or, where refrain-train refused to begin and there is none, by the
+  /// last start.
+  bool failed() const;
   /// Whether training has finished and `refrain-study prune` has dropped its weights since.
   bool pruned() const;
 

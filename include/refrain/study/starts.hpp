@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace refrain::study {
 
@@ -24,7 +25,12 @@ public:
   /// Whether the last two starts both stopped early and the second came no further: a third would do no better.
   bool stands_still() const;
 
+  /// Whether the last start failed.
+  bool failed_last() const;
+
 private:
+  std::vector<Json> lines() const;
+
   std::filesystem::path path_;
 };
 

@@ -33,7 +33,7 @@ SweepRequest read_sweep_request(Options const& options, Words const& needed);
 struct Standing {
   std::vector<int64_t> finished;  ///< or pruned since
   std::vector<int64_t> held;      ///< a job has them, or a process works in their folders
-  std::vector<int64_t> failed;    ///< their status.json says so
+  std::vector<int64_t> failed;    ///< as RunFolder says
   std::vector<int64_t> open;      ///< all others: not begun, stopped, or lost
   std::string holder;             ///< who has the first of `held`
 };

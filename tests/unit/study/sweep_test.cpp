@@ -124,7 +124,8 @@ TEST_CASE("the tables that come with the project") {
     CHECK(find_sweep(entry.path().stem().string(), folder) == entry.path());
   }
   CHECK_THROWS_WITH(find_sweep("nothing", folder),
-                    Catch::Contains("set REFRAIN_SWEEP to a path or one of: beta_by_learning_rate, default"));
+                    Catch::Contains("set REFRAIN_SWEEP to a path or one of: beta_by_learning_rate, "
+                                    "beta_by_learning_rate_by_seed, default"));
 }
 
 TEST_CASE("names of configurations are made of parts") {
