@@ -38,7 +38,7 @@ class Study:
         for folder in folders.values():
             if not folder.exists():
                 folder.symlink_to(site.model)
-        small = "--ntasks-per-node=1 --mem=500"
+        small = "--nodes=1 --ntasks-per-node=1 --mem=500"
         self.file = site.root / f"{name}.json"
         self.write(
             models={size: str(folder) for size, folder in folders.items()}, configurations=configurations,
