@@ -36,6 +36,9 @@ Configuration find_configuration(std::string const& name, std::filesystem::path 
     if (each != name) return;
     found.name = each;
     found.pairs = pairs.get<std::string>();
+    found.nodes = json_get<int>(size, "nodes", path);
+    found.tasks_per_node = json_get<int>(size, "tasks_per_node", path);
+    found.paper_pairs = json_get<int64_t>(json_get<Json>(table, "paper_pairs", path), found.pairs, path);
     found.tensor_parallel = json_get<int>(size, "tensor_parallel", path);
     for (auto const* part : {&method, &size})
       for (auto const& word : part->at("train")) found.train_options.push_back(word.get<std::string>());

@@ -120,6 +120,12 @@ Guard read_adjudicator(Words const& words, std::vector<Guard> const& guards) {
   return guard;
 }
 
+std::string names_of(std::vector<Guard> const& guards) {
+  Words names;
+  for (auto const& guard : guards) names.push_back(guard.name);
+  return join_words(names);
+}
+
 void check_deciders(Words const& names, std::vector<Guard> const& guards) {
   Words known;
   for (auto const& guard : guards)

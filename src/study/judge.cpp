@@ -95,32 +95,32 @@ JudgeStart merge_start(std::vector<Guard> const& guards, std::optional<Guard> co
   return start;
 }
 
-}  // namespace
+/// What judge and adjudicate begin with.
+struct Judging {
+  Evaluation evaluation;
+  std::vector<Guard> guards;
+  std::optional<Guard> adjudicator;
+  std::vector<Subject> answered;
+};
 
-std::vector<JudgeStart> plan_judging(std::vector<Guard> const& guards, std::optional<Guard> const& adjudicator,
-                                     std::vector<Subject> const& subjects, Settings const& settings) {
-  std::vector<JudgeStart> starts;
-  for (auto const& guard : guards) starts.push_back(guard_start(guard, subjects, settings));
-  if (adjudicator)
-    for (auto const& subject : subjects) starts.push_back(adjudicator_start(guards, *adjudicator, subject, settings));
-  for (auto const& subject : subjects) starts.push_back(merge_start(guards, adjudicator, subject, settings));
-  return starts;
+Judging begin_judging(Options const& options, std::string const& command) {
+  Judging judging{.evaluation = begin_evaluation(options, command, {"REFRAIN_GUARDS"})};
+  auto const& [settings, job, subjects] = judging.evaluation;
+  judging.guards = read_guards(settings.guards);
+  if (!settings.adjudicator.empty()) judging.adjudicator = read_adjudicator(settings.adjudicator, judging.guards);
+  check_deciders(settings.deciders, judging.guards);
+  judging.answered =
+      complete_subjects(subjects, &Subject::responses, "sbatch --array=INDEX slurm/generate.sh makes them");
+  if (!judging.adjudicator && settings.judge.empty())
+    log_warning("REFRAIN_ADJUDICATOR is not set: answers on which guards differ stay undecided");
+  return judging;
 }
 
-Exit run_judge(Options const& options) {
-  install_stop_handlers();
-  auto const [settings, job, subjects] = begin_evaluation(options, "judge", {"REFRAIN_GUARDS"});
-  auto const guards = read_guards(settings.guards);
-  std::optional<Guard> adjudicator;
-  if (!settings.adjudicator.empty()) adjudicator = read_adjudicator(settings.adjudicator, guards);
-  check_deciders(settings.deciders, guards);
-  auto const answered =
-      complete_subjects(subjects, &Subject::responses, "sbatch --array=INDEX slurm/generate.sh makes them");
-  auto const starts = plan_judging(guards, adjudicator, answered, settings);
-  if (!adjudicator) log_warning("REFRAIN_ADJUDICATOR is not set: answers on which guards differ stay undecided");
+/// One after the other, or as lines for --dry-run.
+Exit start_all(Options const& options, Judging const& judging, std::vector<JudgeStart> const& starts) {
+  auto const& job = judging.evaluation.job;
   if (job.allocation) check_allocation(*job.allocation, 1, job.script);
-
-  auto const launcher = choose_launcher(settings.launcher, job.allocation, 1, program("shard"));
+  auto const launcher = choose_launcher(judging.evaluation.settings.launcher, job.allocation, 1, program("shard"));
   for (auto const& start : starts) {
     auto const& by = start.one_rank ? Launcher{} : launcher;
     if (options.dry_run) {
@@ -131,6 +131,64 @@ Exit run_judge(Options const& options) {
     if (auto const ended = run_rows(job, by, start.program); ended != Exit::success) return ended;
   }
   return Exit::success;
+}
+
+}  // namespace
+
+std::vector<JudgeStart> plan_guards(std::vector<Guard> const& guards, std::vector<Subject> const& subjects,
+                                    Settings const& settings) {
+  std::vector<JudgeStart> starts;
+  for (auto const& guard : guards) starts.push_back(guard_start(guard, subjects, settings));
+  return starts;
+}
+
+std::vector<JudgeStart> plan_deciding(std::vector<Guard> const& guards, std::optional<Guard> const& adjudicator,
+                                      std::vector<Subject> const& subjects, Settings const& settings) {
+  std::vector<JudgeStart> starts;
+  if (adjudicator)
+    for (auto const& subject : subjects) starts.push_back(adjudicator_start(guards, *adjudicator, subject, settings));
+  for (auto const& subject : subjects) starts.push_back(merge_start(guards, adjudicator, subject, settings));
+  return starts;
+}
+
+Exit run_judge(Options const& options) {
+  install_stop_handlers();
+  auto const judging = begin_judging(options, "judge");
+  auto const& settings = judging.evaluation.settings;
+  if (!settings.judge.empty()) {
+    auto const found = std::find_if(judging.guards.begin(), judging.guards.end(),
+                                    [&](Guard const& guard) { return guard.name == settings.judge; });
+    if (found == judging.guards.end())
+      throw UsageError("REFRAIN_JUDGE: " + settings.judge + " is no judge of REFRAIN_GUARDS",
+                       "name some of: " + names_of(judging.guards));
+    return start_all(options, judging, plan_guards({*found}, judging.answered, settings));
+  }
+  auto starts = plan_guards(judging.guards, judging.answered, settings);
+  auto const deciding = plan_deciding(judging.guards, judging.adjudicator, judging.answered, settings);
+  starts.insert(starts.end(), deciding.begin(), deciding.end());
+  return start_all(options, judging, starts);
+}
+
+Exit run_adjudicate(Options const& options) {
+  install_stop_handlers();
+  auto const judging = begin_judging(options, "adjudicate");
+  std::vector<Guard> quick;  // phrases and languages: no model is loaded, and seconds suffice
+  for (auto const& guard : judging.guards) {
+    if (!guard.asks_model) {
+      quick.push_back(guard);
+      continue;
+    }
+    for (auto const& subject : judging.answered)
+      if (!fs::exists(subject.verdicts_of(guard.name)))
+        throw Error(subject.name + " has no verdicts of " + guard.name + " yet",
+                    "REFRAIN_JUDGE=" + guard.name + " sbatch slurm/judge.sh makes them",
+                    {.file = subject.verdicts_of(guard.name)});
+  }
+  auto starts = plan_guards(quick, judging.answered, judging.evaluation.settings);
+  auto const deciding =
+      plan_deciding(judging.guards, judging.adjudicator, judging.answered, judging.evaluation.settings);
+  starts.insert(starts.end(), deciding.begin(), deciding.end());
+  return start_all(options, judging, starts);
 }
 
 }  // namespace refrain::study

@@ -54,6 +54,13 @@ OptionTable Options::table(Options& options) {
       .flag("drop-weights", options.drop_weights, "drop the others' final/ and checkpoints/; without it nothing goes");
   add_common();
 
+  table.command(
+      options.command, "shard",
+      "Shard the training pairs of all studies and the prompts of REFRAIN_PROMPTS, which the jobs behind it find "
+      "then; slurm/shard.sh ends in this.");
+  add_studies();
+  add_common();
+
   table.command(options.command, "generate",
                 "Let one trained model, or the model before training, answer the prompts of REFRAIN_PROMPTS; "
                 "slurm/generate.sh ends in this.");
@@ -67,7 +74,14 @@ OptionTable Options::table(Options& options) {
 
   table.command(options.command, "judge",
                 "Let the judges of REFRAIN_GUARDS judge all answers, each judge loaded once, and decide between them; "
-                "slurm/judge.sh ends in this.");
+                "slurm/judge.sh ends in this. REFRAIN_JUDGE names one of them, which judges alone then.");
+  add_studies();
+  add_launcher();
+  add_common();
+
+  table.command(options.command, "adjudicate",
+                "Decide between the guards, each of which has judged in a job of its own; slurm/adjudicate.sh ends in "
+                "this.");
   add_studies();
   add_launcher();
   add_common();
@@ -76,6 +90,19 @@ OptionTable Options::table(Options& options) {
                 "Make the report over all models' verdicts and training runs; slurm/report.sh ends in this.");
   add_studies();
   add_common();
+
+  table.command(options.command, "archive",
+                "Put all runs and reports under REFRAIN_RUNS into REFRAIN_RUNS.h5; slurm/archive.sh ends in this.");
+  table.flag("dry-run", options.dry_run, "print the line that would be started, and start nothing");
+
+  table
+      .command(
+          options.command, "run",
+          "Submit the jobs of a study as a file describes it: those that are neither made nor under way, as many as "
+          "the site allows; docs/studies.md explains the file.")
+      .positional("FILE", options.files, "a study's file, or the name of one in slurm/studies", 1, 1)
+      .flag("wave", options.wave, "leave what has failed; slurm/study.sh says this")
+      .flag("dry-run", options.dry_run, "print the jobs, their sbatch lines, hours and disk, and submit nothing");
   return table;
 }
 

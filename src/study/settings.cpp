@@ -15,12 +15,19 @@ namespace {
 
 /// Variables that are words as a shell has them, wherever they are set.
 constexpr std::pair<Words Settings::*, char const*> word_lists[]{
-    {&Settings::studies, "REFRAIN_STUDY"},           {&Settings::guards, "REFRAIN_GUARDS"},
-    {&Settings::adjudicator, "REFRAIN_ADJUDICATOR"}, {&Settings::deciders, "REFRAIN_DECIDERS"},
-    {&Settings::train_args, "REFRAIN_TRAIN_ARGS"},   {&Settings::shard_args, "REFRAIN_SHARD_ARGS"},
-    {&Settings::prompt_args, "REFRAIN_PROMPT_ARGS"}, {&Settings::generate_args, "REFRAIN_GENERATE_ARGS"},
-    {&Settings::judge_args, "REFRAIN_JUDGE_ARGS"},   {&Settings::adjudicator_args, "REFRAIN_ADJUDICATOR_ARGS"},
+    {&Settings::studies, "REFRAIN_STUDY"},
+    {&Settings::guards, "REFRAIN_GUARDS"},
+    {&Settings::adjudicator, "REFRAIN_ADJUDICATOR"},
+    {&Settings::deciders, "REFRAIN_DECIDERS"},
+    {&Settings::train_args, "REFRAIN_TRAIN_ARGS"},
+    {&Settings::shard_args, "REFRAIN_SHARD_ARGS"},
+    {&Settings::prompt_args, "REFRAIN_PROMPT_ARGS"},
+    {&Settings::generate_args, "REFRAIN_GENERATE_ARGS"},
+    {&Settings::judge_args, "REFRAIN_JUDGE_ARGS"},
+    {&Settings::adjudicator_args, "REFRAIN_ADJUDICATOR_ARGS"},
     {&Settings::report_args, "REFRAIN_REPORT_ARGS"},
+    {&Settings::reports, "REFRAIN_REPORTS"},
+    {&Settings::archive_args, "REFRAIN_ARCHIVE_ARGS"},
 };
 
 std::string get(Environment const& environment, std::string const& name) {
@@ -101,6 +108,7 @@ Settings read_settings(Environment const& environment, Words const& needed) {
                            "nothing is chosen by the test's prompts: name others", {.file = dev});
   }
   for (auto const& [words, name] : word_lists) settings.*words = split_words(get(environment, name), name);
+  settings.judge = get(environment, "REFRAIN_JUDGE");
   settings.tensor_parallel = get_number<int>(environment, "REFRAIN_TENSOR_PARALLEL", "4");
   settings.launcher = get(environment, "REFRAIN_LAUNCHER");
   if (auto const sweep = get(environment, "REFRAIN_SWEEP"); !sweep.empty()) settings.sweep = sweep;

@@ -2,6 +2,7 @@
 
 #include <refrain/study/words.hpp>
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
@@ -12,8 +13,10 @@ namespace refrain::study {
 struct Configuration {
   std::string name;   ///< dpo_70b_high_resource: also the name of the script and of the folder under REFRAIN_RUNS
   std::string pairs;  ///< as refrain-shard --configuration takes it: high-resource
+  int nodes = 1, tasks_per_node = 1;  ///< as the script's directives ask for them
   int tensor_parallel = 1;
-  Words train_options;  ///< what refrain-train is given for this method and size
+  int64_t paper_pairs = 0;  ///< that the paper's data have for it
+  Words train_options;      ///< what refrain-train is given for this method and size
 };
 
 /// @throws Error that says how names are made, with the parts there are

@@ -28,6 +28,9 @@ std::vector<Guard> read_guards(Words const& words);
 /// Error for a definition that cannot be read
 Guard read_adjudicator(Words const& words, std::vector<Guard> const& guards);
 
+/// "llama-guard-3 polyguard", for messages.
+std::string names_of(std::vector<Guard> const& guards);
+
 /// @throws UsageError unless REFRAIN_DECIDERS, `names`, are guards of kind safety
 void check_deciders(Words const& names, std::vector<Guard> const& guards);
 

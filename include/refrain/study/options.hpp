@@ -20,6 +20,8 @@ struct Options {
   std::optional<int64_t> index;    ///< of a sweep's member, or of a model; else SLURM_ARRAY_TASK_ID, else 0
   std::string launcher;            ///< overrides REFRAIN_LAUNCHER
   std::string sweep;               ///< overrides REFRAIN_SWEEP
+  std::vector<std::string> files;  ///< of run: one, a study's, or its name
+  bool wave = false;               ///< of run: called by the job of a wave
   bool dry_run = false;            ///< prints the commands instead
   bool failed = false;             ///< submit: those members alone that have failed
   std::string after;               ///< submit: the job that must have ended well before

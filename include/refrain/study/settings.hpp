@@ -24,6 +24,7 @@ struct Settings {
   std::string split;                   ///< "dev" where REFRAIN_SPLIT says so: a sweep is ranked by what is made of it
   Words studies;                       ///< REFRAIN_STUDY: names of training configurations
   Words guards;                        ///< REFRAIN_GUARDS: judges and their models, a word each (guards.hpp)
+  std::string judge;                   ///< REFRAIN_JUDGE: the one of them that a job asks alone; or empty
   Words adjudicator;                   ///< REFRAIN_ADJUDICATOR: who decides where guards differ
   Words deciders;                      ///< REFRAIN_DECIDERS: names of the guards whose agreement decides; else all
   std::optional<int> tensor_parallel;  ///< REFRAIN_TENSOR_PARALLEL
@@ -34,6 +35,8 @@ struct Settings {
   Words judge_args;                    ///< REFRAIN_JUDGE_ARGS: more options for refrain-judge with a checkpoint
   Words adjudicator_args;              ///< REFRAIN_ADJUDICATOR_ARGS: more options for the adjudicator's refrain-judge
   Words report_args;                   ///< REFRAIN_REPORT_ARGS: more options for refrain-report
+  Words reports;                       ///< REFRAIN_REPORTS: pages without which nothing is archived
+  Words archive_args;                  ///< REFRAIN_ARCHIVE_ARGS: more options for refrain-archive create
   std::string launcher;                ///< REFRAIN_LAUNCHER: srun, mpirun, a whole command, or empty
   std::string sweep = "default";       ///< REFRAIN_SWEEP: path or name of a table
   std::optional<double> disk_tb;       ///< REFRAIN_DISK_TB: what all members that run at once may write, in 1e12 bytes

@@ -119,7 +119,7 @@ TEST_CASE("the tables that come with the project") {
   auto const folder = data_file("slurm/sweeps/default.json").parent_path();
   for (auto const& entry : std::filesystem::directory_iterator(folder)) {
     auto const members = read_sweep(entry.path());
-    CHECK(members.size() >= 2);
+    CHECK(members.size() >= (entry.path().stem() == "paper" ? 1 : 2));
     CHECK(members.front().folder() == "beta=0.1,lr=1e-6,seed=42");  // the paper's setting
     CHECK(find_sweep(entry.path().stem().string(), folder) == entry.path());
   }

@@ -1,0 +1,13 @@
+#!/bin/bash
+#SBATCH --job-name=archive
+#SBATCH --nodes=1
+#SBATCH --ntasks-per-node=1
+#SBATCH --requeue
+#SBATCH --signal=B:USR1@300
+#SBATCH --open-mode=append
+#SBATCH --output=%x-%j.log
+command=$(scontrol show job "$SLURM_JOB_ID" | sed -n 's/^ *Command=//p' | head -n 1)
+export REFRAIN_HOME="${REFRAIN_HOME:-$(dirname "$command")/..}"
+# shellcheck source=/dev/null
+source "$REFRAIN_HOME/slurm/environment.sh"
+exec refrain-study archive

@@ -1,0 +1,12 @@
+#!/bin/bash
+#SBATCH --job-name=study
+#SBATCH --nodes=1
+#SBATCH --ntasks-per-node=1
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --output=%x-%j.log
+command=$(scontrol show job "$SLURM_JOB_ID" | sed -n 's/^ *Command=//p' | head -n 1)
+export REFRAIN_HOME="${REFRAIN_HOME:-$(dirname "$command")/..}"
+# shellcheck source=/dev/null
+source "$REFRAIN_HOME/slurm/environment.sh"
+exec refrain-study run --wave "$REFRAIN_STUDY_FILE"

@@ -1,0 +1,50 @@
+#include <refrain/base/error.hpp>
+#include <refrain/base/files.hpp>
+#include <refrain/base/folder_lock.hpp>
+#include <refrain/base/log.hpp>
+#include <refrain/base/signals.hpp>
+#include <refrain/study/batch_job.hpp>
+#include <refrain/study/evaluation.hpp>
+#include <refrain/study/process.hpp>
+
+#include <iostream>
+
+namespace refrain::study {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// The archive is made beside an older one, whose place it takes once it is complete.
+Words archive_line(Settings const& settings, fs::path const& out) {
+  Words line{program("archive").string(), "create", "--out", out.string()};
+  auto const more = merge_options({}, settings.archive_args, {"--out", "--add"}, "REFRAIN_ARCHIVE_ARGS");
+  line.push_back(settings.runs.string());
+  line.insert(line.end(), more.begin(), more.end());
+  return line;
+}
+
+}  // namespace
+
+Exit run_archive(Options const& options) {
+  install_stop_handlers();
+  auto const settings = read_settings(current_environment(), {});
+  fs::path const file = settings.runs.string() + ".h5", made = settings.runs.string() + ".new.h5";
+  for (auto const& page : settings.reports)
+    if (!fs::exists(page))
+      throw Error("this report is not there yet", "sbatch slurm/report.sh makes it", {.file = page});
+  auto const line = archive_line(settings, made);
+  if (options.dry_run) {
+    std::cout << join_words(line) << "\n";
+    return Exit::success;
+  }
+  auto const lock = FolderLock::acquire(file.string() + ".lock");
+  fs::remove(made);
+  log_line(join_words(line));
+  if (int const code = run_forwarding(line); code != 0)
+    throw Error("refrain-archive ended with " + exit_text(code), "its lines are above", {.file = file});
+  rename_durably(made, file);
+  return Exit::success;
+}
+
+}  // namespace refrain::study

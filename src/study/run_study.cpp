@@ -1,0 +1,182 @@
+#include <refrain/base/error.hpp>
+#include <refrain/base/files.hpp>
+#include <refrain/base/log.hpp>
+#include <refrain/study/run_study.hpp>
+#include <refrain/study/study_page.hpp>
+#include <refrain/study/study_state.hpp>
+#include <refrain/study/waves.hpp>
+
+#include <algorithm>
+#include <iostream>
+
+namespace refrain::study {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr char const* wave_name = "wave";
+
+/// This user's jobs, without the job that this is part of. What is only printed needs no Slurm.
+std::vector<QueuedJob> queue_of_others(Environment const& environment, Options const& options) try {
+  if (options.dry_run && !in_path("squeue")) return {};
+  auto queue = ask_queue();
+  if (auto const own = environment.find("SLURM_JOB_ID"); own != environment.end())
+    std::erase_if(queue, [&](QueuedJob const& job) { return job.id == own->second; });
+  return queue;
+} catch (Error const& error) {
+  if (!options.dry_run) throw;
+  log_warning("what is under way is not known: " + error.problem());
+  return {};
+}
+
+/// Places for jobs that the site has left for this user.
+std::optional<int64_t> places(JobLimits const& limits, std::vector<QueuedJob> const& queue) {
+  if (!limits.jobs) return {};
+  return std::max<int64_t>(*limits.jobs - static_cast<int64_t>(queue.size()), 0);
+}
+
+/// @throws Error for what no wave can ever submit
+void check_limits(std::vector<StudyJob> const& graph, JobLimits const& limits, std::optional<double> const& bytes) {
+  for (auto const& job : graph) {
+    if (job.is_array() && limits.array_size && *job.parts.back().index >= *limits.array_size)
+      throw Error(job.name + " has members up to " + std::to_string(*job.parts.back().index) +
+                      ", and an array here only up to " + std::to_string(*limits.array_size - 1) + " (MaxArraySize)",
+                  "take a smaller sweep, or several");
+    if (bytes && job.bytes > *bytes)
+      throw Error("a member of " + job.name + " may write " + format_bytes(job.bytes) +
+                      ", more than REFRAIN_DISK_TB allows (" + format_bytes(*bytes) + ")",
+                  "raise it, as disk_tb in the study's file or as the variable");
+  }
+}
+
+/// Everything of a study at the moment of this call.
+struct Moment {
+  Study study;
+  std::vector<StudyJob> graph;
+  StudyState state;
+  std::vector<QueuedJob> queue;
+  std::vector<JobStanding> standings;
+  JobLimits limits;
+  Wave wave;
+
+  /// The call that submits the next wave, once the first half of what is under way has ended.
+  Sbatch next_wave() const;
+  bool next_wave_waits() const;
+};
+
+Sbatch Moment::next_wave() const {
+  Words ids;
+  for (auto const& standing : standings) ids.insert(ids.end(), standing.jobs.begin(), standing.jobs.end());
+  ids.resize((ids.size() + 1) / 2);
+  std::string condition = "afterany";
+  for (auto const& id : ids) condition += ":" + id;
+  return {.script = data_file("slurm/study.sh"),
+          .array = {},
+          .dependencies = {condition},
+          .job_name = queue_name(study, wave_name),
+          .options = {},
+          .variables = {{"REFRAIN_STUDY_FILE", study.file.string()}},
+          .folder = log_folder(study)};
+}
+
+bool Moment::next_wave_waits() const {
+  return std::any_of(queue.begin(), queue.end(),
+                     [&](QueuedJob const& job) { return job.name == queue_name(study, wave_name); });
+}
+
+Moment look_now(Study study, Options const& options, Environment const& environment) {
+  StudyState state(study.folder);
+  Moment now{.study = std::move(study),
+             .graph = {},
+             .state = std::move(state),
+             .queue = {},
+             .standings = {},
+             .limits = ask_limits(environment),
+             .wave = {}};
+  now.graph = make_graph(now.study);
+  now.queue = queue_of_others(environment, options);
+  now.standings = look(now.graph, now.state, now.queue);
+  auto const& disk_tb = now.study.models.front().settings.disk_tb;
+  Room const room{.jobs = places(now.limits, now.queue),
+                  .bytes = disk_tb ? std::optional(*disk_tb * 1e12) : std::nullopt,
+                  .failed_stay = options.wave};
+  check_limits(now.graph, now.limits, room.bytes);
+  now.wave = plan_wave(now.graph, now.standings, room);
+  return now;
+}
+
+/// Submits a turn and keeps that in the study's state.
+void submit(Moment& now, Turn const& turn) {
+  auto const& job = now.graph[turn.job];
+  auto const call = make_call(now.graph, now.standings, turn);
+  std::cout << call.show() << "\n";
+  auto const id = call.submit();
+  StudySubmission submission{.job = id, .waited = !call.dependencies.empty(), .at_once = turn.at_once};
+  for (auto const part : turn.parts)
+    if (job.parts[part].index) submission.indices.push_back(*job.parts[part].index);
+  now.state.add(job.name, submission);
+  auto& standing = now.standings[turn.job];
+  standing.jobs.push_back(id);
+  standing.under_way += turn.parts.size();
+  for (auto const part : turn.parts) std::erase(standing.left, part);
+  std::cout << job.name << ": job " << id << std::endl;
+}
+
+/// What failed, a line each; in a wave without what it submits again. @returns how many
+std::size_t say_failures(Moment const& now, Options const& options) {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < now.graph.size(); ++i)
+    for (auto const& failure : now.standings[i].failures) {
+      if (options.wave && !failure.stays()) continue;
+      log_warning(failure_line(now.graph[i], failure));
+      ++count;
+    }
+  return count;
+}
+
+Exit submit_wave(Moment& now, Options const& options) {
+  auto const failures = say_failures(now, options);
+  bool const alone = std::all_of(now.standings.begin(), now.standings.end(),
+                                 [](JobStanding const& standing) { return standing.under_way == 0; });
+  if (now.wave.turns.empty() && now.wave.more && alone)
+    throw Error("there is no place for one more job: the site lets you have " +
+                    std::to_string(now.limits.jobs.value_or(0)) + " (" + now.limits.jobs_from + "), and " +
+                    std::to_string(now.queue.size()) + " wait or run",
+                "run this again once some have ended");
+  for (auto const& turn : now.wave.turns) submit(now, turn);
+  bool const finished = std::all_of(now.standings.begin(), now.standings.end(),
+                                    [](JobStanding const& standing) { return standing.done(); });
+  if (now.wave.more && !now.wave.place_for_next) {
+    log_warning("no place is left for the job that submits the next wave: run this again once jobs have ended");
+  } else if (now.wave.more && !now.next_wave_waits()) {
+    auto const call = now.next_wave();
+    std::cout << call.show() << "\n";
+    std::cout << "the next wave: job " << call.submit() << std::endl;
+  }
+  std::cout << (finished ? "the study is complete: " + archive_file(now.study).string() : summary_line(now.standings))
+            << "\n";
+  if (options.wave && failures > 0)
+    throw Error(std::to_string(failures) + " failed, a line above each: what depends on them stays where it is",
+                "put it right, then: refrain-study run " + now.study.file.string(), {.file = now.study.folder});
+  return Exit::success;
+}
+
+}  // namespace
+
+Exit run_study(Options const& options) {
+  auto const environment = current_environment();
+  auto const file = find_study(options.files.front(), data_file("slurm/studies/paper.json").parent_path());
+  auto study = read_study(file, environment);
+  if (options.dry_run) {
+    auto const now = look_now(std::move(study), options, environment);
+    std::cout << dry_run_text(now.graph, now.standings, now.wave, now.limits, estimate_training(now.study));
+    return Exit::success;
+  }
+  make_folders(log_folder(study));
+  auto const lock = lock_study(study.folder);
+  auto now = look_now(std::move(study), options, environment);
+  return submit_wave(now, options);
+}
+
+}  // namespace refrain::study

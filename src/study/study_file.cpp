@@ -1,0 +1,218 @@
+#include <refrain/base/error.hpp>
+#include <refrain/base/files.hpp>
+#include <refrain/base/json_file.hpp>
+#include <refrain/base/option_text.hpp>
+#include <refrain/study/configuration.hpp>
+#include <refrain/study/study_file.hpp>
+#include <refrain/study/study_keys.hpp>
+
+#include <algorithm>
+#include <cctype>
+
+namespace refrain::study {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// The texts behind keys of the file: where each of them stands, so that what is wrong with it can be said there.
+using Places = std::map<std::string, KeyPlace>;
+
+/// Calls `work`; what is wrong with the value of `key` is said where the file gives it. Values of the environment keep
+/// their own message.
+template <class Work>
+auto checked(std::string const& key, Places const& places, Work const& work) {
+  try {
+    return work();
+  } catch (Error const& error) {
+    auto const found = places.find(key);
+    if (found == places.end() || error.place().file == found->second.file) throw;
+    auto const& about = error.place().file.string();
+    found->second.refuse(error.problem() + (about.empty() ? "" : ": " + about), error.remedy());
+  }
+}
+
+std::vector<std::string> keys_and(std::vector<std::string> more, std::vector<std::string> const& without) {
+  for (auto const& key : setting_keys())
+    if (std::find(without.begin(), without.end(), key) == without.end()) more.push_back(key);
+  return more;
+}
+
+/// Reads `sbatch` of the file or of a model into `options`, which a model's replace stage by stage.
+void read_sbatch(Json const& object, Environment const& environment, KeyPlace const& place,
+                 std::map<Stage, Words>& options) {
+  Words const reserved{"--array",  "--dependency", "--job-name", "--parsable",           "--chdir",
+                       "--output", "--error",      "--export",   "--kill-on-invalid-dep"};
+  std::vector<std::string> stages;
+  for (auto const stage : all_stages) stages.emplace_back(stage_name(stage));
+  check_keys(object, stages, place);
+  for (auto const& [name, value] : object.items()) {
+    auto const here = place.inside(name);
+    options[*find_stage(name)] = checked(name, {{name, here}}, [&] {
+      if (!value.is_string()) here.refuse("this is " + dump_text(value) + ", not a text", R"(write "--nodes=8")");
+      auto const words = split_words(expand_variables(value.get<std::string>(), environment, here), here.key);
+      return merge_options({}, words, reserved, here.key, "take it out");
+    });
+  }
+}
+
+std::vector<std::string> read_configurations(Json const& value, KeyPlace const& place) {
+  std::vector<std::string> pairs;
+  for (auto const& each : value.is_array() ? value : Json::array({value})) {
+    if (!each.is_string())
+      place.refuse(dump_text(each) + " is no name of a configuration", R"(write ["balanced", "english_only"])");
+    pairs.push_back(each.get<std::string>());
+  }
+  if (pairs.empty()) place.refuse("there are no configurations", R"(write ["balanced", "english_only"])");
+  return pairs;
+}
+
+/// What stands above the models, and where.
+struct Common {
+  Json const& json;
+  KeyPlace place;
+  Environment const& environment;
+  std::string method;
+  fs::path runs;  ///< the study's folder; empty where nothing sets REFRAIN_RUNS
+};
+
+/// The variables that file and model set.
+Environment read_variables(Common const& common, Json const& model, KeyPlace const& place, Places& places) {
+  Environment variables;
+  for (auto const& key : setting_keys()) {
+    bool const own = model.contains(key);
+    if (!own && (!common.json.contains(key) || key == "runs")) continue;
+    auto const here = (own ? place : common.place).inside(key);
+    variables[variable_of(key)] = setting_text(key, own ? model[key] : common.json[key], common.environment, here);
+    places[key] = here;
+  }
+  return variables;
+}
+
+/// Checks what the keys of a model name, one after the other.
+void check_model(StudyModel& model, Environment const& variables, Places const& places) {
+  auto const value = [&](char const* name) {
+    auto const found = variables.find(name);
+    return found == variables.end() ? std::string{} : found->second;
+  };
+  checked("folder", places, [&] {
+    if (auto const folder = value("REFRAIN_MODEL"); !folder.empty() && !fs::is_directory(folder))
+      throw Error("the model's folder does not exist", "name a Hugging Face folder or a checkpoint", {.file = folder});
+  });
+  for (auto const& [key, name] : {std::pair{"pairs", "REFRAIN_PAIRS"}, std::pair{"prompts", "REFRAIN_PROMPTS"}})
+    checked(key, places, [&] { return split_paths(value(name), name); });
+  model.settings = read_settings(variables, {"REFRAIN_PAIRS", "REFRAIN_PROMPTS", "REFRAIN_GUARDS", "REFRAIN_STUDY"});
+  model.guards = checked("judges", places, [&] { return read_guards(model.settings.guards); });
+  checked("deciders", places, [&] { check_deciders(model.settings.deciders, model.guards); });
+  if (!model.settings.adjudicator.empty())
+    checked("adjudicator", places, [&] { return read_adjudicator(model.settings.adjudicator, model.guards); });
+  checked("configurations", places, [&] {
+    for (auto const& name : model.settings.studies) find_configuration(name, data_file("study/configurations.json"));
+  });
+  model.subjects = checked("sweep", places, [&] { return list_subjects(model.settings); });
+  checked("report_args", places, [&] {
+    return merge_options({}, model.settings.report_args, {"--out", "--verdicts", "--runs"}, "report_args",
+                         "take it out");
+  });
+}
+
+StudyModel read_model(std::string const& size, Json const& json, Common const& common) {
+  auto const place = common.place.inside("models").inside(size);
+  Json const object = json.is_string() ? Json{{"folder", json}} : json;
+  check_keys(object, keys_and({"configurations", "sbatch"}, {"runs", "disk_tb"}), place);
+  StudyModel model{.size = size};
+  Places places;
+  auto variables = read_variables(common, object, place, places);
+  if (json.is_string()) places["folder"] = place;
+
+  bool const own = object.contains("configurations");
+  if (!own && !common.json.contains("configurations"))
+    common.place.refuse("there are no 'configurations'", R"(write ["balanced", "english_only"])");
+  places["configurations"] = (own ? place : common.place).inside("configurations");
+  model.pairs =
+      read_configurations(own ? object["configurations"] : common.json["configurations"], places["configurations"]);
+  Words names;
+  for (auto const& pairs : model.pairs) {
+    if (std::find(names.begin(), names.end(), common.method + "_" + size + "_" + pairs) != names.end())
+      places["configurations"].refuse("'" + pairs + "' is named twice", "name each configuration once");
+    names.push_back(common.method + "_" + size + "_" + pairs);
+  }
+  variables["REFRAIN_STUDY"] = join_words(names);
+  if (!common.runs.empty()) variables["REFRAIN_RUNS"] = common.runs.string();
+
+  for (auto const& [part, here] : {std::pair{&common.json, common.place}, std::pair{&object, place}})
+    if (part->contains("sbatch"))
+      read_sbatch((*part)["sbatch"], common.environment, here.inside("sbatch"), model.sbatch);
+
+  auto all = common.environment;
+  for (auto const* name : {"REFRAIN_JUDGE", "REFRAIN_SPLIT"}) all.erase(name);  // of single jobs
+  for (auto const& [name, value] : variables) all[name] = value;
+  model.variables = std::move(variables);
+  check_model(model, all, places);
+  return model;
+}
+
+/// Answers of the model before training stand in base/NAME, NAME that of its folder.
+void check_folders_differ(std::vector<StudyModel> const& models, KeyPlace const& place) {
+  for (std::size_t i = 0; i < models.size(); ++i)
+    for (std::size_t j = 0; j < i; ++j)
+      if (models[i].subjects.back().folder == models[j].subjects.back().folder)
+        place.inside(models[i].size)
+            .refuse("its folder has the name of " + models[j].size + "'s, " +
+                        models[i].subjects.back().folder.filename().string(),
+                    "name one of them by a link with another name");
+}
+
+}  // namespace
+
+Environment StudyModel::variables_of(Stage stage) const {
+  Environment chosen;
+  for (auto const& [name, value] : variables)
+    if (is_read_by(name, stage)) chosen[name] = value;
+  return chosen;
+}
+
+Study read_study(fs::path const& file, Environment const& environment) {
+  Study study{.file = fs::absolute(file), .name = file.stem().string()};
+  KeyPlace const place{study.file, {}};
+  if (!std::all_of(study.name.begin(), study.name.end(),
+                   [](unsigned char c) { return std::isalnum(c) || c == '-' || c == '_'; }))
+    place.refuse("the study's name, " + study.name + ", has other characters than letters, digits, - and _",
+                 "rename the file: the name is its folder's and its jobs'");
+  Json const json = read_json(study.file);
+  check_keys(json, keys_and({"about", "method", "machine", "models", "configurations", "sbatch"}, {"folder"}), place);
+  auto const text = [&](char const* key, std::string const& otherwise) {
+    if (!json.contains(key)) return otherwise;
+    if (!json[key].is_string())
+      place.inside(key).refuse("this is " + dump_text(json[key]) + ", not a text", "write it in quotes");
+    return expand_variables(json[key].get<std::string>(), environment, place.inside(key));
+  };
+  text("about", {});
+  study.machine = text("machine", {});
+  auto runs = json.contains("runs") ? setting_text("runs", json["runs"], environment, place.inside("runs"))
+              : environment.contains("REFRAIN_RUNS") ? environment.at("REFRAIN_RUNS")
+                                                     : std::string{};
+  if (!runs.empty()) study.folder = fs::absolute(runs) / study.name;
+
+  if (!json.contains("models") || !json["models"].is_object() || json["models"].empty())
+    place.inside("models").refuse("there are no models", R"(write {"8b": "/models/NeuralDaredevil-8B-abliterated"})");
+  Common const common{json, place, environment, text("method", "dpo"), study.folder};
+  for (auto const& [size, model] : json["models"].items()) study.models.push_back(read_model(size, model, common));
+  check_folders_differ(study.models, place.inside("models"));
+  return study;
+}
+
+fs::path find_study(std::string const& name, fs::path const& folder) {
+  if (fs::is_regular_file(name)) return fs::absolute(name);
+  auto const in_folder = folder / (name + ".json");
+  if (name.find('/') == std::string::npos && fs::is_regular_file(in_folder)) return in_folder;
+  std::vector<std::string> names;
+  if (fs::is_directory(folder))
+    for (auto const& entry : fs::directory_iterator(folder))
+      if (entry.path().extension() == ".json") names.push_back(entry.path().stem().string());
+  std::sort(names.begin(), names.end());
+  throw UsageError("there is no study '" + name + "'",
+                   "give the path of a file, or one of: " + option_text::joined(names, ", "), {.file = folder});
+}
+
+}  // namespace refrain::study

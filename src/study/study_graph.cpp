@@ -1,0 +1,198 @@
+#include <refrain/base/digest.hpp>
+#include <refrain/base/files.hpp>
+#include <refrain/study/disk.hpp>
+#include <refrain/study/prompts.hpp>
+#include <refrain/study/study_graph.hpp>
+
+#include <algorithm>
+
+namespace refrain::study {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Whether all of these files are there.
+bool all_there(std::vector<fs::path> const& files) {
+  return std::all_of(files.begin(), files.end(), [](fs::path const& file) { return fs::exists(file); });
+}
+
+/// Whether all of `made` are there and none is older than what it was made from. For programs alone that write their
+/// file anew each time: the others keep a file that is complete.
+bool newer(std::vector<fs::path> const& made, std::vector<fs::path> const& from) {
+  if (!all_there(made) || !all_there(from)) return false;
+  return std::all_of(made.begin(), made.end(), [&](fs::path const& file) {
+    return std::all_of(from.begin(), from.end(), [&](fs::path const& source) {
+      return fs::last_write_time(file) >= fs::last_write_time(source);
+    });
+  });
+}
+
+/// Trained, even if its weights were dropped once it had answered.
+bool is_trained(Subject const& subject) {
+  RunFolder const run(subject.folder);
+  return run.finished() || (run.pruned() && fs::exists(subject.responses()));
+}
+
+fs::path report_folder(Study const& study, StudyModel const& model) { return study.folder / "report" / model.size; }
+
+/// Makes the jobs of one model.
+class ModelGraph {
+public:
+  ModelGraph(Study const& study, StudyModel const& model)
+      : study_(study), model_(model), members_((model.subjects.size() - 1) / model.settings.studies.size()) {
+    add_shard();
+    for (std::size_t i = 0; i < model.pairs.size(); ++i) add_training(i);
+    add_base();
+    for (auto const& guard : model.guards)
+      if (guard.asks_model) add_guard(guard);
+    add_adjudicate();
+    add_report();
+  }
+
+  std::vector<StudyJob> take() { return std::move(jobs_); }
+
+private:
+  Subject const& base() const { return model_.subjects.back(); }
+  std::string name(std::string const& rest) const { return model_.size + "/" + rest; }
+
+  /// A job of `stage` over these configurations, without parts.
+  StudyJob& add(Stage stage, std::string const& rest, std::vector<std::string> needs, Words const& studies) {
+    StudyJob job{.name = name(rest), .stage = stage, .needs = std::move(needs), .parts = {}, .call = {}};
+    auto const script = stage == Stage::train ? studies.front() : stage_name(stage);
+    job.call = {.script = data_file("slurm/" + std::string(script) + ".sh"),
+                .array = {},
+                .dependencies = {},
+                .job_name = queue_name(study_, job.name),
+                .options = {},
+                .variables = model_.variables_of(stage),
+                .folder = log_folder(study_)};
+    if (auto const found = model_.sbatch.find(stage); found != model_.sbatch.end()) job.call.options = found->second;
+    if (stage != Stage::train) job.call.variables["REFRAIN_STUDY"] = join_words(studies);
+    jobs_.push_back(std::move(job));
+    return jobs_.back();
+  }
+
+  void add_shard() {
+    std::vector<fs::path> files;
+    for (auto const& study : model_.settings.studies) files.push_back(study_.folder / study / "pairs.h5");
+    if (!is_sharded(model_.settings.prompts)) files.push_back(base().evaluation() / "prompts.h5");
+    auto& job = add(Stage::shard, "shard", {}, model_.settings.studies);
+    job.parts.push_back({.index = {}, .work = study_.folder, .made = [files] { return all_there(files); }});
+  }
+
+  /// Training of one configuration's sweep, and the answers of its members.
+  void add_training(std::size_t number) {
+    auto const& pairs = model_.pairs[number];
+    Words const studies{model_.settings.studies[number]};
+    add(Stage::train, "train/" + pairs, {name("shard")}, studies).bytes = member_bytes();
+    add(Stage::generate, "generate/" + pairs, {name("train/" + pairs)}, studies);
+    auto& answers = jobs_.back();
+    auto& training = jobs_[jobs_.size() - 2];
+    for (std::size_t i = 0; i < members_; ++i) {
+      auto const& subject = model_.subjects[number * members_ + i];
+      auto const index = static_cast<int64_t>(i);
+      training.parts.push_back(
+          {.index = index, .work = subject.folder, .made = [subject] { return is_trained(subject); }});
+      answers.parts.push_back(
+          {.index = index, .work = subject.folder, .made = [subject] { return fs::exists(subject.responses()); }});
+    }
+    answered_.push_back(answers.name);
+  }
+
+  /// Answers of the model before training: behind the last member in the array of any configuration.
+  void add_base() {
+    auto const responses = base().responses();
+    auto& job = add(Stage::generate, "generate/base", {name("shard")}, {model_.settings.studies.front()});
+    job.parts.push_back({.index = static_cast<int64_t>(members_), .work = base().folder, .made = [responses] {
+                           return fs::exists(responses);
+                         }});
+    answered_.push_back(job.name);
+  }
+
+  void add_guard(Guard const& guard) {
+    std::vector<fs::path> files;
+    for (auto const& subject : model_.subjects) files.push_back(subject.verdicts_of(guard.name));
+    auto& job = add(Stage::judge, "judge/" + guard.name, answered_, model_.settings.studies);
+    job.call.variables["REFRAIN_JUDGE"] = guard.name;
+    job.parts.push_back({.index = {}, .work = study_.folder, .made = [files] { return all_there(files); }});
+    judged_.push_back(job.name);
+  }
+
+  void add_adjudicate() {
+    std::vector<fs::path> verdicts, from;
+    for (auto const& subject : model_.subjects) {
+      verdicts.push_back(subject.verdicts());
+      for (auto const& guard : model_.guards) from.push_back(subject.verdicts_of(guard.name));
+    }
+    auto& job = add(Stage::adjudicate, "adjudicate", judged_, model_.settings.studies);
+    job.parts.push_back(
+        {.index = {}, .work = study_.folder, .made = [verdicts, from] { return newer(verdicts, from); }});
+  }
+
+  void add_report() {
+    std::vector<fs::path> verdicts;
+    for (auto const& subject : model_.subjects) verdicts.push_back(subject.verdicts());
+    auto const folder = report_folder(study_, model_);
+    auto& job = add(Stage::report, "report", {name("adjudicate")}, model_.settings.studies);
+    auto words = model_.settings.report_args;
+    words.insert(words.end(), {"--out", folder.string()});
+    job.call.variables["REFRAIN_REPORT_ARGS"] = join_words(words);
+    job.parts.push_back({.index = {}, .work = folder, .made = [folder, verdicts] {
+                           return newer({folder / "report.html"}, verdicts);
+                         }});
+  }
+
+  /// Of one member; 0 where nothing limits what is written, since all weights files are looked into for it.
+  double member_bytes() const { return model_.settings.disk_tb ? peak_disk_bytes(model_.settings.model) : 0; }
+
+  Study const& study_;
+  StudyModel const& model_;
+  std::size_t members_;  ///< of the sweep
+  std::vector<StudyJob> jobs_;
+  std::vector<std::string> answered_, judged_;
+};
+
+}  // namespace
+
+std::vector<StudyJob> make_graph(Study const& study) {
+  std::vector<StudyJob> jobs;
+  std::vector<std::string> reports;
+  std::vector<fs::path> pages;
+  for (auto const& model : study.models) {
+    for (auto& job : ModelGraph(study, model).take()) jobs.push_back(std::move(job));
+    reports.push_back(jobs.back().name);
+    pages.push_back(report_folder(study, model) / "report.html");
+  }
+  auto const& first = study.models.front();
+  StudyJob archive{.name = "archive", .stage = Stage::archive, .needs = reports, .parts = {}, .call = {}};
+  archive.call = {.script = data_file("slurm/archive.sh"),
+                  .array = {},
+                  .dependencies = {},
+                  .job_name = queue_name(study, archive.name),
+                  .options = {},
+                  .variables = first.variables_of(Stage::archive),
+                  .folder = log_folder(study)};
+  if (auto const found = first.sbatch.find(Stage::archive); found != first.sbatch.end())
+    archive.call.options = found->second;
+  Words names;
+  for (auto const& page : pages) names.push_back(page.string());
+  archive.call.variables["REFRAIN_REPORTS"] = join_words(names);
+  auto const file = archive_file(study);
+  archive.parts.push_back({.index = {}, .work = file, .made = [file, pages] { return newer({file}, pages); }});
+  jobs.push_back(std::move(archive));
+  return jobs;
+}
+
+std::string queue_name(Study const& study, std::string const& job) {
+  auto const tag = sha256(study.folder.string()).substr(0, 4);
+  std::string dotted = study.name + "-" + tag + "." + job;
+  std::replace(dotted.begin(), dotted.end(), '/', '.');
+  return dotted;
+}
+
+fs::path log_folder(Study const& study) { return study.folder / "logs"; }
+
+fs::path archive_file(Study const& study) { return study.folder.string() + ".h5"; }
+
+}  // namespace refrain::study

@@ -1,0 +1,110 @@
+#include <refrain/base/files.hpp>
+#include <refrain/base/option_text.hpp>
+#include <refrain/study/run_folder.hpp>
+#include <refrain/study/study_page.hpp>
+
+#include <algorithm>
+#include <cstdio>
+
+namespace refrain::study {
+
+namespace {
+
+std::string number(double value, char const* unit) {
+  std::string text(32, '\0');
+  text.resize(static_cast<std::size_t>(std::snprintf(text.data(), text.size(), value < 9.95 ? "%.1f" : "%.0f", value)));
+  return text + " " + unit;
+}
+
+std::string jobs_text(std::size_t count) { return std::to_string(count) + (count == 1 ? " job" : " jobs"); }
+
+/// "made", "under way as job 12", "1 job to submit behind 8b/shard".
+std::string standing_text(StudyJob const& job, JobStanding const& standing, bool now) {
+  std::string text;
+  if (standing.under_way > 0)
+    text = std::to_string(standing.under_way) + " under way as job " + option_text::joined(standing.jobs, ", ");
+  if (!standing.left.empty()) {
+    text += (text.empty() ? "" : ", ") + jobs_text(standing.left.size()) + (now ? " now" : " in a later wave");
+    if (!job.needs.empty()) text += ", behind " + option_text::joined(job.needs, ", ");
+  }
+  return text.empty() ? "made" : text;
+}
+
+std::string estimate_text(Estimate const& estimate) {
+  if (!estimate.missing.empty()) return "no estimate: " + estimate.missing;
+  return std::to_string(estimate.pairs) + (estimate.assumed ? " pairs (assumed), " : " pairs, ") +
+         number(estimate.node_hours(), "node hours on ") + std::to_string(estimate.nodes) + " x " +
+         std::to_string(estimate.tasks_per_node) + ", at most " + format_bytes(estimate.peak_bytes) +
+         " a member on disk, " + format_bytes(estimate.kept_bytes) + " kept" +
+         (estimate.fits ? "" : "; does not fit in memory: refrain-train --plan says what would");
+}
+
+std::string limit_text(JobLimits const& limits, std::size_t now, std::size_t all) {
+  auto const who = limits.jobs ? "limit: " + std::to_string(*limits.jobs) + " jobs (" + limits.jobs_from + "); "
+                               : std::string("limit: none known; ");
+  return who + jobs_text(now) + " now, " + std::to_string(all - now) + " in later waves\n";
+}
+
+std::string sums(std::vector<Estimate> const& estimates) {
+  double gpu = 0, nodes = 0, peak = 0, kept = 0;
+  bool assumed = false;
+  for (auto const& each : estimates) {
+    if (!each.missing.empty()) return "training: no estimate of all of it\n";
+    gpu += each.gpu_hours;
+    nodes += each.node_hours();
+    peak += each.members * each.peak_bytes;
+    kept += each.members * each.kept_bytes;
+    assumed = assumed || each.assumed;
+  }
+  return "training: " + number(gpu, "GPU hours") + ", " + number(nodes, "node hours") + "; on disk " +
+         format_bytes(kept) + " in the end, at most " + format_bytes(peak) + " if all of it trains at once" +
+         (assumed ? " (pairs as in the paper until they are sharded)" : "") + "\n";
+}
+
+}  // namespace
+
+std::string dry_run_text(std::vector<StudyJob> const& graph, std::vector<JobStanding> const& standings,
+                         Wave const& wave, JobLimits const& limits, std::vector<Estimate> const& estimates) {
+  std::string text;
+  std::size_t now = 0, all = 0;
+  for (std::size_t i = 0; i < graph.size(); ++i) {
+    auto const& job = graph[i];
+    auto const& left = standings[i].left;
+    auto const turn =
+        std::find_if(wave.turns.begin(), wave.turns.end(), [&](Turn const& each) { return each.job == i; });
+    bool const in_wave = turn != wave.turns.end();
+    all += left.size();
+    if (in_wave) now += turn->parts.size();
+    text += job.name + ": " + standing_text(job, standings[i], in_wave) + "\n";
+    if (!left.empty()) {
+      Turn const whole{.job = i, .parts = left, .at_once = in_wave ? turn->at_once : 0};
+      text += "  " + make_call(graph, standings, in_wave ? *turn : whole).show() + "\n";
+    }
+    for (auto const& estimate : estimates)
+      if (estimate.job == job.name) text += "  " + estimate_text(estimate) + "\n";
+  }
+  return text + limit_text(limits, now, all) + sums(estimates);
+}
+
+std::string failure_line(StudyJob const& job, FailedPart const& failure) {
+  auto const& part = job.parts[failure.part];
+  auto const id = failure.submission.job + (part.index ? "_" + std::to_string(*part.index) : std::string{});
+  std::string why;
+  if (job.stage == Stage::train) why = RunFolder(part.work).error();
+  if (!failure.began)
+    return job.name + ": job " + id + " ended before it began: it was cancelled, or one that it waited for failed";
+  return job.name + ": job " + id + " failed" + (why.empty() ? "" : ": " + why) + " [" + part.work.string() +
+         "] (its log: " + log_of(job, part, failure.submission.job).string() + ")";
+}
+
+std::string summary_line(std::vector<JobStanding> const& standings) {
+  std::size_t made = 0, under_way = 0;
+  for (auto const& standing : standings) {
+    if (standing.done()) ++made;
+    if (standing.under_way > 0 && standing.left.empty()) ++under_way;
+  }
+  return std::to_string(made) + " of " + jobs_text(standings.size()) + " made, " + std::to_string(under_way) +
+         " under way, " + std::to_string(standings.size() - made - under_way) + " to come";
+}
+
+}  // namespace refrain::study

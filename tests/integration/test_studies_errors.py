@@ -1,0 +1,203 @@
+"""Bad input of refrain-study run: one line each that names the file and the key, and nothing is submitted."""
+
+import json
+import os
+
+import pytest
+import refrain
+from fake_study import Project
+from refrain import check_line
+
+
+@pytest.fixture
+def project(tmp_path):
+    return Project(tmp_path)
+
+
+MODEL_KEYS = ("sweep, pairs, prompts, judges, deciders, adjudicator, tensor_parallel, launcher, train_args, "
+              "shard_args, prompt_args, generate_args, judge_args, adjudicator_args, report_args, archive_args")
+KEYS = ("about, method, machine, models, configurations, sbatch, runs, "
+        + MODEL_KEYS.replace("tensor_parallel", "tensor_parallel, disk_tb"))
+
+
+def content(**changes):
+    def change(project):
+        for key, value in changes.items():
+            if value is None:
+                del project.content[key]
+            else:
+                project.content[key] = value
+    return change
+
+
+@pytest.mark.parametrize("change, line", [
+    (content(modles={}), "'modles' is no key here [FILE:modles] (did you mean models?)"),
+    (content(questions=1), f"'questions' is no key here [FILE:questions] (the keys are {KEYS})"),
+    (content(models=None),
+     'there are no models [FILE:models] (write {"8b": "/models/NeuralDaredevil-8B-abliterated"})'),
+    (content(models={"8b": {"path": "/x"}}),
+     f"'path' is no key here [FILE:models.8b.path] (the keys are configurations, sbatch, folder, {MODEL_KEYS})"),
+    (content(models={"8b": 8}), "this is 8, not an object [FILE:models.8b] (write {...})"),
+    (content(models={"8b": "/none"}),
+     "the model's folder does not exist: /none [FILE:models.8b] (name a Hugging Face folder or a checkpoint)"),
+    (content(models={"8b": "model"}),
+     "'model' is no path that begins with / [FILE:models.8b.folder] (jobs begin elsewhere: write all of it, or "
+     "$NAME/...)"),
+    (content(models={"8b": "$REFRAIN_NONE/x"}),
+     "$REFRAIN_NONE is not set [FILE:models.8b.folder] (export it in env/site.sh or the submitting shell, or write it "
+     "out)"),
+    (content(models={"8b": "/x/$"}),
+     "'/x/$' has a $ without the name of a variable [FILE:models.8b.folder] (write $NAME, ${NAME}, or $$ for a $)"),
+    (content(configurations=None),
+     'there are no \'configurations\' [FILE] (write ["balanced", "english_only"])'),
+    (content(configurations=[]),
+     'there are no configurations [FILE:configurations] (write ["balanced", "english_only"])'),
+    (content(configurations=[1]),
+     '1 is no name of a configuration [FILE:configurations] (write ["balanced", "english_only"])'),
+    (content(configurations=["de", "de"]), "'de' is named twice [FILE:configurations] (name each configuration once)"),
+    (content(configurations=["german"]),
+     "there is no configuration 'dpo_8b_german' [FILE:configurations] (names are dpo_8b|70b_balanced|high_resource|"
+     "english_only|no_english|balanced_matched|english_only_long|en|de|fr|it|es|pt|pl|cs|sk|sl|lt|lv)"),
+    (content(pairs="/none/*.jsonl"),
+     "REFRAIN_PAIRS names a file that does not exist: /none/*.jsonl [FILE:pairs] (quote paths that hold spaces)"),
+    (content(prompts=[]),
+     'this is [], neither a text nor a list of texts [FILE:prompts] (write "a" or ["a", "b"])'),
+    (content(judges=["llama-guard-3"]),
+     'this is ["llama-guard-3"], not an object of judges [FILE:judges] (write {"llama-guard-3": '
+     '"/models/Llama-Guard-3-8B", "refusal-pattern": null})'),
+    (content(judges={"polyguard": None}),
+     "REFRAIN_GUARDS: polyguard is given no model [FILE:judges] (write polyguard=FOLDER)"),
+    (content(judges={"polyguard": "/none"}),
+     "REFRAIN_GUARDS: polyguard's folder does not exist: /none [FILE:judges] (name a Hugging Face folder or a "
+     "checkpoint)"),
+    (content(deciders="lama"),
+     "REFRAIN_DECIDERS: lama is no guard of REFRAIN_GUARDS [FILE:deciders] (name some of: llama-guard-3 polyguard)"),
+    (content(adjudicator={"endpoint": "https://server/v1"}),
+     'an adjudicator is a folder, or an endpoint with a model [FILE:adjudicator] (write {"folder": '
+     '"/models/adjudicator"} or {"endpoint": "https://server/v1", "model": "NAME"})'),
+    (content(tensor_parallel=0),
+     "this is 0, not a whole number above 0 [FILE:tensor_parallel] (write a number such as 4)"),
+    (content(disk_tb="much"), 'this is "much", not a number above 0 [FILE:disk_tb] (write a number such as 12.5)'),
+    (content(train_args=["--epochs", "1"]),
+     'this is ["--epochs","1"], not a text [FILE:train_args] (write it in quotes)'),
+    (content(report_args="--out /x"), "report_args sets --out, which the study sets itself [FILE:report_args] (take it "
+                                      "out)"),
+    (content(sbatch={"training": "--nodes=2"}),
+     "'training' is no key here [FILE:sbatch.training] (the keys are shard, train, generate, judge, adjudicate, "
+     "report, archive)"),
+    (content(sbatch={"train": "--array=0-7"}),
+     "sbatch.train sets --array, which the study sets itself [FILE:sbatch.train] (take it out)"),
+    (content(sbatch={"train": "8 nodes"}),
+     "'8' in sbatch.train is no option [FILE:sbatch.train] (begin with --name; quote values that hold spaces)"),
+    (content(sbatch={"train": 8}), 'this is 8, not a text [FILE:sbatch.train] (write "--nodes=8")'),
+])
+def test_what_is_wrong_in_the_file_names_it_and_the_key(project, change, line):
+    change(project)
+    _, err = project.run(exit_code=1)
+    check_line("study", err, line.replace("[FILE", f"[{project.file}"))
+    assert not project.submitted() and not project.folder.exists()
+
+
+def test_two_models_whose_answers_would_share_a_folder(project):
+    (project.root / "other/model").mkdir(parents=True)
+    project.content["models"]["70b"] = str(project.root / "other/model")
+    _, err = project.run(exit_code=1)
+    check_line("study", err, f"its folder has the name of 8b's, model [{project.file}:models.70b] (name one of them by "
+                             "a link with another name)")
+
+
+def test_a_sweep_that_is_not_there(project):
+    project.content["sweep"] = "papers"
+    _, err = project.run(exit_code=1)
+    assert err.startswith(f"refrain-study: there is no sweep 'papers': {refrain.SOURCE}/slurm/sweeps "
+                          f"[{project.file}:sweep] (set REFRAIN_SWEEP to a path or one of: ")
+
+
+def test_what_neither_file_nor_environment_sets(project):
+    del project.content["pairs"], project.content["judges"]
+    _, err = project.run(exit_code=2)
+    check_line("study", err, "not set: REFRAIN_PAIRS, REFRAIN_GUARDS (export in env/site.sh or the submitting shell: "
+                             "REFRAIN_PAIRS=the preference files, REFRAIN_GUARDS=the judges and their models, such as "
+                             "llama-guard-3=/models/guard)")
+
+
+def test_files_that_are_none(project):
+    project.file = project.root / "a study.json"
+    _, err = project.run(exit_code=1)
+    check_line("study", err, "the study's name, a study, has other characters than letters, digits, - and _ "
+                             f"[{project.file}] (rename the file: the name is its folder's and its jobs')")
+    done = refrain.run("study", "run", "papers", exit_code=2)
+    check_line("study", done.stderr, f"there is no study 'papers' [{refrain.SOURCE}/slurm/studies] (give the path of a "
+                                     "file, or one of: paper, small)")
+    broken = project.root / "broken.json"
+    broken.write_text('{"models": ')
+    done = refrain.run("study", "run", broken, exit_code=1)
+    assert done.stderr.startswith("refrain-study: ") and f"[{broken}:line 1, column " in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("changes, variables, line", [
+    ({}, {"MAX_JOBS": "0"},
+     "there is no place for one more job: the site lets you have 0 (MaxJobCount of slurm.conf), and 0 wait or run (run "
+     "this again once some have ended)"),
+    ({"sweep": "default"}, {"MAX_ARRAY": "1"},
+     "8b/train/balanced has members up to 1, and an array here only up to 0 (MaxArraySize) (take a smaller sweep, or "
+     "several)"),
+    ({}, {"REFRAIN_MAX_JOBS": "many"},
+     "REFRAIN_MAX_JOBS is 'many', not a whole number above 0 (set it to the number of jobs that the site lets one user "
+     "have, such as 200)"),
+])
+def test_limits_that_leave_nothing(project, changes, variables, line):
+    project.content.update(changes)
+    code = 2 if "REFRAIN_MAX_JOBS" in variables else 1
+    _, err = project.run(exit_code=code, **variables)
+    check_line("study", err, line)
+    assert not project.submitted()
+
+
+def test_what_sbatch_refuses_stops_there_and_a_rerun_goes_on(project):
+    _, err = project.run(exit_code=1, FAKE_SBATCH="Invalid account")
+    assert err.startswith("refrain-study: sbatch refuses: Invalid account [") and len(err.splitlines()) == 1
+    project.run()
+    assert len(project.submitted()) == 11
+
+
+def test_a_second_run_of_a_study_is_told_who_is_at_work(project):
+    slow = project.root / "slurm commands/sbatch"
+    slow.write_text("#!/bin/sh\nsleep 5\nexit 1\n")
+    first = project.start()
+    while not (project.folder / "study.lock").exists():
+        assert first.poll() is None
+    _, err = project.run(exit_code=1)
+    host = os.uname().nodename.split(".")[0]
+    assert err.startswith("refrain-study: another run of this study is at work: "
+                          f"process {first.pid} on {host}, since "), err
+    assert err.endswith(f" [{project.folder}] (wait until it has ended)\n")
+    first.communicate(timeout=60)
+
+
+def test_a_state_that_was_changed_by_hand_is_refused(project):
+    project.run()
+    state = project.folder / "study.json"
+    state.write_text(state.read_text().replace('"101"', '"999"'))
+    _, err = project.run(exit_code=1)
+    assert str(state) in err and len(err.splitlines()) == 1
+    assert json.loads(state.read_text())["jobs"]["8b/shard"][0]["job"] == "999"
+
+
+@pytest.mark.parametrize("command, line", [
+    ("judge", "REFRAIN_JUDGE: llama is no judge of REFRAIN_GUARDS (name some of: llama-guard-3)"),
+    ("adjudicate", "dpo_8b_de/beta=0.1,lr=1e-6,seed=42 has no verdicts of llama-guard-3 yet "
+                       "[RUNS/dpo_8b_de/beta=0.1,lr=1e-6,seed=42/verdicts/llama-guard-3.h5] "
+                       "(REFRAIN_JUDGE=llama-guard-3 sbatch slurm/judge.sh makes them)"),
+    ("archive", "this report is not there yet [/none/report.html] (sbatch slurm/report.sh makes it)"),
+])
+def test_stages_look_at_what_they_need(project, command, line):
+    project.make("shard", "train", "generate", pairs=("de",))
+    done = refrain.run(
+        "study", command, exit_code=2 if command == "judge" else 1, binaries=project.root / "bin",
+        REFRAIN_HOME=refrain.SOURCE, REFRAIN_MODEL=project.root / "model", REFRAIN_RUNS=project.folder,
+        REFRAIN_STUDY="dpo_8b_de", REFRAIN_SWEEP="paper", REFRAIN_GUARDS=f"llama-guard-3='{project.root}/guard'",
+        REFRAIN_ADJUDICATOR=f"'{project.root}/adjudicator'", REFRAIN_JUDGE="llama" if command == "judge" else "",
+        REFRAIN_REPORTS="/none/report.html")
+    check_line("study", done.stderr, line.replace("RUNS", str(project.folder)))
