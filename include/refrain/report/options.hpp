@@ -21,6 +21,7 @@ struct NamedFile {
 
 /// What refrain-report is asked to do. `validate` makes it consistent; it does not change afterwards.
 struct Options {
+  std::string command;  ///< tensorboard, or empty for the report
   std::vector<std::string> verdict_words, response_words;
   std::vector<NamedFile> verdicts, responses;  ///< of these words
   std::vector<std::filesystem::path> runs;
