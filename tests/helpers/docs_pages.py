@@ -36,9 +36,8 @@ def anchors(text):
     found = []
     for _, title in headings(text):
         title = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title).replace("`", "")
-        name = re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
-        found.append(name if name not in found else f"{name}-{found.count(name)}")
-    return found
+        found.append(re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-"))
+    return [name if name not in found[:i] else f"{name}-{found[:i].count(name)}" for i, name in enumerate(found)]
 
 
 def section(text, title):
