@@ -2,11 +2,12 @@
 
 import gzip
 import json
+import re
 
 import pytest
 
 from docs_pages import DOCS, fenced, section
-from refrain import run
+from refrain import fails, run
 from shard_files import read_pairs, read_prompts, tiny_text, tiny_tokenizer
 
 PAGE = (DOCS / "data.md").read_text()
@@ -93,3 +94,11 @@ def test_a_language_set_of_ones_own(tmp_path, shard):
     (tmp_path / "pairs.jsonl").write_text("".join(pair.replace('"en"', f'"{code}"') for code in ("en", "lt", "lv", "lv")))
     pairs = shard("pairs", tmp_path / "pairs.jsonl", "--configuration", name, "--language-sets", tmp_path / "sets.json")
     assert [row["language"] for row in pairs] == ["lt", "lv"]
+
+
+def test_the_line_that_troubleshooting_takes_apart(tmp_path):
+    (line,) = re.findall(r"^    refrain-shard: (.+)$", (DOCS / "troubleshooting.md").read_text(), flags=re.M)
+    (sample,) = fenced(section(PAGE, FORMS[0]), "jsonl")
+    (tmp_path / "pairs.jsonl").write_text(2 * sample + sample.replace('"lang": "en", ', ""))
+    fails("shard", "--pairs", "pairs.jsonl", "--tokenizer", tiny_tokenizer(tmp_path / "model"), "--chat-template", "llama-3",
+          "--configuration", "en", "--out", tmp_path / "out.h5", line=line, cwd=tmp_path)
