@@ -42,7 +42,8 @@ def statements():
 
 
 def parts(message):
-    return [part.strip() for part in message.split("…") if re.search(r"\w", part)]
+    """What is between ellipses, numbers and N, which stand for what varies."""
+    return [part.strip() for part in re.split(r"…|\.\.\.|\b\d+(?:_\d+)?\b|\bN\b", message) if re.search(r"\w", part)]
 
 
 def is_said(message, statements):
@@ -84,6 +85,7 @@ def test_each_message_says_enough_to_be_found():
 def test_the_check_finds_faults(statements):
     assert is_said("there is no sweep '…'", statements)
     assert not is_said("there is no swoop '…'", statements)
+    assert is_said("job 16_3 has fewer CPUs than its 4 tasks on a node", statements)
     # Fixed parts that are said, but not together.
     assert is_said("the file has no rows", statements) and is_said("the file is one JSON array", statements)
     assert not is_said("the file has no rows … the file is one JSON array", statements)

@@ -21,7 +21,6 @@ struct NamedFile {
 
 /// What refrain-report is asked to do. `validate` makes it consistent; it does not change afterwards.
 struct Options {
-  std::string command;  ///< tensorboard, or empty for the report
   std::vector<std::string> verdict_words, response_words;
   std::vector<NamedFile> verdicts, responses;  ///< of these words
   std::vector<std::filesystem::path> runs;
@@ -33,6 +32,7 @@ struct Options {
   bool include_text = false;
   int64_t examples = 3;                         ///< answers shown a checkpoint and language
   std::vector<std::string> include_categories;  ///< of those that are otherwise left out
+  std::string command;                          ///< tensorboard, or empty for the report
   Json record;                                  ///< all options, for provenance
 
   /// The command line of refrain-report, bound to `options`.
