@@ -55,16 +55,18 @@ std::string OptionTable::help_text(Option const& option) {
   return option.default_text.empty() ? option.help : option.help + " [" + option.default_text + "]";
 }
 
+void OptionTable::print_commands(std::ostream& out) const {
+  out << "\nCommands:\n";
+  for (Command const& command : commands_)
+    if (!command.name.empty()) print_entry(out, command.name, command.summary);
+  out << "\nrefrain-" << program_ << " COMMAND --help lists the options of one.\n";
+}
+
 void OptionTable::print_help(std::ostream& out) const {
   std::string const& summary = chosen_ >= 0 ? commands_[static_cast<std::size_t>(chosen_)].summary : summary_;
   out << "Usage: " << option_text::wrapped(usage_line(), 7, page_width) << "\n\n"
       << option_text::wrapped(summary, 0, page_width) << "\n";
-  if (chosen_ < 0 && !commands_.empty()) {
-    out << "\nCommands:\n";
-    for (Command const& command : commands_) print_entry(out, command.name, command.summary);
-    out << "\nrefrain-" << program_ << " COMMAND --help lists the options of one.\n";
-    return;
-  }
+  if (chosen_ < 0 && !commands_.empty()) return print_commands(out);
   bool first = true;
   for (Positional const& positional : positionals_) {
     if (!applies(positional.command)) continue;
@@ -82,6 +84,7 @@ void OptionTable::print_help(std::ostream& out) const {
   print_entry(out, "--help", "this text");
   print_entry(out, "--version", "version, git revision and libraries");
   print_entry(out, "--help-markdown", "the options of all commands, as in docs/options.md");
+  if (!commands_.empty() && chosen_name_->empty()) print_commands(out);
 }
 
 void OptionTable::print_version(std::ostream& out) const {
@@ -112,8 +115,8 @@ void OptionTable::print_reference(std::ostream& out) const {
   out << "# refrain-" << program_ << "\n\n" << summary_ << "\n";
   if (commands_.empty()) return print_options();
   for (std::size_t i = 0; i < commands_.size(); ++i) {
-    out << "\n## refrain-" << program_ << " " << commands_[i].name << "\n\n" << commands_[i].summary << "\n";
     page.chosen_ = static_cast<int>(i);
+    if (!commands_[i].name.empty()) out << "\n## " << page.invocation() << "\n\n" << commands_[i].summary << "\n";
     print_options();
   }
 }

@@ -83,21 +83,27 @@ std::vector<std::string> OptionTable::names() const {
   return names;
 }
 
-std::string OptionTable::invocation() const {
-  return "refrain-" + program_ + (chosen_ >= 0 ? " " + commands_[static_cast<std::size_t>(chosen_)].name : "");
+std::string OptionTable::invocation(int command) const {
+  std::string const name = command >= 0 ? commands_[static_cast<std::size_t>(command)].name : "";
+  return "refrain-" + program_ + (name.empty() ? "" : " " + name);
 }
 
-void OptionTable::choose_command(int argc, char const* const* argv) {
-  std::vector<std::string> names;
-  for (Command const& command : commands_) names.push_back(command.name);
-  std::string const list = joined(names);
-  if (argc < 2 || argv[1][0] == '-') throw UsageError("a command is missing", "put one of these first: " + list);
-  auto const found = std::find(names.begin(), names.end(), argv[1]);
-  if (found == names.end())
-    throw UsageError("unknown command '" + std::string(argv[1]) + "'",
-                     option_text::suggestion(argv[1], names, "", "commands are " + list));
-  chosen_ = static_cast<int>(found - names.begin());
-  *chosen_name_ = *found;
+int OptionTable::choose_command(int argc, char const* const* argv) {
+  std::string const word = argc > 1 && argv[1][0] != '-' ? argv[1] : "";
+  auto const found =
+      std::find_if(commands_.begin(), commands_.end(), [&](Command const& command) { return command.name == word; });
+  if (found == commands_.end()) {
+    std::vector<std::string> names;
+    for (Command const& command : commands_)
+      if (!command.name.empty()) names.push_back(command.name);
+    std::string const list = joined(names);
+    if (word.empty()) throw UsageError("a command is missing", "put one of these first: " + list);
+    throw UsageError("unknown command '" + word + "'",
+                     option_text::suggestion(word, names, "", "commands are " + list));
+  }
+  chosen_ = static_cast<int>(found - commands_.begin());
+  *chosen_name_ = word;
+  return word.empty() ? 0 : 1;
 }
 
 void OptionTable::assign_from(std::string const& name, std::vector<std::string> const& values,
@@ -112,8 +118,7 @@ void OptionTable::assign_from(std::string const& name, std::vector<std::string> 
         option_text::suggestion(name, names(), file.empty() ? "--" : "", "see " + invocation() + " --help"), place);
   }
   if (!applies(option->command))
-    throw UsageError("option " + written + " belongs to refrain-" + program_ + " " +
-                         commands_[static_cast<std::size_t>(option->command)].name + ", not to " + invocation(),
+    throw UsageError("option " + written + " belongs to " + invocation(option->command) + ", not to " + invocation(),
                      "see " + invocation() + " --help", place);
   if (values.size() > 1 && !option->many)
     throw UsageError("option " + written + " is given " +
@@ -178,16 +183,18 @@ UsageError OptionTable::needs_value(std::string const& name) const {
 bool OptionTable::parse(int argc, char const* const* argv, std::ostream& out) {
   // Help and version are asked for by people whose command line may not be right yet.
   bool const commanded = !commands_.empty();
+  bool const may_lack_command =
+      std::any_of(commands_.begin(), commands_.end(), [](Command const& command) { return command.name.empty(); });
   for (int i = 1; i < argc; ++i) {
     std::string const word = argv[i];
     if (word == "--") break;
     if (word == "--version") return print_version(out), false;
     if (word == "--help-markdown") return print_reference(out), false;  // for docs/options.md
     if (word != "--help" && word != "-h") continue;
-    if (commanded && argv[1][0] != '-') choose_command(argc, argv);
+    if (commanded && (argv[1][0] != '-' || may_lack_command)) choose_command(argc, argv);
     return print_help(out), false;
   }
-  if (commanded) choose_command(argc, argv);
+  int const first = std::min(argc, 1 + (commanded ? choose_command(argc, argv) : 0));
 
   po::options_description described;
   described.add_options()("config", po::value<std::string>());
@@ -200,7 +207,7 @@ bool OptionTable::parse(int argc, char const* const* argv, std::ostream& out) {
     else
       described.add_options()(option.name.c_str(), po::value<std::string>(), "");
   }
-  std::vector<std::string> const words(argv + (commanded ? 2 : std::min(1, argc)), argv + argc);
+  std::vector<std::string> const words(argv + first, argv + argc);
 
   std::map<std::string, std::vector<std::string>> values;
   std::vector<std::string> order, loose;
@@ -254,7 +261,7 @@ bool OptionTable::given(std::string const& name) const {
 
 nlohmann::ordered_json OptionTable::record() const {
   Json record = Json::object();
-  if (chosen_ >= 0) record["command"] = commands_[static_cast<std::size_t>(chosen_)].name;
+  if (chosen_ >= 0 && !chosen_name_->empty()) record["command"] = *chosen_name_;
   for (Positional const& positional : positionals_)
     if (applies(positional.command)) record[positional.meta] = *positional.value;
   for (Option const& option : options_)

@@ -7,6 +7,7 @@
 #include <refrain/base/log.hpp>
 #include <refrain/base/provenance.hpp>
 #include <refrain/report/ranking.hpp>
+#include <refrain/report/tensorboard.hpp>
 
 #include <iostream>
 #include <map>
@@ -55,6 +56,7 @@ void remove_others(std::filesystem::path const& folder, std::map<std::string, st
 }  // namespace
 
 Exit run(Options const& options) {
+  if (options.command == "tensorboard") return write_tensorboard(options);
   auto const results = read_results(options);
   std::vector<Run> runs;
   for (auto const& folder : options.runs) runs.push_back(read_run(folder));

@@ -21,8 +21,16 @@ std::vector<NamedFile> parse_all(std::vector<std::string> const& words, std::str
   return files;
 }
 
-/// Whether the folder has nothing in it that a report has not put there.
-bool is_report(fs::path const& folder) { return fs::is_empty(folder) || fs::exists(folder / "report.json"); }
+/// @throws UsageError if the folder has something in it that none of our calls has put there. @param kind what they
+/// make
+void require_replaceable(fs::path const& folder, std::string const& mark, std::string const& kind) {
+  if (!fs::exists(folder)) return;
+  if (!fs::is_directory(folder))
+    throw UsageError("--out names a file, where a folder is wanted", "name a folder", {.file = folder});
+  if (!fs::is_empty(folder) && !fs::exists(folder / mark))
+    throw UsageError("--out names a folder that holds something else than " + kind,
+                     "name a new folder, or that of an earlier " + kind.substr(kind.find(' ') + 1), {.file = folder});
+}
 
 }  // namespace
 
@@ -40,7 +48,8 @@ OptionTable Options::table(Options& options) {
   OptionTable table("report",
                     "Makes tables, figures and one page that reads by itself (report.html) from verdict files and "
                     "training runs. Needs no MPI.");
-  table.group("Input and output")
+  table.without_command(options.command)
+      .group("Input and output")
       .add("verdicts", options.verdict_words,
            "verdicts.v1 with final labels; NAME labels the checkpoint, else its run's own name does. Files of one NAME "
            "are joined",
@@ -72,6 +81,14 @@ OptionTable Options::table(Options& options) {
            Range<int64_t>{.least = 1, .most = 1000})
       .add("include-category", options.include_categories,
            "S4: show text of this category too, which is otherwise left out (docs/report.md says why)", "S4");
+  table
+      .command(options.command, "tensorboard",
+               "Writes the metrics of training runs as TensorBoard's event files, a folder a run")
+      .add("runs", options.runs, "training runs, finished or not", "DIR...")
+      .required()
+      .add("out", options.out, "folder to make, or of an earlier export, which is replaced", "DIR")
+      .required()
+      .flag("anonymous", options.anonymous, "leave out hosts, paths, users, accounts and job ids");
   return table;
 }
 
@@ -96,11 +113,10 @@ void Options::validate() {
   if (!include_categories.empty() && !include_text)
     throw UsageError("--include-category is given without --include-text", "give both, or neither");
   for (auto const& run : runs) require_folder(run, "--runs");
-  if (fs::exists(out) && !fs::is_directory(out))
-    throw UsageError("--out names a file, where a folder is wanted", "name a folder", {.file = out});
-  if (fs::exists(out) && !is_report(out))
-    throw UsageError("--out names a folder that holds something else than a report",
-                     "name a new folder, or that of an earlier report", {.file = out});
+  if (command == "tensorboard")
+    require_replaceable(out, "tensorboard.json", "an export for TensorBoard");
+  else
+    require_replaceable(out, "report.json", "a report");
 }
 
 }  // namespace refrain::report

@@ -38,16 +38,6 @@ std::vector<std::pair<std::string, int64_t>> count_pairs(Json const& record, fs:
   return sorted;
 }
 
-/// Seconds since 1970 of "2026-01-31T12:00:00Z"; none for anything else.
-std::optional<double> seconds_of(Json const& object, char const* key) {
-  auto const found = object.is_object() ? object.find(key) : object.end();
-  if (found == object.end() || !found->is_string()) return std::nullopt;
-  std::tm parts{};
-  char const* const end = ::strptime(found->get_ref<std::string const&>().c_str(), "%Y-%m-%dT%H:%M:%SZ", &parts);
-  if (end == nullptr || *end != '\0') return std::nullopt;
-  return static_cast<double>(::timegm(&parts));
-}
-
 /// A number at a path of keys, or `fallback`.
 int64_t number_at(Json const& object, std::initializer_list<char const*> path, int64_t fallback) {
   Json const* at = &object;
@@ -104,11 +94,24 @@ Cell metric(Json const& row, char const* key) {
 
 }  // namespace
 
-Run read_run(fs::path const& folder) {
+std::optional<double> seconds_of(Json const& object, char const* key) {
+  auto const found = object.is_object() ? object.find(key) : object.end();
+  if (found == object.end() || !found->is_string()) return std::nullopt;
+  std::tm parts{};
+  char const* const end = ::strptime(found->get_ref<std::string const&>().c_str(), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  if (end == nullptr || *end != '\0') return std::nullopt;
+  return static_cast<double>(::timegm(&parts));
+}
+
+Json read_run_record(fs::path const& folder) {
   if (!fs::exists(folder / "run.json"))
     throw Error("the folder is no training run: it has no run.json", "give --runs the folders that refrain-train wrote",
                 {.file = folder});
-  Run run{.name = run_name(folder), .record = read_sealed_json(folder / "run.json")};
+  return read_sealed_json(folder / "run.json");
+}
+
+Run read_run(fs::path const& folder) {
+  Run run{.name = run_name(folder), .record = read_run_record(folder)};
   if (fs::exists(folder / "status.json")) run.status = read_sealed_json(folder / "status.json");
   if (!run.status.is_object()) run.status = Json::object();
   if (auto const file = folder / "metrics.jsonl"; fs::exists(file))

@@ -52,6 +52,9 @@ public:
 
   /// Starts a subcommand: `refrain-convert import`. The name that was chosen is written to `chosen`.
   OptionTable& command(std::string& chosen, std::string name, std::string summary);
+  /// Starts what the program does where no subcommand is named, beside those that it has: `refrain-report --verdicts`.
+  /// `chosen` is empty then.
+  OptionTable& without_command(std::string& chosen) { return command(chosen, "", summary_); }
   /// Starts a titled group of options in `--help`.
   OptionTable& group(std::string title);
 
@@ -150,12 +153,15 @@ private:
   Option const* find(std::string const& name) const;  ///< of the chosen command if it has it, else of another
   std::vector<std::string> names() const;             ///< of the chosen command's options
   std::vector<Option const*> listed() const;          ///< the chosen command's options, group by group
-  std::string invocation() const;                     ///< "refrain-convert import"
+  std::string invocation() const { return invocation(chosen_); }
+  std::string invocation(int command) const;  ///< "refrain-convert import"
   std::string usage_line() const;
   static std::string help_text(Option const& option);
+  void print_commands(std::ostream& out) const;
   void print_help(std::ostream& out) const;
   void print_version(std::ostream& out) const;
-  void choose_command(int argc, char const* const* argv);
+  /// @returns how many words of the command line the command's name takes
+  int choose_command(int argc, char const* const* argv);
   void assign_from(std::string const& name, std::vector<std::string> const& values, std::string const& file);
   void assign_words(std::vector<std::string> const& words);
   UsageError needs_value(std::string const& name) const;

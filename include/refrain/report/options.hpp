@@ -33,6 +33,7 @@ struct Options {
   bool include_text = false;
   int64_t examples = 3;                         ///< answers shown a checkpoint and language
   std::vector<std::string> include_categories;  ///< of those that are otherwise left out
+  std::string command;                          ///< tensorboard, or empty for the report
   Json record;                                  ///< all options, for provenance
 
   /// The command line of refrain-report, bound to `options`.

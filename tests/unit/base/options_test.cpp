@@ -210,6 +210,51 @@ TEST_CASE("subcommands have their own options and words") {
   CHECK(convert_error({"import", "stray", "--out", "x"}) == "unexpected 'stray' (see refrain-convert import --help)");
 }
 
+TEST_CASE("a program may do something without a subcommand beside those that it has") {
+  std::string command = "none", verdicts, runs;
+  auto const make = [&] {
+    OptionTable table("report", "Reports.");
+    table.without_command(command).add("verdicts", verdicts, "what to report").required();
+    table.command(command, "tensorboard", "Exports.").add("runs", runs, "what to export").required();
+    return table;
+  };
+  auto table = make();
+  CHECK(parse(table, {"--verdicts", "a.h5"}));
+  CHECK(command.empty());
+  CHECK(verdicts == "a.h5");
+  CHECK_FALSE(table.record().contains("command"));
+  table = make();
+  CHECK(parse(table, {"tensorboard", "--runs", "a"}));
+  CHECK(command == "tensorboard");
+  CHECK(table.record()["command"] == "tensorboard");
+
+  auto const error = [&](std::vector<char const*> words) {
+    table = make();
+    return message_of<UsageError>([&] { parse(table, std::move(words)); });
+  };
+  CHECK(error({}) == "option --verdicts is missing (add --verdicts TEXT: what to report)");
+  CHECK(error({"tensorbord"}) == "unknown command 'tensorbord' (did you mean tensorboard?)");
+  CHECK(error({"--runs", "a"}) ==
+        "option --runs belongs to refrain-report tensorboard, not to refrain-report (see refrain-report --help)");
+  CHECK(
+      error({"tensorboard", "--verdicts", "a.h5"}) ==
+      "option --verdicts belongs to refrain-report, not to refrain-report tensorboard (see refrain-report tensorboard "
+      "--help)");
+
+  std::string text;
+  table = make();
+  CHECK_FALSE(parse(table, {"--help"}, &text));
+  CHECK(text.find("--verdicts") < text.find("\nCommands:\n  tensorboard"));
+  CHECK(text.find("\nCommands:\n  tensorboard") != std::string::npos);
+  table = make();
+  CHECK_FALSE(parse(table, {"tensorboard", "--help"}, &text));
+  CHECK(text.find("Commands:") == std::string::npos);
+  std::ostringstream page;
+  make().print_reference(page);
+  CHECK(page.str().starts_with("# refrain-report\n\nReports.\n\n    refrain-report --verdicts TEXT [OPTION...]\n"));
+  CHECK(page.str().find("\n## refrain-report tensorboard\n\nExports.\n") != std::string::npos);
+}
+
 TEST_CASE("help shows groups and defaults within 100 columns, for a wrong command line too") {
   Values v;
   OptionTable table = train_table(v);
