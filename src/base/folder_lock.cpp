@@ -167,4 +167,11 @@ void FolderLock::require_held() const {
               "start it again when the other one has ended", {.file = state_->path});
 }
 
+std::optional<LockSight> look_at_lock(fs::path const& path) {
+  auto const holder = lock_file::read(path);
+  if (!holder) return std::nullopt;
+  return LockSight{
+      .holder = holder->description(), .job = holder->job, .life = process_life(holder->process), .age = holder->age};
+}
+
 }  // namespace refrain

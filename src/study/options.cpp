@@ -48,6 +48,24 @@ OptionTable Options::table(Options& options) {
                 "Make the report over all models' verdicts and training runs; slurm/report.sh ends in this.");
   add_studies();
   add_common();
+
+  table
+      .command(options.command, "status",
+               "One table of all training runs: state, step, loss, accuracy, rate, time left, restarts, steps done "
+               "again, node hours, answers, verdicts, last error. From their files, and squeue where there is one.")
+      .positional("FOLDER...", options.names, "runs, or folders that hold them; else REFRAIN_RUNS", 0)
+      .flag("watch", options.watch, "look again and again, until it is stopped")
+      .add("interval", options.interval, "seconds between two looks", {.least = 0, .most = {}, .least_excluded = true})
+      .flag("json", options.json, "as JSON, an object a run; with --watch a line for each look")
+      .add("html", options.html, "write index.html there too: the table with curves, in one file", "DIR");
+
+  table.command(
+      options.command, "doctor",
+      "Try what jobs here depend on - launcher, programs, GPUs, REFRAIN_RUNS, Slurm's settings, variables - and "
+      "say in a line each what works, what is broken and what to change. Exit code 1 if anything is broken. "
+      "Run it on the login node, and inside an allocation, where it tries srun too.");
+  add_launcher();
+  table.add("sweep", options.sweep, "path or name of the sweep's table; else REFRAIN_SWEEP, else default", "TABLE");
   return table;
 }
 

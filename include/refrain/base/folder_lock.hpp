@@ -1,5 +1,7 @@
 #pragma once
 
+#include <refrain/base/process.hpp>
+
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -33,5 +35,20 @@ private:
   explicit FolderLock(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
+
+/// A lock as others see it who do not want it.
+struct LockSight {
+  std::string holder;         ///< "process 12 on n1, Slurm job 345, since 2026-01-31T12:00:00Z"
+  std::string job;            ///< Slurm's id, or empty
+  Life life = Life::unknown;  ///< of the holder's process: known on its own host only
+  double age = 0;             ///< seconds since the heartbeat, by this host's clock
+
+  /// Whether somebody is at work behind it. A glance, not a watch: where only the heartbeat can tell, it may be two
+  /// minutes old, since clocks of hosts differ.
+  bool is_held() const { return life == Life::alive || (life == Life::unknown && age < 120); }
+};
+
+/// Nothing where there is no lock. Changes nothing. @throws Error if it cannot be read
+std::optional<LockSight> look_at_lock(std::filesystem::path const& path);
 
 }  // namespace refrain
