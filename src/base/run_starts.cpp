@@ -76,6 +76,7 @@ int64_t count_hosts(std::string const& nodes) {
 std::vector<RunStart> read_starts(Json const& record, std::vector<Json> const& endings, Json const& status) {
   std::vector<RunStart> result;
   auto const& starts = at_path(record, {"starts"});
+  if (!starts.is_array()) return result;
   for (std::size_t i = 0; i < starts.size(); ++i) {
     auto const begin = time_at(starts[i], "time");
     if (!begin) continue;

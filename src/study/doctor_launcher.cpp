@@ -13,19 +13,32 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Starts ranks that find out how many they are, within two minutes.
-Finding try_launcher(Launcher const& launcher, int ranks, std::string const& where) {
-  Launcher timed = launcher;
-  timed.words.insert(timed.words.begin(), {"timeout", "120"});
-  auto variables = launcher.variables;
+/// Lets the launcher start a program's ranks, which only try something and say how it went, for two minutes.
+Captured try_ranks(Launcher const& launcher, int ranks, std::string const& name, Variables variables) {
+  Words line{"timeout", "120"};
+  auto const started = launcher.before({program(name).string()});
+  line.insert(line.end(), started.begin(), started.end());
+  variables.insert(launcher.variables.begin(), launcher.variables.end());
   variables["REFRAIN_CHECK_WORLD"] = std::to_string(ranks);
-  auto const said = run_captured(timed.before({program("shard").string()}), Stderr::capture, variables);
+  return run_captured(line, Stderr::capture, variables);
+}
+
+Finding try_world(Launcher const& launcher, int ranks, std::string const& where) {
+  auto const said = try_ranks(launcher, ranks, "shard", {});
   auto const line = join_words(launcher.words);
   if (said.code == 0)
     return {Health::ok, "launcher", line + " starts a world of " + std::to_string(ranks) + " ranks" + where};
   return {Health::broken, "launcher",
           line + " starts no world of " + std::to_string(ranks) + " ranks" + where + ": " + telling_line(said.text),
           "load the MPI module that the project was built with in env/site.sh, or set REFRAIN_LAUNCHER"};
+}
+
+Finding try_nccl(Launcher const& launcher, int ranks) {
+  auto const said = try_ranks(launcher, ranks, "train", {{"REFRAIN_CHECK_DEVICES", "1"}});
+  if (said.code == 0) return {Health::ok, "NCCL", "connects the GPUs of " + std::to_string(ranks) + " ranks"};
+  return {Health::broken, "NCCL",
+          "does not connect the GPUs of " + std::to_string(ranks) + " ranks: " + telling_line(said.text),
+          "docs/gpu.md; NCCL_DEBUG=INFO makes it say more"};
 }
 
 std::string on_nodes(int nodes) { return " on " + std::to_string(nodes) + (nodes == 1 ? " node" : " nodes"); }
@@ -60,7 +73,7 @@ Finding try_outside(std::string const& wanted) {
   Launcher const launcher{.words = wanted.empty() || wanted == "mpirun" ? Words{"mpirun", "-n", "2"}
                                                                         : split_words(wanted, "the launcher")};
   if (wanted.empty() || wanted == "mpirun") {
-    auto tried = try_launcher(launcher, ranks, "");
+    auto tried = try_world(launcher, ranks, "");
     // Login nodes may refuse MPI, and jobs do not depend on them.
     if (slurm && tried.health == Health::broken) {
       tried.health = Health::warning;
@@ -77,7 +90,9 @@ Findings check_launcher(std::string const& wanted, std::optional<Allocation> con
   try {
     if (!allocation) return {try_outside(wanted)};
     auto const launcher = choose_launcher(wanted, allocation, 1, program("shard"));
-    Findings findings{try_launcher(launcher, allocation->tasks, on_nodes(allocation->nodes))};
+    Findings findings{try_world(launcher, allocation->tasks, on_nodes(allocation->nodes))};
+    if (findings.front().health == Health::ok && built_for_gpus())
+      findings.push_back(try_nccl(launcher, allocation->tasks));
     if (allocation->nodes > 1 && in_path("srun") && fs::is_directory(runs))
       findings.push_back(check_nodes(*allocation, runs));
     return findings;

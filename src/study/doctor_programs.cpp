@@ -72,11 +72,15 @@ Findings check_programs() {
   return findings;
 }
 
+bool built_for_gpus() {
+  auto const train = program("train");
+  return fs::exists(train) && !libraries_in(ask_version(train).text, {"NCCL"}).empty();
+}
+
 Findings check_devices(std::optional<Allocation> const& allocation) {
   std::string const subject = "GPUs";
-  auto const train = program("train");
-  if (!fs::exists(train)) return {};  // said already
-  bool const for_gpus = !libraries_in(ask_version(train).text, {"NCCL"}).empty();
+  if (!fs::exists(program("train"))) return {};  // said already
+  bool const for_gpus = built_for_gpus();
   auto const gpus = list_gpus();
   auto const count = static_cast<int>(gpus.size());
   if (count == 0 && !for_gpus) return {{Health::ok, subject, "none here, and refrain-train is built for CPUs"}};

@@ -30,7 +30,7 @@ Finding look_at(std::string const& name, std::function<std::string()> const& loo
 
 /// @throws Error unless the folder holds a model with its tokenizer
 void require_model(fs::path const& folder) {
-  require_folder(folder, "the path");
+  require_folder(folder, "it");
   for (auto const* name : {"config.json", "tokenizer.json"})
     if (!fs::exists(folder / name))
       throw Error("the folder has no " + std::string(name), "download the whole model, or name another folder",
@@ -49,7 +49,7 @@ std::string describe_files(std::string const& name, std::string const& value) {
   double bytes = 0;
   auto const paths = split_paths(value, name);
   for (auto const& path : paths) {
-    require_readable_file(path, name);
+    require_readable_file(path, "it");
     bytes += static_cast<double>(fs::file_size(path));
   }
   return std::to_string(paths.size()) + (paths.size() == 1 ? " file, " : " files, ") + format_bytes(bytes);

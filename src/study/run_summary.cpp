@@ -142,7 +142,9 @@ RunSummary summarize(fs::path const& folder, std::string name, Listing const& li
   RunSummary run{.name = std::move(name), .folder = folder};
   try {
     read_into(run, listing, queue);
-  } catch (std::exception const& problem) {  // a lock that may not be read, a key of another kind
+  } catch (Json::exception const&) {
+    run.error = "its files hold a key of another kind than refrain-train writes";
+  } catch (Error const& problem) {  // a lock that may not be read
     run.error = problem.what();
   }
   std::replace(run.error.begin(), run.error.end(), '\n', ' ');

@@ -33,7 +33,7 @@ std::vector<fs::path> folders_of(Options const& options) {
   return {found->second};
 }
 
-void print(Options const& options, std::vector<RunSummary> const& runs) {
+void print(Options const& options, std::vector<RunSummary> const& runs, Queue const& queue) {
   if (options.json) {
     auto list = Json::array();
     for (auto const& run : runs) list.push_back(run.json());
@@ -43,7 +43,9 @@ void print(Options const& options, std::vector<RunSummary> const& runs) {
   auto const width = terminal_width();
   // On a terminal each look replaces the one before; in a file they follow each other.
   if (options.watch) std::cout << (width > 0 ? "\033[H\033[2J" : "") << utc_now() << "\n";
-  std::cout << status_table(runs, width) << std::flush;
+  std::cout << status_table(runs, width);
+  if (auto const jobs = queue.text(); !jobs.empty()) std::cout << "in the queue: " << jobs << "\n";
+  std::cout << std::flush;
 }
 
 }  // namespace
@@ -52,8 +54,9 @@ Exit run_status(Options const& options) {
   auto const folders = folders_of(options);
   if (options.watch) install_stop_handlers();
   for (;;) {
-    auto const runs = summarize_runs(folders, Queue::ask());
-    print(options, runs);
+    auto const queue = Queue::ask();
+    auto const runs = summarize_runs(folders, queue);
+    print(options, runs, queue);
     if (!options.html.empty()) {
       make_folders(options.html);
       write_file_atomically(options.html / "index.html", status_page(runs, utc_now()));

@@ -19,11 +19,15 @@ Findings check_variables(Environment const& environment, std::optional<Allocatio
 /// The other jobs' programs beside this one: whether they start, are of one version, and with which libraries.
 Findings check_programs();
 
-/// Whether refrain-train is built for GPUs and NCCL, and how many of them this host shows its tasks.
+/// Whether refrain-train is built for GPUs.
+bool built_for_gpus();
+
+/// How many GPUs this host shows its tasks, and whether refrain-train is built for them.
 Findings check_devices(std::optional<Allocation> const& allocation);
 
 /// Whether the ranks of a job find each other: by srun or what REFRAIN_LAUNCHER says in a job, by mpirun outside; and
-/// in a job of several nodes whether all of them write to `runs`. `wanted` is the launcher that is asked for, or empty.
+/// in a job whether NCCL connects their GPUs, if the build is for GPUs, and whether all nodes write to `runs`. `wanted`
+/// is the launcher that is asked for, or empty.
 Findings check_launcher(std::string const& wanted, std::optional<Allocation> const& allocation,
                         std::filesystem::path const& runs);
 
