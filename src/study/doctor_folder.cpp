@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <ctime>
+#include <optional>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -70,24 +71,42 @@ void try_renames(Trial const& trial) {
   if (!folder.is_open() || !folder.sync()) throw system_error("sync a folder");
 }
 
-/// Creates file after file exclusively. @returns for how many this process came first
+/// Creates file after file exclusively. @returns for how many this process came first. @throws Error for what is no
+/// matter of who comes first
 int race(Trial const& trial, int files) {
   int won = 0;
   for (int i = 0; i < files; ++i)
-    if (File(trial / ("lock-" + std::to_string(i)), File::Mode::create_new).is_open()) ++won;
+    if (File(trial / ("lock-" + std::to_string(i)), File::Mode::create_new).is_open())
+      ++won;
+    else if (errno != EEXIST)
+      throw system_error("create a file");
   return won;
 }
 
 /// Lets two processes compete for locks. @throws Error if any was given twice, or to nobody
 int try_locks(Trial const& trial) {
-  constexpr int files = 64;
+  constexpr int files = 64, no_answer = 255;
   pid_t const rival = fork();
   if (rival < 0) throw system_error("start a second process");
-  if (rival == 0) _exit(race(trial, files));
-  int const mine = race(trial, files);
+  if (rival == 0) {
+    try {
+      _exit(race(trial, files));
+    } catch (Error const&) {
+      _exit(no_answer);
+    }
+  }
+  std::optional<Error> failed;
+  int mine = 0;
+  try {
+    mine = race(trial, files);
+  } catch (Error const& error) {
+    failed = error;
+  }
   int status = 0;
   while (::waitpid(rival, &status, 0) < 0 && errno == EINTR) {}
-  int const theirs = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  if (failed) throw *failed;
+  int const theirs = WIFEXITED(status) ? WEXITSTATUS(status) : no_answer;
+  if (theirs == no_answer) throw Error("a second process cannot create a file");
   if (mine + theirs != files)
     throw Error(std::to_string(files) + " files were created exclusively by two processes " +
                 std::to_string(mine + theirs) + " times");

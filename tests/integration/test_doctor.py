@@ -21,7 +21,7 @@ def project(tmp_path):
 
 @pytest.fixture(scope="session")
 def bad_files(tmp_path_factory):
-    library = tmp_path_factory.mktemp("bad files") / "libbad_files.so"
+    library = tmp_path_factory.mktemp("bad-files") / "libbad_files.so"  # LD_PRELOAD parts at spaces
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, TOOLS / "bad_files.c", "-ldl"], check=True)
     return str(library)
 
@@ -83,7 +83,7 @@ ok       times: a requeued job starts after 10 s (cred_expire), a lost node is n
 SIGKILL follows SIGTERM after 30 s (KillWait)
 ok       MPI types: pmix; MpiDefault is none, and srun is told which
 ok       job 7: 4 tasks on 2 nodes, 2 CPUs a task, time limit 01:00:00
-0 broken, 0 warnings, 25 ok
+0 broken, 0 warnings, 24 ok
 """)
     assert "ok       OMP_NUM_THREADS: not set: 2 threads a rank, its CPUs\n" in text
     assert list(project.runs.iterdir()) == []
@@ -214,9 +214,13 @@ def test_space_for_none_and_for_some(project, tmp_path):
 
 
 def test_too_few_files(project, tmp_path):
-    with small_disk(tmp_path / "disk", "10m,nr_inodes=50") as disk:
-        only_warning(project, "free files: 49 more files fit here (remove old runs, or set REFRAIN_RUNS to another disk)",
+    with small_disk(tmp_path / "disk", "10m,nr_inodes=500") as disk:
+        only_warning(project, "free files: 499 more files fit here (remove old runs, or set REFRAIN_RUNS to another disk)",
                      REFRAIN_RUNS=str(disk), REFRAIN_DISK_TB="1e-6")
+    with small_disk(tmp_path / "smaller disk", "10m,nr_inodes=50") as disk:
+        text = project.doctor(REFRAIN_RUNS=str(disk), REFRAIN_DISK_TB="1e-6")
+        assert lines_of(text, "broken") == [
+            f"broken   REFRAIN_RUNS: cannot create a file: No space left on device [{disk}] ({NO_ROOM})"]
 
 
 def test_quota(project):
