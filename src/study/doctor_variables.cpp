@@ -25,7 +25,9 @@ Finding look_at(std::string const& name, std::function<std::string()> const& loo
   return {Health::ok, name, look()};
 } catch (Error const& error) {
   auto const& file = error.place().file;
-  return {Health::broken, name, error.problem() + (file.empty() ? "" : " [" + file.string() + "]"), error.remedy()};
+  auto problem = error.problem();
+  if (problem.starts_with(name + ": ")) problem.erase(0, name.size() + 2);
+  return {Health::broken, name, problem + (file.empty() ? "" : " [" + file.string() + "]"), error.remedy()};
 }
 
 /// @throws Error unless the folder holds a model with its tokenizer

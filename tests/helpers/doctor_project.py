@@ -1,4 +1,5 @@
-"""A project that the doctor finds nothing wrong with, away from MPI, Slurm and GPUs, and stand-ins for their commands."""
+"""A project that the doctor finds nothing wrong with, away from MPI, Slurm and GPUs, and stand-ins for their
+commands."""
 
 import json
 import os

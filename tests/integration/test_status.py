@@ -37,7 +37,8 @@ def write_lock(folder, process, job="", age=0):
 
 
 def write_run(root, name, state, step, *, steps=100, error=None, starts=(), endings=(), rows=None, updated=None):
-    """`starts`: (time, first step, what the start before it had done, or None); `endings`: lines of the record of starts."""
+    """`starts`: (time, first step, what the start before it had done, or None); `endings`: lines of the record of
+    starts."""
     folder = root / name
     folder.mkdir(parents=True)
     entries = [{"time": at, "first_step": first, "provenance": {"slurm": {"SLURM_JOB_NODELIST": "n[1-2]"}},
@@ -256,7 +257,8 @@ def test_on_a_terminal_lines_end_where_it_ends(tmp_path, no_slurm, columns):
     write_run(root, "dpo_8b_balanced/beta=0.1,lr=1e-6,seed=42", "failed", 2, error="out of memory " * 20)
     main, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    subprocess.run(command("study", "status", root), env=refrain.environment(PATH=no_slurm), stdout=terminal, check=True)
+    subprocess.run(command("study", "status", root), env=refrain.environment(PATH=no_slurm), stdout=terminal,
+                   check=True)
     lines = os.read(main, 1 << 16).decode().splitlines()
     os.close(main), os.close(terminal)
     assert len(lines) == 3 and max(map(len, lines)) <= columns
@@ -274,5 +276,5 @@ def test_bad_input(tmp_path, no_slurm):
     (tmp_path / "file").write_text("")
     done = run("study", "status", tmp_path, "--html", tmp_path / "file", exit_code=1, **nothing)
     assert done.stdout == "no runs yet\n"
-    check_line("study", done.stderr, f"cannot make the folder: Not a directory [{tmp_path}/file] (check the path and its "
-                                     "permissions)")
+    check_line("study", done.stderr, f"cannot make the folder: Not a directory [{tmp_path}/file] (check the path and "
+                                     "its permissions)")
