@@ -31,6 +31,13 @@ std::string text_at(Json const& object, std::initializer_list<char const*> path)
 
 std::optional<double> time_at(Json const& object, char const* key) { return seconds_of_time(text_at(object, {key})); }
 
+/// Whether a line of starts.jsonl tells when its start ended. One that was written for a start that was killed, by the
+/// next one, has no exit code, and the time at which it began.
+bool tells_end(Json const& line) {
+  auto const exit = line.find("exit");
+  return exit == line.end() || !exit->is_null();
+}
+
 /// How many hosts the inside of brackets stands for: "1-3,07" for 4.
 int64_t count_ranges(std::string_view text) {
   int64_t count = 0;
@@ -90,7 +97,7 @@ std::vector<RunStart> read_starts(Json const& record, std::vector<Json> const& e
     auto const next = last ? std::nullopt : time_at(starts[i + 1], "time");
     auto const line = std::find_if(endings.begin(), endings.end(), [&](Json const& ending) {
       auto const time = time_at(ending, "time");
-      return time && *time >= *begin && (!next || *time <= *next);
+      return time && tells_end(ending) && *time >= *begin && (!next || *time <= *next);
     });
     if (line != endings.end()) {
       start.end = time_at(*line, "time");

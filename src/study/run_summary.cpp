@@ -102,8 +102,8 @@ std::string last_error(RunSummary const& run, Json const& status, std::vector<Js
     return found->get<std::string>();
   for (auto line = endings.rbegin(); line != endings.rend() && run.state != RunState::finished; ++line)
     if (line->value("ending", "") == "failed")
-      return "the start that ended " + line->value("time", "") + " failed with exit code " +
-             std::to_string(line->value("exit", 0));
+      return "the start of job " + line->value("job", "?") + " failed, with exit code " +
+             dump_text(line->value("exit", Json())) + ", at " + line->value("time", "?");
   return {};
 }
 

@@ -112,7 +112,7 @@ def test_states_and_numbers(tmp_path, no_slurm):
     assert runs["dpo/c"]["node_hours"] == pytest.approx(2 * 0.5)
     assert runs["dpo/d"]["error"] == ("no sign of life since 2026-01-31T12:00:00Z; its lock is of process "
                                       f"{os.getpid()} on n9, Slurm job 8, since 2026-01-31T12:00:00Z")
-    assert runs["dpo/f"]["error"] == "the start that ended 2026-01-31T10:30:00Z failed with exit code 2"
+    assert runs["dpo/f"]["error"] == "the start of job 9 failed, with exit code 2, at 2026-01-31T10:30:00Z"
     assert runs["base/model"]["answers"] == {"done": True, "rows": 0}
 
 

@@ -44,8 +44,10 @@ TEST_CASE("every start ends as somebody recorded it") {
        {start("2026-01-31T10:00:00Z", 0), start("2026-01-31T11:00:00Z", 4),
         start("2026-01-31T20:00:00Z", 6, {{"state", "running"}, {"step", 9}, {"updated", "2026-01-31T13:00:00Z"}}),
         start("2026-01-31T22:00:00Z", 12)}}};
-  std::vector<Json> const endings{ending("2026-01-31T10:30:00Z", "stopped", 4),
-                                  ending("2026-01-31T21:00:00Z", "failed", 13)};
+  std::vector<Json> const endings{
+      ending("2026-01-31T10:30:00Z", "stopped", 4),
+      {{"time", "2026-01-31T19:59:00Z"}, {"ending", "lost"}, {"exit", nullptr}, {"step", 9}},
+      ending("2026-01-31T21:00:00Z", "failed", 13)};
   Json const status{{"state", "running"}, {"step", 15}, {"updated", "2026-01-31T22:10:00Z"}};
   auto const starts = read_starts(record, endings, status);
   REQUIRE(starts.size() == 4);
