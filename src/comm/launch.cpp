@@ -3,6 +3,7 @@
 #include <refrain/base/log.hpp>
 #include <refrain/base/provenance.hpp>
 #include <refrain/base/signals.hpp>
+#include <refrain/comm/device.hpp>
 #include <refrain/comm/launch.hpp>
 #include <refrain/comm/mpi_session.hpp>
 
@@ -55,7 +56,8 @@ int run_with_mpi(int argc, char** argv, std::string const& program, LaunchEnviro
   return static_cast<int>(end_together(world, program, outcome));
 }
 
-/// Answers whether the launcher works: exit 0 if the world has `ranks` ranks.
+/// Answers whether the launcher works: exit 0 if the world has `ranks` ranks, and, where REFRAIN_CHECK_DEVICES is set,
+/// a GPU each that NCCL connects.
 int check_world(int argc, char** argv, std::string const& program, LaunchEnvironment const& environment, int ranks) {
   enable_log(environment.rank == 0);
   return run_guarded(program, [&] {
@@ -63,6 +65,7 @@ int check_world(int argc, char** argv, std::string const& program, LaunchEnviron
     int const size = Communicator::world().size();
     require_same_world(environment, size);
     if (size != ranks) throw Error("MPI has " + std::to_string(size) + " ranks instead of " + std::to_string(ranks));
+    if (std::getenv("REFRAIN_CHECK_DEVICES")) try_devices(Communicator::world());
     return Exit::success;
   });
 }

@@ -9,6 +9,9 @@
 namespace refrain::report {
 namespace {
 
+using page::Anchor;
+using page::text_width;
+
 /// Okabe and Ito's colors, which the color-blind tell apart, dark enough for thin lines on white.
 constexpr std::array<char const*, 8> colors{"#0072b2", "#d55e00", "#007a5a", "#b0508a",
                                             "#8a6d00", "#5b3a9e", "#000000", "#6b6b6b"};

@@ -34,8 +34,8 @@ std::map<std::string, std::string> make_files(Inputs const& inputs) {
       files[view.table.id + ".tex"] = long_table ? to_long_latex(view.table) : to_latex(view.table);
     }
     for (auto const& figure : section.figures) {
-      files[figure.id + ".svg"] = to_svg(figure.drawing, figure.alternative());
-      files[figure.id + ".pdf"] = to_pdf(figure.drawing, figure.alternative());
+      files[figure.id + ".svg"] = page::to_svg(figure.drawing, figure.alternative());
+      files[figure.id + ".pdf"] = page::to_pdf(figure.drawing, figure.alternative());
     }
   }
   files["appendix.tex"] = appendix(inputs);

@@ -2,12 +2,12 @@
 
 #include <refrain/base/digest.hpp>
 #include <refrain/base/files.hpp>
+#include <refrain/base/run_starts.hpp>
 #include <refrain/base/sealed_json.hpp>
 #include <refrain/h5/reader.hpp>
 #include <refrain/report/measures.hpp>
 
 #include <algorithm>
-#include <ctime>
 #include <map>
 #include <optional>
 #include <sstream>
@@ -61,28 +61,15 @@ struct Starts {
 
 Starts follow(Run const& run) {
   Starts result;
-  auto const starts = run.record.value("starts", Json::array());
+  auto const starts = read_starts(run.record, run.endings, run.status);
   for (std::size_t i = 0; i < starts.size(); ++i) {
-    auto const begin = seconds_of(starts[i], "time");
-    if (!begin) continue;
-    auto const next = i + 1 < starts.size() ? seconds_of(starts[i + 1], "time") : std::nullopt;
-    std::optional<double> end;
-    std::string ending = "lost";
-    for (auto const& line : run.endings)
-      if (auto const time = seconds_of(line, "time"); time && *time >= *begin && (!next || *time <= *next)) {
-        end = time;
-        ending = line.value("ending", "lost");
-        break;
-      }
-    if (!end && !next) {  // the last one says itself how it ended
-      auto const state = run.status.value("state", "");
-      end = seconds_of(run.status, "updated");
-      ending = state == "running" ? "lost" : state;
-    }
-    ++result.endings[ending];
-    auto const ranks = static_cast<double>(ranks_of(starts[i]));
-    if (end) result.known += ranks * (*end - *begin);
-    if (auto const until = end ? end : next) result.most += ranks * (*until - *begin);
+    auto const& start = starts[i];
+    bool const lost = start.ending == "lost" || start.ending == "running";  // a report is of what has ended
+    ++result.endings[lost ? "lost" : start.ending];
+    auto const ranks = static_cast<double>(start.ranks);
+    if (start.end) result.known += ranks * (*start.end - start.begin);
+    auto const until = lost && i + 1 < starts.size() ? std::optional(starts[i + 1].begin) : start.end;
+    if (until) result.most += ranks * (*until - start.begin);
   }
   return result;
 }

@@ -8,17 +8,6 @@ namespace refrain::study {
 
 namespace {
 
-/// The line of a failed start that says most: ours, if there is one, else the first.
-std::string telling_line(std::string const& text) {
-  std::istringstream lines(text);
-  std::string line, first;
-  while (std::getline(lines, line)) {
-    if (line.find("refrain-") != std::string::npos) return line;
-    if (first.empty() && line.find_first_not_of("- \t") != std::string::npos) first = line;
-  }
-  return first;
-}
-
 Words choose_srun(Allocation const& allocation, std::filesystem::path const& probe, Variables const& variables) {
   auto const listing = run_captured({"srun", "--mpi=list"}, Stderr::capture);
   auto const types = mpi_types(listing.text);
@@ -43,6 +32,16 @@ Words choose_srun(Allocation const& allocation, std::filesystem::path const& pro
 }
 
 }  // namespace
+
+std::string telling_line(std::string const& text) {
+  std::istringstream lines(text);
+  std::string line, first;
+  while (std::getline(lines, line)) {
+    if (line.find("refrain-") != std::string::npos) return line;
+    if (first.empty() && line.find_first_not_of("- \t") != std::string::npos) first = line;
+  }
+  return first;
+}
 
 Words Launcher::before(Words const& program) const {
   Words line = words;

@@ -103,6 +103,24 @@ OptionTable Options::table(Options& options) {
       .positional("FILE", options.files, "a study's file, or the name of one in slurm/studies", 1, 1)
       .flag("wave", options.wave, "leave what has failed; slurm/study.sh says this")
       .flag("dry-run", options.dry_run, "print the jobs, their sbatch lines, hours and disk, and submit nothing");
+
+  table
+      .command(options.command, "status",
+               "One table of all training runs: state, step, loss, accuracy, rate, time left, restarts, steps done "
+               "again, node hours, answers, verdicts, last error. From their files, and squeue where there is one.")
+      .positional("FOLDER...", options.names, "runs, or folders that hold them; else REFRAIN_RUNS", 0)
+      .flag("watch", options.watch, "look again and again, until it is stopped")
+      .add("interval", options.interval, "seconds between two looks", {.least = 0, .most = {}, .least_excluded = true})
+      .flag("json", options.json, "as JSON, an object a run; with --watch a line for each look")
+      .add("html", options.html, "write index.html there too: the table with curves, in one file", "DIR");
+
+  table.command(
+      options.command, "doctor",
+      "Try what jobs here depend on - launcher, programs, GPUs, REFRAIN_RUNS, Slurm's settings, variables - and "
+      "say in a line each what works, what is broken and what to change. Exit code 1 if anything is broken. "
+      "Run it on the login node, and inside an allocation, where it tries srun too.");
+  add_launcher();
+  table.add("sweep", options.sweep, "path or name of the sweep's table; else REFRAIN_SWEEP, else default", "TABLE");
   return table;
 }
 

@@ -48,6 +48,9 @@ void RunFolder::record_start(Json const& identity, Json const& options, Json con
   fs::path const file = path_ / "run.json";
   Json start{{"time", utc_now()}, {"first_step", first_step}, {"options", options}, {"provenance", provenance}};
   start.update(more);
+  // What an earlier start did and nobody could record, because it was killed: status.json is about to be this start's.
+  if (Json const last = status(); last.contains("step") && last.contains("updated"))
+    start["before"] = {{"state", last.value("state", "")}, {"step", last.at("step")}, {"updated", last.at("updated")}};
   Json run;
   if (fs::exists(file))
     run = read_sealed_json(file);

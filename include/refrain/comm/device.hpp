@@ -6,7 +6,7 @@
 #include <string>
 
 /// GPUs as `comm` knows them: by number, their memory as plain pointers, their streams without a type. Only builds with
-/// CUDA have these functions (REFRAIN_HAVE_CUDA).
+/// CUDA have these functions (REFRAIN_HAVE_CUDA), unless they say otherwise.
 namespace refrain::comm {
 
 /// GPUs that this process sees; 0 without a driver.
@@ -24,6 +24,11 @@ DeviceMemory device_memory(int device);
 /// The GPU of this rank: the rank's place on its node, or the only one where the launcher shows each rank its own.
 /// @throws the same Error on every rank where there is no GPU, or two ranks of a node would share one. @collective
 int choose_device(Communicator const& world);
+
+/// Lets every rank take its GPU and NCCL connect them all, and lets go of them again. Builds without CUDA have this
+/// too.
+/// @throws Error where a rank has no GPU or the ranks do not connect within a minute @collective
+void try_devices(Communicator const& world);
 
 /// What NCCL needs beside the ranks.
 struct DeviceLanes {

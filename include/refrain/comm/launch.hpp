@@ -27,7 +27,7 @@ struct Job {
 /// The one main of all jobs: parses, starts MPI where the job is parallel, runs, and prints what was thrown once, as
 /// one line with its rank. An exception on one rank alone ends all ranks (MPI_Abort after the line is printed). Where
 /// the environment has REFRAIN_CHECK_WORLD=N, no job runs: MPI starts, and the exit code says whether its world has N
-/// ranks (refrain-study tries launchers so).
+/// ranks (refrain-study tries launchers so), and with REFRAIN_CHECK_DEVICES whether NCCL connects a GPU of each.
 int launch(int argc, char** argv, Job const& job);
 
 /// Main of a job whose `Options` has `static OptionTable table(Options&)`, `void validate()` and

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <refrain/report/drawing.hpp>
+#include <refrain/page/drawing.hpp>
 #include <refrain/report/table.hpp>
 
 #include <string>
@@ -8,6 +8,10 @@
 
 /// Pictures of tables. Each shows columns that it is told, and knows nothing of what they mean.
 namespace refrain::report {
+
+using page::Alternative;
+using page::Drawing;
+using page::Point;
 
 /// A drawing with what stands under it.
 struct Figure {

@@ -34,8 +34,8 @@ Run read_run(std::filesystem::path const& folder);
 /// run, step, loss, margin, accuracy: a row a step.
 Table curve_table(std::vector<Run> const& runs);
 /// run, state, device, ranks, starts, finished, stopped, failed, lost, hours, hours_at_most: hours of all ranks
-/// together, of every start. A start whose end nobody recorded is lost; it counts in `hours_at_most` up to the next
-/// start.
+/// together, of every start. A start whose end nobody recorded is lost; it counts up to its last sign of life, and in
+/// `hours_at_most` up to the next start.
 Table hours_table(std::vector<Run> const& runs);
 /// run, language, pairs: what training was given, after drops and selection.
 Table pairs_table(std::vector<Run> const& runs);

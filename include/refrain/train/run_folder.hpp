@@ -29,8 +29,8 @@ public:
 
   /// What the run was first started with ("identity" of run.json), or null for a new folder.
   Json identity() const;
-  /// Writes run.json on the first start, and adds this start to its list on every later one, with the keys of `more`.
-  /// @throws Error
+  /// Writes run.json on the first start, and adds this start to its list on every later one, with the keys of `more`
+  /// and, under "before", how far status.json says that the run had come. @throws Error
   void record_start(Json const& identity, Json const& options, Json const& provenance, int64_t first_step,
                     Json const& more);
 

@@ -196,3 +196,30 @@ TEST_CASE("a lock file without content is held while it is fresh, and replaced w
   set_age(folder.lock(), 3600);
   FolderLock const lock = FolderLock::acquire(folder.lock());
 }
+
+TEST_CASE("a lock can be looked at without being touched") {
+  Folder const folder;
+  CHECK_FALSE(look_at_lock(folder.lock()));
+  {
+    FolderLock const lock = FolderLock::acquire(folder.lock());
+    auto const sight = look_at_lock(folder.lock());
+    REQUIRE(sight);
+    CHECK(sight->life == Life::alive);
+    CHECK(sight->is_held());
+    CHECK(sight->holder.find("process " + std::to_string(::getpid())) == 0);
+    lock.require_held();
+  }
+  CHECK_FALSE(look_at_lock(folder.lock()));
+  leave_dead_lock(folder.lock());
+  CHECK(look_at_lock(folder.lock())->life == Life::dead);
+  CHECK_FALSE(look_at_lock(folder.lock())->is_held());
+  // Of another host the heartbeat tells.
+  folder.write("lock", R"({"token": "ab", "process": {"host": "far", "machine": "m", "pid": 1, "start": 2},
+                           "slurm_job": "77", "since": "2026-01-31T12:00:00Z"})");
+  auto const far = look_at_lock(folder.lock());
+  CHECK(far->holder == "process 1 on far, Slurm job 77, since 2026-01-31T12:00:00Z");
+  CHECK(far->job == "77");
+  CHECK(far->is_held());
+  set_age(folder.lock(), 600);
+  CHECK_FALSE(look_at_lock(folder.lock())->is_held());
+}

@@ -1,4 +1,4 @@
-#include <refrain/report/drawing.hpp>
+#include <refrain/page/drawing.hpp>
 
 #include <refrain/base/joined.hpp>
 
@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <cstdio>
 
-namespace refrain::report {
+namespace refrain::page {
 namespace {
 
 /// Widths of ' ' to '~' in Helvetica, in thousandths of its size (Adobe's font metrics).
@@ -174,4 +174,4 @@ std::string to_pdf(Drawing const& drawing, Alternative const& alternative) {
          " /Root 1 0 R /Info 6 0 R >>\nstartxref\n" + std::to_string(start) + "\n%%EOF\n";
 }
 
-}  // namespace refrain::report
+}  // namespace refrain::page

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-namespace refrain::report {
+namespace refrain::page {
 
 struct Point {
   double x, y;
@@ -58,4 +58,4 @@ double text_width(std::string const& words, double size);
 /// `text` with &, <, > and quotes as HTML and XML write them.
 std::string escape_html(std::string const& text);
 
-}  // namespace refrain::report
+}  // namespace refrain::page

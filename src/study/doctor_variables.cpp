@@ -1,0 +1,139 @@
+#include <refrain/base/error.hpp>
+#include <refrain/base/files.hpp>
+#include <refrain/study/configuration.hpp>
+#include <refrain/study/disk.hpp>
+#include <refrain/study/doctor_checks.hpp>
+#include <refrain/study/guards.hpp>
+#include <refrain/study/sweep.hpp>
+
+#include <charconv>
+#include <functional>
+
+namespace refrain::study {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string get(Environment const& environment, std::string const& name) {
+  auto const found = environment.find(name);
+  return found == environment.end() ? std::string{} : found->second;
+}
+
+/// What `look` says of the variable, or the Error that it throws as a broken one.
+Finding look_at(std::string const& name, std::function<std::string()> const& look) try {
+  return {Health::ok, name, look()};
+} catch (Error const& error) {
+  auto const& file = error.place().file;
+  auto problem = error.problem();
+  if (problem.starts_with(name + ": ")) problem.erase(0, name.size() + 2);
+  return {Health::broken, name, problem + (file.empty() ? "" : " [" + file.string() + "]"), error.remedy()};
+}
+
+/// @throws Error unless the folder holds a model with its tokenizer
+void require_model(fs::path const& folder) {
+  require_folder(folder, "it");
+  for (auto const* name : {"config.json", "tokenizer.json"})
+    if (!fs::exists(folder / name))
+      throw Error("the folder has no " + std::string(name), "download the whole model, or name another folder",
+                  {.file = folder});
+}
+
+std::string describe_model(fs::path const& folder) {
+  require_model(folder);
+  auto const parameters = count_parameters(folder);
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3g", parameters);
+  return folder.string() + ", " + text + " parameters";
+}
+
+std::string describe_files(std::string const& name, std::string const& value) {
+  double bytes = 0;
+  auto const paths = split_paths(value, name);
+  for (auto const& path : paths) {
+    require_readable_file(path, "it");
+    bytes += static_cast<double>(fs::file_size(path));
+  }
+  return std::to_string(paths.size()) + (paths.size() == 1 ? " file, " : " files, ") + format_bytes(bytes);
+}
+
+std::string describe_sweep(std::string const& value) {
+  auto const table =
+      find_sweep(value.empty() ? "default" : value, data_file("slurm/sweeps/default.json").parent_path());
+  auto const members = read_sweep(table).size();
+  return table.string() + ", " + std::to_string(members) + (members == 1 ? " member" : " members");
+}
+
+std::string describe_studies(std::string const& value) {
+  auto const names = split_words(value, "REFRAIN_STUDY");
+  for (auto const& name : names) find_configuration(name, data_file("study/configurations.json"));
+  return join_words(names);
+}
+
+/// Judges whose models are there.
+std::string describe_guards(std::string const& guards, std::string const& adjudicator) {
+  auto judges = read_guards(split_words(guards, "REFRAIN_GUARDS"));
+  if (!adjudicator.empty()) judges.push_back(read_adjudicator(split_words(adjudicator, "REFRAIN_ADJUDICATOR"), judges));
+  std::string text;
+  for (auto const& judge : judges) {
+    if (judge.model.size() == 2 && judge.model.front() == "--checkpoint") require_model(judge.model.back());
+    text += (text.empty() ? "" : ", ") + judge.name;
+  }
+  return text;
+}
+
+Finding check_threads(std::string const& value, std::optional<Allocation> const& allocation) {
+  std::string const name = "OMP_NUM_THREADS";
+  if (value.empty())
+    return {Health::ok, name,
+            allocation ? "not set: " + std::to_string(allocation->cpus_per_task) + " threads a rank, its CPUs"
+                       : "not set: jobs take a thread for each CPU of a rank"};
+  int threads = 0;
+  auto const [end, problem] = std::from_chars(value.data(), value.data() + value.size(), threads);
+  if (problem != std::errc{} || end != value.data() + value.size() || threads < 1)
+    return {Health::broken, name, "is '" + value + "', not a number above 0", "unset it in env/site.sh"};
+  if (allocation && threads > allocation->cpus_per_task)
+    return {Health::warning, name,
+            value + " threads a rank, but a rank has " + std::to_string(allocation->cpus_per_task) + " CPUs",
+            "unset it in env/site.sh: jobs take a thread for each CPU of a rank"};
+  return {Health::ok, name, value + " threads a rank"};
+}
+
+}  // namespace
+
+Findings check_variables(Environment const& environment, std::optional<Allocation> const& allocation) {
+  Findings findings;
+  auto const look = [&](std::string const& name, std::string const& meaning,
+                        std::function<std::string(std::string const&)> const& describe) {
+    auto const value = get(environment, name);
+    if (value.empty())
+      findings.push_back({Health::broken, name, "is not set", "export it in env/site.sh: " + meaning});
+    else
+      findings.push_back(look_at(name, [&] { return describe(value); }));
+  };
+  auto const look_if_set = [&](std::string const& name,
+                               std::function<std::string(std::string const&)> const& describe) {
+    if (!get(environment, name).empty()) look(name, "", describe);
+  };
+  look("REFRAIN_MODEL", "the Hugging Face folder or checkpoint to start from", describe_model);
+  look("REFRAIN_PAIRS", "the preference files",
+       [](std::string const& value) { return describe_files("REFRAIN_PAIRS", value); });
+  if (get(environment, "REFRAIN_RUNS").empty())
+    findings.push_back({Health::broken, "REFRAIN_RUNS", "is not set",
+                        "export it in env/site.sh: the folder for run folders, on a file system that all nodes see"});
+  findings.push_back(look_at("REFRAIN_SWEEP", [&] { return describe_sweep(get(environment, "REFRAIN_SWEEP")); }));
+  look_if_set("REFRAIN_STUDY", describe_studies);
+  look_if_set("REFRAIN_PROMPTS", [](std::string const& value) { return describe_files("REFRAIN_PROMPTS", value); });
+  look_if_set("REFRAIN_GUARDS", [&](std::string const& value) {
+    return describe_guards(value, get(environment, "REFRAIN_ADJUDICATOR"));
+  });
+  // Numbers and quotes of all other variables.
+  auto complete = environment;
+  for (auto const* name : {"REFRAIN_MODEL", "REFRAIN_RUNS"}) complete[name] = "/";
+  auto other = look_at("variables", [&] { return read_settings(complete, {}), std::string{}; });
+  if (other.health != Health::ok) findings.push_back(std::move(other));
+  findings.push_back(check_threads(get(environment, "OMP_NUM_THREADS"), allocation));
+  return findings;
+}
+
+}  // namespace refrain::study
