@@ -77,9 +77,9 @@ std::string percent_text(double share) {
   return text.data();
 }
 
-std::string tick_text(double value) {
+std::string tick_text(double value, int digits = 6) {
   std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.6g", value);
+  std::snprintf(text.data(), text.size(), "%.*g", digits, value);
   return text.data();
 }
 
@@ -210,7 +210,7 @@ Figure heat_figure(Table const& table, HeatSpec const& spec) {
     auto const mix = [&](int dark) { return static_cast<int>(std::lround(255 + (dark - 255) * depth)); };
     std::snprintf(color.data(), color.size(), "#%02x%02x%02x", mix(0x08), mix(0x30), mix(0x6b));
     drawing.rectangle(x, y, cell_width - 1, cell_height - 1, color.data());
-    drawing.text({x + cell_width / 2, y + cell_height / 2 + 4}, is_share ? percent_text(*value) : tick_text(*value),
+    drawing.text({x + cell_width / 2, y + cell_height / 2 + 4}, is_share ? percent_text(*value) : tick_text(*value, 3),
                  font, Anchor::middle, depth > 0.62 ? "#ffffff" : "#111111");
   }
   figure.description = std::string("A grid of ") + (spec.scale == HeatScale::share ? "percentages" : "numbers") +
