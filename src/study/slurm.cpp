@@ -27,8 +27,6 @@ int to_int(std::string const& text, std::string const& name) {
   return value;
 }
 
-}  // namespace
-
 /// Runs a command of Slurm's, again and again while the controller is away: it is being restarted, or its host.
 Captured ask_controller(Words const& command, Variables const& variables = {}) {
   using Clock = std::chrono::steady_clock;

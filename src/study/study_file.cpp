@@ -1,7 +1,7 @@
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/json_file.hpp>
-#include <refrain/base/option_text.hpp>
+#include <refrain/base/joined.hpp>
 #include <refrain/study/configuration.hpp>
 #include <refrain/study/study_file.hpp>
 #include <refrain/study/study_keys.hpp>
@@ -212,7 +212,7 @@ fs::path find_study(std::string const& name, fs::path const& folder) {
       if (entry.path().extension() == ".json") names.push_back(entry.path().stem().string());
   std::sort(names.begin(), names.end());
   throw UsageError("there is no study '" + name + "'",
-                   "give the path of a file, or one of: " + option_text::joined(names, ", "), {.file = folder});
+                   "give the path of a file, or one of: " + joined(names), {.file = folder});
 }
 
 }  // namespace refrain::study
