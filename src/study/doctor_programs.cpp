@@ -67,7 +67,7 @@ Words list_gpus() {
 Findings check_programs() {
   Findings findings;
   std::string version;
-  for (auto const* name : {"convert", "shard", "train", "generate", "judge", "report"})
+  for (auto const* name : {"convert", "shard", "train", "generate", "judge", "report", "archive"})
     findings.push_back(check_program(name, version));
   return findings;
 }

@@ -99,7 +99,7 @@ Findings check_job(Allocation const& allocation) {
                         "submit it with --requeue; where that is refused, its index is submitted again"});
   if (allocation.cpus_per_task < 1)
     findings.push_back({Health::broken, "job " + allocation.id(), "has fewer CPUs than tasks on a node",
-                        "SBATCH_EXCLUSIVE=1 in env/site.sh, or SBATCH_CPUS_PER_GPU with SBATCH_GRES"});
+                        "SBATCH_EXCLUSIVE=exclusive in env/site.sh, or SBATCH_CPUS_PER_GPU with SBATCH_GRES"});
   if (findings.empty())
     findings.push_back({Health::ok, "job " + allocation.id(),
                         std::to_string(allocation.tasks) + " tasks on " + std::to_string(allocation.nodes) +

@@ -28,6 +28,9 @@ Finding look_at(std::string const& name, std::function<std::string()> const& loo
   auto problem = error.problem();
   if (problem.starts_with(name + ": ")) problem.erase(0, name.size() + 2);
   return {Health::broken, name, problem + (file.empty() ? "" : " [" + file.string() + "]"), error.remedy()};
+} catch (fs::filesystem_error const& error) {
+  return {Health::broken, name, error.code().message() + " [" + error.path1().string() + "]",
+          "check who owns it and its permissions"};
 }
 
 /// @throws Error unless the folder holds a model with its tokenizer

@@ -35,6 +35,9 @@ Findings check_launcher(std::string const& wanted, std::optional<Allocation> con
 /// linked, and two processes do not both get a lock. What is tried is removed again.
 Findings check_runs_folder(std::filesystem::path const& runs);
 
+/// `folder`, or the nearest one above it that this user can see.
+std::filesystem::path nearest_folder(std::filesystem::path folder);
+
 /// Free space and quota where `runs` is, against what members of the sweep may write. `model` may be empty: then what
 /// they write is not known.
 Findings check_space(std::filesystem::path const& runs, std::filesystem::path const& model,
