@@ -78,7 +78,7 @@ Words train_line(Plan const& plan, fs::path const& pairs) {
   auto const own = merge_options(defaults, swept, {}, "the sweep");
   // All members and configurations compare with the same model: what one of them computed the others find.
   if (!is_sft(merge_options(own, plan.settings.train_args, {}, "REFRAIN_TRAIN_ARGS")))
-    defaults.insert(defaults.end(), {"--reference-cache", (plan.settings.runs / "reference-cache").string()});
+    defaults.insert(defaults.end(), {"--reference-cache", (plan.settings.runs / reference_cache).string()});
   if (auto const dev = dev_pairs(plan.settings, plan.folder); !dev.empty())
     defaults.insert(defaults.end(), {"--eval-pairs", dev.string()});
   auto const more =

@@ -2,6 +2,7 @@
 #include <refrain/base/files.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/base/run_starts.hpp>
+#include <refrain/study/run_folder.hpp>
 #include <refrain/study/run_metrics.hpp>
 #include <refrain/study/run_summary.hpp>
 
@@ -164,7 +165,7 @@ void add_runs(std::vector<RunSummary>& runs, fs::path const& folder, std::string
   if (depth == 0) return;
   auto const inside = [&](std::string const& each) { return name.empty() ? each : name + "/" + each; };
   for (auto const& each : listing.folders)
-    if (!each.starts_with('.') && !each.ends_with(".parts"))
+    if (!each.starts_with('.') && !each.ends_with(".parts") && each != reference_cache)  // which has locks too
       add_runs(runs, folder / each, inside(each), depth - 1, queue);
   // Starts that ended before there was a run folder.
   std::string const ending = ".starts.jsonl";

@@ -176,7 +176,11 @@ def test_files_that_are_being_written_or_damaged_cost_their_own_row_only(tmp_pat
     new = root / "new"
     new.mkdir()
     write_lock(new, myself())
+    cache = root / "reference-cache/0123"  # no run, though a run at work locks it
+    cache.mkdir(parents=True)
+    write_lock(cache, myself())
     runs = look(root, PATH=no_slurm)
+    assert set(runs) == {"torn", "damaged", "kinds", "new"}
     assert (runs["torn"]["state"], runs["torn"]["loss"], runs["torn"]["job"]) == ("stopped", pytest.approx(1 / 3), "3")
     assert str(damaged / "status.json") in runs["damaged"]["error"]
     assert runs["kinds"]["error"] == "its files hold a key of another kind than refrain-train writes"
