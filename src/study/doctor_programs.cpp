@@ -17,8 +17,6 @@ Captured ask_version(fs::path const& file) {
   return run_captured({"timeout", "60", file.string(), "--version"}, Stderr::capture);
 }
 
-std::string first_line(std::string const& text) { return text.substr(0, text.find('\n')); }
-
 /// "libtorch 2.13.0+cpu" of the lines behind the first, for the names given.
 std::string libraries_in(std::string const& version, Words const& names) {
   std::istringstream lines(version);

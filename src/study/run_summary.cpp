@@ -131,7 +131,7 @@ void read_into(RunSummary& run, Listing const& listing, Queue const& queue) {
 
   run.job = last_job(record, endings, lock);
   run.state = state_of(status.value("state", ""), endings.empty() ? "" : endings.back().value("ending", ""), lock,
-                       queue.state(run.job));
+                       state_in(queue, run.job));
   run.step = status.value("step", int64_t{0});
   run.steps = status.value("steps", int64_t{0});
   add_metrics(run);

@@ -83,7 +83,7 @@ public:
     if (said.code == 0)
       answer = read_json(file_.path());
     else
-      answer = said.text.substr(0, said.text.find('\n'));
+      answer = first_line(said.text);
     return answer;
   }
 

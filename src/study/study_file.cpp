@@ -91,10 +91,7 @@ Environment read_variables(Common const& common, Json const& model, KeyPlace con
 
 /// Checks what the keys of a model name, one after the other.
 void check_model(StudyModel& model, Environment const& variables, Places const& places) {
-  auto const value = [&](char const* name) {
-    auto const found = variables.find(name);
-    return found == variables.end() ? std::string{} : found->second;
-  };
+  auto const value = [&](char const* name) { return value_of(variables, name); };
   checked("folder", places, [&] {
     if (auto const folder = value("REFRAIN_MODEL"); !folder.empty() && !fs::is_directory(folder))
       throw Error("the model's folder does not exist", "name a Hugging Face folder or a checkpoint", {.file = folder});
@@ -211,8 +208,8 @@ fs::path find_study(std::string const& name, fs::path const& folder) {
     for (auto const& entry : fs::directory_iterator(folder))
       if (entry.path().extension() == ".json") names.push_back(entry.path().stem().string());
   std::sort(names.begin(), names.end());
-  throw UsageError("there is no study '" + name + "'",
-                   "give the path of a file, or one of: " + joined(names), {.file = folder});
+  throw UsageError("there is no study '" + name + "'", "give the path of a file, or one of: " + joined(names),
+                   {.file = folder});
 }
 
 }  // namespace refrain::study

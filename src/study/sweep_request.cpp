@@ -31,7 +31,7 @@ SweepRequest read_sweep_request(Options const& options, Words const& needed) {
   return sweep;
 }
 
-Standing look_at_members(SweepRequest const& sweep, std::vector<QueuedJob> const& queue) {
+Standing look_at_members(SweepRequest const& sweep, Queue const& queue) {
   Submissions const submissions(sweep.folder());
   Standing standing;
   for (std::size_t i = 0; i < sweep.members.size(); ++i) {

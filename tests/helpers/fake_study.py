@@ -27,7 +27,7 @@ done
 echo "$id;virtual"
 """
 SQUEUE = """#!/bin/sh
-while read -r id index name; do echo "$id $index PENDING $name"; done < "$QUEUE"
+while read -r id index name; do echo "$id $index PENDING $id $name"; done < "$QUEUE"
 """
 SCONTROL = """#!/bin/sh
 echo "MaxJobCount             = ${MAX_JOBS:-10000}"

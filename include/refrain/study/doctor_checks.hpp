@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <string>
 
@@ -45,9 +44,6 @@ Findings check_space(std::filesystem::path const& runs, std::filesystem::path co
 
 /// Slurm's settings that decide how jobs here live, and this job's own. `members` of the sweep are an array.
 Findings check_slurm(Environment const& environment, std::optional<Allocation> const& allocation, int64_t members);
-
-/// "Key = value" lines as `scontrol show config` prints them.
-std::map<std::string, std::string> parse_slurm_config(std::string const& text);
 
 /// Bytes that `lfs quota -q` says are left until the limit; none where there is no limit, or for other text.
 std::optional<double> quota_left(std::string const& text);
