@@ -56,15 +56,14 @@ std::string describe_files(std::string const& name, std::string const& value) {
 }
 
 std::string describe_sweep(std::string const& value) {
-  auto const table =
-      find_sweep(value.empty() ? "default" : value, data_file("slurm/sweeps/default.json").parent_path());
+  auto const table = find_sweep(value.empty() ? "default" : value);
   auto const members = read_sweep(table).size();
   return table.string() + ", " + std::to_string(members) + (members == 1 ? " member" : " members");
 }
 
 std::string describe_studies(std::string const& value) {
   auto const names = split_words(value, "REFRAIN_STUDY");
-  for (auto const& name : names) find_configuration(name, data_file("study/configurations.json"));
+  for (auto const& name : names) find_configuration(name);
   return join_words(names);
 }
 

@@ -167,7 +167,7 @@ Exit submit_wave(Moment& now, Options const& options) {
 
 Exit run_study(Options const& options) {
   auto const environment = current_environment();
-  auto const file = find_study(options.files.front(), data_file("slurm/studies/paper.json").parent_path());
+  auto const file = find_study(options.files.front());
   auto study = read_study(file, environment);
   if (options.dry_run) {
     auto const now = look_now(std::move(study), options, environment);

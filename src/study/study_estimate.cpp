@@ -1,5 +1,4 @@
 #include <refrain/base/error.hpp>
-#include <refrain/base/files.hpp>
 #include <refrain/base/json_file.hpp>
 #include <refrain/study/batch_job.hpp>
 #include <refrain/study/configuration.hpp>
@@ -100,7 +99,7 @@ std::vector<Estimate> estimate_training(Study const& study) {
   for (auto const& model : study.models)
     for (std::size_t i = 0; i < model.pairs.size(); ++i) {
       auto const& name = model.settings.studies[i];
-      auto const configuration = find_configuration(name, data_file("study/configurations.json"));
+      auto const configuration = find_configuration(name);
       auto const found = model.sbatch.find(Stage::train);
       auto const options = found == model.sbatch.end() ? Words{} : found->second;
       auto const pairs = study.folder / name / "pairs.h5";

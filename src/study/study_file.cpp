@@ -104,7 +104,7 @@ void check_model(StudyModel& model, Environment const& variables, Places const& 
   if (!model.settings.adjudicator.empty())
     checked("adjudicator", places, [&] { return read_adjudicator(model.settings.adjudicator, model.guards); });
   checked("configurations", places, [&] {
-    for (auto const& name : model.settings.studies) find_configuration(name, data_file("study/configurations.json"));
+    for (auto const& name : model.settings.studies) find_configuration(name);
   });
   model.subjects = checked("sweep", places, [&] { return list_subjects(model.settings); });
   checked("report_args", places, [&] {
@@ -199,17 +199,14 @@ Study read_study(fs::path const& file, Environment const& environment) {
   return study;
 }
 
-fs::path find_study(std::string const& name, fs::path const& folder) {
+fs::path find_study(std::string const& name) {
   if (fs::is_regular_file(name)) return fs::absolute(name);
-  auto const in_folder = folder / (name + ".json");
-  if (name.find('/') == std::string::npos && fs::is_regular_file(in_folder)) return in_folder;
-  std::vector<std::string> names;
-  if (fs::is_directory(folder))
-    for (auto const& entry : fs::directory_iterator(folder))
-      if (entry.path().extension() == ".json") names.push_back(entry.path().stem().string());
-  std::sort(names.begin(), names.end());
-  throw UsageError("there is no study '" + name + "'", "give the path of a file, or one of: " + joined(names),
-                   {.file = folder});
+  std::string const shipped = "slurm/studies/paper.json";
+  auto const studies = data_files_beside(shipped);
+  if (auto const found = studies.find(name); found != studies.end()) return found->second;
+  throw UsageError("there is no study '" + name + "'",
+                   "give the path of a file, or one of: " + joined(studies | std::views::keys),
+                   {.file = data_file(shipped).parent_path()});
 }
 
 }  // namespace refrain::study
