@@ -6,7 +6,6 @@
 #include <refrain/study/study_estimate.hpp>
 
 #include <charconv>
-#include <cmath>
 #include <map>
 
 #include <stdlib.h>
@@ -117,8 +116,7 @@ std::vector<Estimate> estimate_training(Study const& study) {
         estimate.fits = json_get<bool>(answer, "fits", "the planner's answer");
         estimate.gpu_hours = estimate.members * (number("training_gpu_hours") + number("reference_gpu_hours"));
         estimate.peak_bytes = number("disk_bytes");
-        // Whole checkpoints stand beside final/ while it trains, which alone is smaller than one of them.
-        estimate.kept_bytes = std::fmod(estimate.peak_bytes, number("checkpoint_bytes"));
+        estimate.kept_bytes = number("final_bytes");
       }
       estimates.push_back(std::move(estimate));
     }
