@@ -1,5 +1,6 @@
 #include <refrain/report/tensorboard.hpp>
 
+#include <refrain/base/anonymous.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/provenance.hpp>
 #include <refrain/report/event_file.hpp>
