@@ -57,10 +57,6 @@ std::vector<FolderLock> lock_outputs(RowsProgram const& program) {
 
 std::string BatchJob::id() const { return allocation ? allocation->id() : std::string{}; }
 
-std::string exit_text(int code) {
-  return "exit code " + std::to_string(code) + (code > 128 ? " (signal " + std::to_string(code - 128) + ")" : "");
-}
-
 fs::path program(std::string const& name) {
   return fs::read_symlink("/proc/self/exe").parent_path() / ("refrain-" + name);
 }

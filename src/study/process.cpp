@@ -137,6 +137,10 @@ bool pass_on(int reading, int milliseconds, std::string& text) {
 
 }  // namespace
 
+std::string exit_text(int code) {
+  return "exit code " + std::to_string(code) + (code > 128 ? " (signal " + std::to_string(code - 128) + ")" : "");
+}
+
 Captured run_captured(Words const& command, Stderr err, Variables const& variables) {
   Pipe pipe(command.front());
   pid_t const child =

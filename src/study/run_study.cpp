@@ -1,10 +1,12 @@
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
+#include <refrain/base/folder_lock.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/study/job_limits.hpp>
 #include <refrain/study/run_study.hpp>
 #include <refrain/study/study_page.hpp>
 #include <refrain/study/study_state.hpp>
+#include <refrain/study/submissions.hpp>
 #include <refrain/study/waves.hpp>
 
 #include <algorithm>
@@ -107,6 +109,18 @@ Moment look_now(Study study, Options const& options, Environment const& environm
   return now;
 }
 
+/// Keeps beside the run folders which member each index of a training array means, for who submits them by hand.
+void record_members(StudyJob const& job, Turn const& turn, Sbatch const& call, std::string const& id) {
+  constexpr double longest_wait_seconds = 60;  // whoever submits by hand
+  Submission record{.job = id, .sweep = value_of(call.variables, "REFRAIN_SWEEP"), .line = call.show()};
+  for (auto const part : turn.parts)
+    record.members[job.parts[part].index.value()] = job.parts[part].work.filename().string();
+  auto const folder = job.parts.front().work.parent_path();
+  make_folders(folder);
+  auto const lock = FolderLock::wait(folder / "submit.lock", longest_wait_seconds);
+  Submissions(folder).add(record);
+}
+
 /// Submits a turn and keeps that in the study's state.
 void submit(Moment& now, Turn const& turn) {
   auto const& job = now.graph[turn.job];
@@ -117,6 +131,7 @@ void submit(Moment& now, Turn const& turn) {
   for (auto const part : turn.parts)
     if (job.parts[part].index) submission.indices.push_back(*job.parts[part].index);
   now.state.add(job.name, submission);
+  if (job.stage == Stage::train) record_members(job, turn, call, id);
   auto& standing = now.standings[turn.job];
   standing.jobs.push_back(id);
   standing.under_way += turn.parts.size();

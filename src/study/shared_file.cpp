@@ -47,8 +47,7 @@ void make_once(SharedFile const& file) {
   }
   log_line("making " + file.path.filename().string() + ": " + join_words(file.line));
   if (int const code = run_forwarding(file.line); code != 0)
-    throw Error("refrain-shard ended with exit code " + std::to_string(code), "its lines are above",
-                {.file = file.path});
+    throw Error("refrain-shard ended with " + exit_text(code), "its lines are above", {.file = file.path});
   write_json(record, inputs);
 }
 

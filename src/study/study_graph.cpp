@@ -34,6 +34,21 @@ bool is_trained(Subject const& subject) {
   return run.finished() || (run.pruned() && fs::exists(subject.responses()));
 }
 
+/// A job of `stage`, without parts, that is told a model's variables.
+StudyJob job_without_parts(Study const& study, StudyModel const& model, Stage stage, std::string const& name,
+                           std::vector<std::string> needs, std::string const& script) {
+  StudyJob job{.name = name, .stage = stage, .needs = std::move(needs), .parts = {}, .call = {}};
+  job.call = {.script = data_file("slurm/" + script + ".sh"),
+              .array = {},
+              .dependencies = {},
+              .job_name = queue_name(study, name),
+              .options = {},
+              .variables = model.variables_of(stage),
+              .folder = log_folder(study)};
+  if (auto const found = model.sbatch.find(stage); found != model.sbatch.end()) job.call.options = found->second;
+  return job;
+}
+
 fs::path report_folder(Study const& study, StudyModel const& model) { return study.folder / "report" / model.size; }
 
 /// Makes the jobs of one model.
@@ -58,16 +73,8 @@ private:
 
   /// A job of `stage` over these configurations, without parts.
   StudyJob& add(Stage stage, std::string const& rest, std::vector<std::string> needs, Words const& studies) {
-    StudyJob job{.name = name(rest), .stage = stage, .needs = std::move(needs), .parts = {}, .call = {}};
     auto const script = stage == Stage::train ? studies.front() : stage_name(stage);
-    job.call = {.script = data_file("slurm/" + std::string(script) + ".sh"),
-                .array = {},
-                .dependencies = {},
-                .job_name = queue_name(study_, job.name),
-                .options = {},
-                .variables = model_.variables_of(stage),
-                .folder = log_folder(study_)};
-    if (auto const found = model_.sbatch.find(stage); found != model_.sbatch.end()) job.call.options = found->second;
+    auto job = job_without_parts(study_, model_, stage, name(rest), std::move(needs), script);
     if (stage != Stage::train) job.call.variables["REFRAIN_STUDY"] = join_words(studies);
     jobs_.push_back(std::move(job));
     return jobs_.back();
@@ -165,16 +172,7 @@ std::vector<StudyJob> make_graph(Study const& study) {
     pages.push_back(report_folder(study, model) / "report.html");
   }
   auto const& first = study.models.front();
-  StudyJob archive{.name = "archive", .stage = Stage::archive, .needs = reports, .parts = {}, .call = {}};
-  archive.call = {.script = data_file("slurm/archive.sh"),
-                  .array = {},
-                  .dependencies = {},
-                  .job_name = queue_name(study, archive.name),
-                  .options = {},
-                  .variables = first.variables_of(Stage::archive),
-                  .folder = log_folder(study)};
-  if (auto const found = first.sbatch.find(Stage::archive); found != first.sbatch.end())
-    archive.call.options = found->second;
+  auto archive = job_without_parts(study, first, Stage::archive, "archive", reports, "archive");
   Words names;
   for (auto const& page : pages) names.push_back(page.string());
   archive.call.variables["REFRAIN_REPORTS"] = join_words(names);

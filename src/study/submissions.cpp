@@ -1,5 +1,5 @@
-#include <refrain/base/json_file.hpp>
 #include <refrain/base/provenance.hpp>
+#include <refrain/base/sealed_json.hpp>
 #include <refrain/study/submissions.hpp>
 
 #include <algorithm>
@@ -8,7 +8,7 @@ namespace refrain::study {
 
 Submissions::Submissions(std::filesystem::path const& folder) : file_(folder / "submissions.json") {
   if (!std::filesystem::exists(file_)) return;
-  auto const entries = json_get<Json>(read_json(file_), "submissions", file_);
+  auto const entries = json_get<Json>(read_sealed_json(file_), "submissions", file_);
   for (auto const& entry : entries) {
     Submission submission{.job = json_get<std::string>(entry, "job", file_)};
     auto const members = json_get<Json>(entry, "members", file_);
@@ -20,7 +20,7 @@ Submissions::Submissions(std::filesystem::path const& folder) : file_(folder / "
 
 void Submissions::add(Submission const& submission) {
   Json file{{"submissions", Json::array()}};
-  if (std::filesystem::exists(file_)) file = read_json(file_);
+  if (std::filesystem::exists(file_)) file = read_sealed_json(file_);
   Json members = Json::object();
   for (auto const& [index, folder] : submission.members) members[std::to_string(index)] = folder;
   file["submissions"].push_back({{"job", submission.job},
@@ -29,21 +29,30 @@ void Submissions::add(Submission const& submission) {
                                  {"sweep", submission.sweep},
                                  {"line", submission.line},
                                  {"members", members}});
-  write_json(file_, file);
+  write_sealed_json(file_, file);
   all_.push_back(submission);
+}
+
+Submission const* Submissions::find(QueuedJob const& job) const {
+  auto const found =
+      std::find_if(all_.begin(), all_.end(), [&](Submission const& each) { return each.job == job.array_job; });
+  return found == all_.end() ? nullptr : &*found;
+}
+
+QueuedJob const* Submissions::recorded(std::string const& folder, Queue const& queue) const {
+  auto const is_the_members = [&](QueuedJob const& job) {
+    auto const* const array = job.index ? find(job) : nullptr;
+    return array && array->members.contains(*job.index) && array->members.at(*job.index) == folder;
+  };
+  auto const found = std::find_if(queue.begin(), queue.end(), is_the_members);
+  return found == queue.end() ? nullptr : &*found;
 }
 
 std::string Submissions::job_of(std::string const& name, int64_t index, std::string const& folder,
                                 Queue const& queue) const {
-  for (auto const& job : queue) {
-    if (job.name != name || !job.index) continue;
-    auto const known =
-        std::find_if(all_.begin(), all_.end(), [&](auto const& each) { return each.job == job.array_job; });
-    bool const is_member = known == all_.end()
-                               ? *job.index == index
-                               : known->members.contains(*job.index) && known->members.at(*job.index) == folder;
-    if (is_member) return job.id;
-  }
+  if (auto const* const job = recorded(folder, queue)) return job->id;
+  for (auto const& job : queue)
+    if (job.name == name && job.index == index && !find(job)) return job.id;
   return {};
 }
 

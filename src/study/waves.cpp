@@ -1,3 +1,4 @@
+#include <refrain/study/submissions.hpp>
 #include <refrain/study/waves.hpp>
 
 #include <algorithm>
@@ -21,6 +22,12 @@ std::vector<Words> find_in_queue(StudyJob const& job, std::vector<StudySubmissio
     for (std::size_t i = 0; i < job.parts.size(); ++i)
       if (!job.is_array() || job.parts[i].index == queued.index) found[i].push_back(queued.array_job);
   }
+  if (job.stage != Stage::train) return found;
+  Submissions const by_hand(job.parts.front().work.parent_path());  // `submit` shares the run folders
+  for (std::size_t i = 0; i < job.parts.size(); ++i)
+    if (auto const* const queued = by_hand.recorded(job.parts[i].work.filename().string(), queue);
+        queued && found[i].empty())
+      found[i].push_back(queued->array_job);
   return found;
 }
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import subprocess
 
 import refrain
@@ -18,6 +19,7 @@ name= array=
 for word in "$@"; do
   case $word in --job-name=*) name=${word#*=} ;; --array=*) array=${word#*=} ;; esac
 done
+[ -n "$name" ] || name=$(basename "$word" .sh)
 for index in $(echo "${array:-N/A}" | sed 's/%.*//; s/,/ /g'); do
   case $index in
     *-*) for each in $(seq "${index%-*}" "${index#*-}"); do echo "$id $each $name" >> "$QUEUE"; done ;;
@@ -62,7 +64,8 @@ class Project:
         for name, text in {"sbatch": SBATCH, "squeue": SQUEUE, "scontrol": SCONTROL, "sacctmgr": "#!/bin/sh\n"}.items():
             executable(slurm / name, text)
         executable(self.root / "bin/refrain-train", TRAIN)
-        self.path = f"{slurm}:{os.environ['PATH']}"
+        self.variables = {"REFRAIN_HOME": str(refrain.SOURCE), "PATH": f"{slurm}:{os.environ['PATH']}",
+                          "CALLS": str(self.calls), "QUEUE": str(self.queue_file)}
         self.content = {
             "models": {"8b": str(self.root / "model")}, "configurations": ["balanced", "de"], "sweep": "paper",
             "pairs": str(self.root / "pairs 1.jsonl"), "prompts": str(self.root / "prompts.jsonl"),
@@ -76,8 +79,7 @@ class Project:
         return subprocess.Popen(
             [self.root / "bin/refrain-study", "run", self.file, *words], cwd=self.root, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env={**kept, "REFRAIN_HOME": str(refrain.SOURCE), "REFRAIN_RUNS": str(self.root / "runs"),
-                 "PATH": self.path, "CALLS": str(self.calls), "QUEUE": str(self.queue_file), **variables})
+            env={**kept, **self.variables, "REFRAIN_RUNS": str(self.root / "runs"), **variables})
 
     def run(self, *words, exit_code=0, **variables):
         process = self.start(*words, **variables)
@@ -90,7 +92,8 @@ class Project:
         found = []
         for line in self.calls.read_text().splitlines()[getattr(self, "seen", 0):]:
             words = dict(word.split("=", 1) for word in line.split(" ") if word.startswith("--") and "=" in word)
-            found.append((words["--job-name"].split(".", 1)[1], words.get("--array"), words.get("--dependency")))
+            name = words.get("--job-name", pathlib.Path(line.split(" ")[-1]).stem)  # the script's, for want of another
+            found.append((name.split(".", 1)[-1], words.get("--array"), words.get("--dependency")))
         self.seen = len(self.calls.read_text().splitlines())
         return found
 
@@ -99,7 +102,7 @@ class Project:
         left = []
         for line in self.queue_file.read_text().splitlines():
             job, index, name = line.split()
-            if names and name.split(".", 1)[1] not in names:
+            if names and name.split(".", 1)[-1] not in names:
                 left.append(line)
             elif log is not None:
                 suffix = "" if index == "N/A" else f"_{index}"

@@ -127,8 +127,9 @@ def test_other_variables(project):
                          "as 4)", REFRAIN_TENSOR_PARALLEL="four")
     text = project.doctor(REFRAIN_STUDY="dpo_9b_de", REFRAIN_SWEEP="mine")
     sweep, study = lines_of(text, "broken")
+    tables = ", ".join(sorted(file.stem for file in (refrain.SOURCE / "slurm/sweeps").iterdir()))
     assert sweep == (f"broken   REFRAIN_SWEEP: there is no sweep 'mine' [{refrain.SOURCE}/slurm/sweeps] (set "
-                     "REFRAIN_SWEEP to a path or one of: beta_by_learning_rate, default)")
+                     f"REFRAIN_SWEEP to a path or one of: {tables})")
     assert study == ("broken   REFRAIN_STUDY: there is no configuration 'dpo_9b_de' (names are dpo_8b|70b_balanced|"
                      "high_resource|english_only|no_english|balanced_matched|english_only_long|en|de|fr|it|es|pt|pl|cs|"
                      "sk|sl|lt|lv)")

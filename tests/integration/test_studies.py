@@ -5,6 +5,7 @@ import json
 import pytest
 import refrain
 from fake_study import MEMBER, Project
+from refrain import check_line
 
 
 @pytest.fixture
@@ -78,6 +79,26 @@ def test_a_rerun_goes_on_where_it_stopped(project):
     project.run()
     assert [name for name, _, _ in project.submitted()] == ["8b.judge.one-more", "8b.adjudicate", "8b.report",
                                                              "archive"]
+
+
+def test_members_that_submit_has_submitted_are_not_submitted_again_nor_the_other_way_round(project):
+    def submit(exit_code=0):
+        return refrain.run("study", "submit", "dpo_8b_de", "--sweep", "paper", exit_code=exit_code,
+                           binaries=project.root / "bin", **project.variables, REFRAIN_RUNS=project.folder,
+                           REFRAIN_MODEL=project.root / "model", REFRAIN_PAIRS=project.root / "pairs 1.jsonl")
+
+    assert submit().stdout == "101\n"
+    project.run()
+    submitted = project.submitted()
+    assert submitted[0] == ("dpo_8b_de", "0", None) and ("8b.generate.de", "0", "afterok:101") in submitted
+    assert "8b.train.de" not in [name for name, _, _ in submitted]
+
+    project.end()
+    project.run()
+    job = 101 + len(submitted) + [name for name, _, _ in project.submitted()].index("8b.train.de")
+    check_line("study", submit(exit_code=1).stderr,
+               f"all members of this sweep that have not finished are under way: job {job}_0 has member 0 "
+               f"[{project.folder}/dpo_8b_de] (wait for it, or scancel it)")
 
 
 def one_more_judge(root):

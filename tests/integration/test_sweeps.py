@@ -224,6 +224,7 @@ def test_bad_requests_are_one_line(project, words, variables, text, exit_code):
 
 
 def test_without_slurm_it_says_so(project):
-    (project / "sbatch").unlink()
+    for name in ("sbatch", "squeue", "scontrol"):
+        (project / name).unlink()
     _, err = submit(project, exit_code=1, PATH=f"{project}:/nowhere")
     check_line("study", err, "sbatch is not in PATH (run this where jobs are submitted, or load the site's Slurm module)")

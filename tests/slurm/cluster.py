@@ -70,14 +70,14 @@ class Cluster:
         return sum(len(self.node(number + 1, "pgrep", "-x", name).split()) for number in range(nodes))
 
 
-def wait_until(condition, what, state=lambda: ""):
-    deadline = time.monotonic() + PATIENCE
+def wait_until(condition, what, state=lambda: "", patience=PATIENCE):
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         result = condition()
         if result:
             return result
         time.sleep(0.3)
-    pytest.fail(f"not within {PATIENCE} s: {what}; {state()}")
+    pytest.fail(f"not within {patience} s: {what}; {state()}")
 
 
 class Site:

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import refrain
 
-from cluster import SCRIPT, Cluster, Site, placeholder_pairs, wait_until
+from cluster import LANGUAGES, PATIENCE, SCRIPT, Cluster, Site, placeholder_pairs, wait_until
 
 SETTINGS = {"kind": [], "unkind": ["--unkind"]}
 
@@ -77,9 +77,9 @@ class Study:
     def queue(self):
         return self.site.cluster.login("squeue", "-h", "-a", "-o", "%i %j %T %r")
 
-    def wait(self, file):
+    def wait(self, file, patience=PATIENCE):
         """Waits for a file, or until nothing is left in the queue."""
-        wait_until(lambda: file.exists() or not self.queue(), f"{file}", lambda: self.queue() + self.logs())
+        wait_until(lambda: file.exists() or not self.queue(), f"{file}", lambda: self.queue() + self.logs(), patience)
         assert file.exists(), self.logs()
 
     def check_complete(self):
@@ -157,3 +157,13 @@ def test_eight_languages_and_four_configurations_of_two_sizes_complete_though_ra
     # However often it was called, nothing that was made was made again.
     for name, submissions in study.state().items():
         assert len(submissions) == 1 or "/train/" in name or any(each["waited"] for each in submissions), name
+
+
+@pytest.mark.skipif(os.environ.get("REFRAIN_TEST_PAPER") != "1",
+                    reason="REFRAIN_TEST_PAPER=1 takes all of the paper's study: 73 jobs, an hour or more")
+def test_the_paper_s_whole_study_completes_with_small_models(site):
+    paper = json.loads((refrain.SOURCE / "slurm/studies/paper.json").read_text())
+    study = Study(site, "paper", LANGUAGES, paper["configurations"], models=list(paper["models"]))
+    study.run()
+    study.wait(site.root / "runs/paper.h5", patience=3 * 3600)
+    study.check_complete()

@@ -20,9 +20,6 @@ struct BatchJob {
   std::string id() const;
 };
 
-/// "exit code 137 (signal 9)", for a code as run_forwarding gives it.
-std::string exit_text(int code);
-
 /// The other jobs' programs stand beside this one: refrain-NAME.
 std::filesystem::path program(std::string const& name);
 

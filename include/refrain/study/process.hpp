@@ -16,6 +16,9 @@ struct Captured {
   std::string text;  ///< what was asked for of stdout and stderr
 };
 
+/// "exit code 137 (signal 9)", for a code as in Captured.
+std::string exit_text(int code);
+
 /// Whether stderr is read along with stdout.
 enum class Stderr { inherit, capture };
 

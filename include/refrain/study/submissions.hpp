@@ -18,21 +18,28 @@ struct Submission {
   std::map<int64_t, std::string> members;  ///< run folder's name by array index
 };
 
-/// Which arrays were submitted for a configuration: submissions.json among its run folders. An index alone does not say
-/// which member it means, since sweeps of one configuration share the script and its name.
+/// Which arrays were submitted for a configuration, by `submit` or as part of a study: submissions.json among its run
+/// folders. An index alone does not say which member it means, since sweeps of one configuration share the script and
+/// its name.
 class Submissions {
 public:
   /// @param folder that of the configuration under REFRAIN_RUNS, which need not be there
+  /// @throws Error for a damaged file
   explicit Submissions(std::filesystem::path const& folder);
 
-  /// Appends one. @throws Error
+  /// Appends one. @pre nobody else does: `folder`/submit.lock is held @throws Error
   void add(Submission const& submission);
 
-  /// The job of `queue` that trains the member of this index and run folder; empty if none does. A job of this name and
-  /// index that is not on record, one submitted by hand or again where requeue is refused, is taken for the member's.
+  /// The job of `queue` that is on record for the member of this run folder; null if none is.
+  QueuedJob const* recorded(std::string const& folder, Queue const& queue) const;
+
+  /// The id of that job, or of one of this name and index that is not on record, one submitted by hand or again where
+  /// requeue is refused, which is taken for the member's; empty if there is none.
   std::string job_of(std::string const& name, int64_t index, std::string const& folder, Queue const& queue) const;
 
 private:
+  Submission const* find(QueuedJob const& job) const;
+
   std::filesystem::path file_;
   std::vector<Submission> all_;
 };

@@ -119,5 +119,9 @@ TEST_CASE("a member's job is found by the record of submissions, and without one
     CHECK(record.job_of("dpo_8b_en", 0, "a", queue).empty());
     CHECK(record.job_of("dpo_8b_en", 3, "c", queue) == "20_3");  // submitted by hand
     CHECK(record.job_of("dpo_8b_de", 3, "c", queue).empty());
+    CHECK(record.job_of("dpo_8b_de", 1, "b", queue) == "16_1");  // as part of a study jobs have other names
+    REQUIRE(record.recorded("b", queue));
+    CHECK(record.recorded("b", queue)->array_job == "16");
+    CHECK_FALSE(record.recorded("c", queue));
   }
 }
