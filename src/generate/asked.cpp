@@ -2,13 +2,12 @@
 
 #include <refrain/base/digest.hpp>
 #include <refrain/base/error.hpp>
+#include <refrain/base/guarded_category.hpp>
 
 #include <span>
 
 namespace refrain::generate {
 namespace {
-
-constexpr char const* left_out_category = "S4";
 
 /// A text and its length, so that two of them in a row are no third one.
 void update(Xxh3& digest, std::string const& text) {
@@ -22,7 +21,7 @@ Asked::Asked(Options const& options, PromptForm form)
     : path_(options.prompts), prompts_(h5::read_prompts(options.prompts)) {
   bool const with_category = !options.include_category.empty();
   for (std::size_t i = 0; i < prompts_.row_id.size(); ++i) {
-    if (!with_category && prompts_.category[i] == left_out_category) {
+    if (!with_category && prompts_.category[i] == guarded_category) {
       ++left_out_;
       continue;
     }

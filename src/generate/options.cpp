@@ -1,6 +1,7 @@
 #include <refrain/generate/options.hpp>
 
 #include <refrain/base/files.hpp>
+#include <refrain/base/guarded_category.hpp>
 
 #include <utility>
 
@@ -75,7 +76,7 @@ void Options::validate() const {
   for (auto const& text : stop)
     if (text.empty()) throw UsageError("--stop is empty", "name a text, or leave it out");
   for (auto const& category : include_category)
-    if (category != "S4")
+    if (category != guarded_category)
       throw UsageError("--include-category " + category + ": only S4 is ever left out", "leave it out");
 }
 

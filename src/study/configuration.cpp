@@ -1,4 +1,5 @@
 #include <refrain/base/error.hpp>
+#include <refrain/base/files.hpp>
 #include <refrain/base/json_file.hpp>
 #include <refrain/study/configuration.hpp>
 
@@ -29,7 +30,8 @@ std::string list_keys(Json const& object) {
 
 }  // namespace
 
-Configuration find_configuration(std::string const& name, std::filesystem::path const& path) {
+Configuration find_configuration(std::string const& name) {
+  auto const path = data_file("study/configurations.json");
   Json const table = read_json(path);
   Configuration found;
   for_each(table, path, [&](std::string const& each, Json const& method, Json const& size, Json const& pairs) {

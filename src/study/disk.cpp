@@ -104,12 +104,8 @@ void check_disk(Settings const& settings, std::optional<Allocation> const& alloc
   int at_once = 1;
   std::string range = "0";
   if (allocation && allocation->array_index) {
-    auto const number = [&](char const* name) {
-      auto const found = environment.find(name);
-      return found == environment.end() ? 1 : std::max(std::atoi(found->second.c_str()), 0);
-    };
-    at_once = std::max(number("SLURM_ARRAY_TASK_COUNT"), 1);
-    range = std::to_string(number("SLURM_ARRAY_TASK_MIN")) + "-" + std::to_string(number("SLURM_ARRAY_TASK_MAX"));
+    at_once = std::max(std::atoi(value_of(environment, "SLURM_ARRAY_TASK_COUNT").c_str()), 1);
+    range = value_of(environment, "SLURM_ARRAY_TASK_MIN") + "-" + value_of(environment, "SLURM_ARRAY_TASK_MAX");
     if (at_once > 1)
       if (int const throttle =
               array_throttle(run_captured({"scontrol", "show", "job", allocation->array_job}, Stderr::capture).text))

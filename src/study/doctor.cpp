@@ -1,4 +1,3 @@
-#include <refrain/base/files.hpp>
 #include <refrain/study/doctor_checks.hpp>
 #include <refrain/study/sweep.hpp>
 
@@ -20,15 +19,9 @@ char const* word_of(Health health) {
   return "?";
 }
 
-std::string value_of(Environment const& environment, std::string const& name) {
-  auto const found = environment.find(name);
-  return found == environment.end() ? std::string{} : found->second;
-}
-
 /// Members of the sweep; 1 where its table cannot be read, which is a finding of its own.
 int64_t count_members(std::string const& sweep) try {
-  auto const folder = data_file("slurm/sweeps/default.json").parent_path();
-  return static_cast<int64_t>(read_sweep(find_sweep(sweep.empty() ? "default" : sweep, folder)).size());
+  return static_cast<int64_t>(read_sweep(find_sweep(sweep.empty() ? "default" : sweep)).size());
 } catch (Error const&) {
   return 1;
 }

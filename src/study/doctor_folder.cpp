@@ -28,9 +28,7 @@ std::string const subject = "REFRAIN_RUNS";
 class Trial {
 public:
   explicit Trial(fs::path const& runs) {
-    fs::path parent = runs;
-    while (!fs::exists(parent) && parent.has_parent_path() && parent != parent.parent_path())
-      parent = parent.parent_path();
+    auto const parent = nearest_folder(runs);
     auto name = (parent / ".doctor-XXXXXX").string();
     if (!::mkdtemp(name.data())) throw system_error("make a folder in " + parent.string());
     path_ = name;
@@ -134,14 +132,23 @@ double clock_ahead(Trial const& trial) {
 
 }  // namespace
 
+fs::path nearest_folder(fs::path folder) {
+  std::error_code unseen;
+  while (!fs::exists(folder, unseen) && folder.has_parent_path() && folder != folder.parent_path())
+    folder = folder.parent_path();
+  return folder;
+}
+
 Findings check_runs_folder(fs::path const& runs) try {
-  if (fs::exists(runs) && !fs::is_directory(runs))
+  std::error_code unseen;
+  bool const there = fs::exists(runs, unseen);
+  if (there && !fs::is_directory(runs))
     return {{Health::broken, subject, "names a file [" + runs.string() + "]", "set it to a folder"}};
   Trial const trial(runs);
   try_renames(trial);
   Findings findings{
       {Health::ok, subject,
-       (fs::exists(runs) ? "" : "is made when it is needed; in " + trial.path().parent_path().string() + " ") +
+       (there ? "" : "is made when it is needed; in " + trial.path().parent_path().string() + " ") +
            std::string("files are made, synced and renamed [") + runs.string() + "]"}};
   int const files = try_locks(trial);
   findings.push_back({Health::ok, "locks",

@@ -49,13 +49,15 @@ Finding check_nodes(Allocation const& allocation, fs::path const& runs) {
   std::string folder = (runs / ".doctor-XXXXXX").string();
   if (!::mkdtemp(folder.data()))
     return {Health::broken, "nodes", "no node can be asked: REFRAIN_RUNS cannot be written", "see above"};
-  auto const said =
-      run_captured({"timeout", "120", "srun", "--mpi=none", "--export=ALL", "--nodes=" + nodes, "--ntasks=" + nodes,
-                    "--ntasks-per-node=1", "/bin/sh", "-c", "hostname > '" + folder + "'/$SLURM_PROCID"},
-                   Stderr::capture);
+  auto const said = run_captured(
+      {"timeout", "120", "srun", "--mpi=none", "--export=ALL", "--nodes=" + nodes, "--ntasks=" + nodes,
+       "--ntasks-per-node=1", "/bin/sh", "-c", "hostname > \"$1/$SLURM_PROCID\"", "sh", folder},
+      Stderr::capture);
   int found = 0;
-  for (int node = 0; node < allocation.nodes; ++node) found += fs::exists(folder + "/" + std::to_string(node)) ? 1 : 0;
-  fs::remove_all(folder);
+  std::error_code ignored;
+  for (int node = 0; node < allocation.nodes; ++node)
+    found += fs::exists(folder + "/" + std::to_string(node), ignored) ? 1 : 0;
+  fs::remove_all(folder, ignored);
   if (found == allocation.nodes) return {Health::ok, "nodes", "all " + nodes + " write to REFRAIN_RUNS"};
   return {Health::broken, "nodes",
           std::to_string(found) + " of " + nodes + " write to REFRAIN_RUNS" +
@@ -90,10 +92,11 @@ Findings check_launcher(std::string const& wanted, std::optional<Allocation> con
   try {
     if (!allocation) return {try_outside(wanted)};
     auto const launcher = choose_launcher(wanted, allocation, 1, program("shard"));
+    std::error_code unseen;
     Findings findings{try_world(launcher, allocation->tasks, on_nodes(allocation->nodes))};
     if (findings.front().health == Health::ok && built_for_gpus())
       findings.push_back(try_nccl(launcher, allocation->tasks));
-    if (allocation->nodes > 1 && in_path("srun") && fs::is_directory(runs))
+    if (allocation->nodes > 1 && in_path("srun") && fs::is_directory(runs, unseen))
       findings.push_back(check_nodes(*allocation, runs));
     return findings;
   } catch (Error const& error) {

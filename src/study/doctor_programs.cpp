@@ -17,8 +17,6 @@ Captured ask_version(fs::path const& file) {
   return run_captured({"timeout", "60", file.string(), "--version"}, Stderr::capture);
 }
 
-std::string first_line(std::string const& text) { return text.substr(0, text.find('\n')); }
-
 /// "libtorch 2.13.0+cpu" of the lines behind the first, for the names given.
 std::string libraries_in(std::string const& version, Words const& names) {
   std::istringstream lines(version);
@@ -67,7 +65,7 @@ Words list_gpus() {
 Findings check_programs() {
   Findings findings;
   std::string version;
-  for (auto const* name : {"convert", "shard", "train", "generate", "judge", "report"})
+  for (auto const* name : {"convert", "shard", "train", "generate", "judge", "report", "archive"})
     findings.push_back(check_program(name, version));
   return findings;
 }

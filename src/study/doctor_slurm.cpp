@@ -4,18 +4,10 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <sstream>
 
 namespace refrain::study {
 
 namespace {
-
-using Config = std::map<std::string, std::string>;
-
-std::string get(std::map<std::string, std::string> const& map, std::string const& key) {
-  auto const found = map.find(key);
-  return found == map.end() ? std::string{} : found->second;
-}
 
 /// The first number of a value such as "30 sec"; `fallback` where there is none.
 int64_t number_of(std::string const& value, int64_t fallback) {
@@ -23,15 +15,15 @@ int64_t number_of(std::string const& value, int64_t fallback) {
   return at == std::string::npos ? fallback : std::atoll(value.c_str() + at);
 }
 
-Finding check_requeue(Config const& config) {
-  if (get(config, "JobRequeue") == "0")
+Finding check_requeue(SlurmConfig const& config) {
+  if (value_of(config, "JobRequeue") == "0")
     return {Health::warning, "JobRequeue", "0: jobs are requeued only where they ask for it",
             "keep --requeue in scripts of your own, as those of slurm/ have it"};
   return {Health::ok, "JobRequeue", "jobs may be requeued"};
 }
 
-Finding check_preemption(Config const& config) {
-  auto const mode = get(config, "PreemptMode");
+Finding check_preemption(SlurmConfig const& config) {
+  auto const mode = value_of(config, "PreemptMode");
   if (mode.find("CANCEL") != std::string::npos)
     return {Health::warning, "PreemptMode", mode + ": a preempted job is gone",
             "submit it again: it goes on from its last checkpoint"};
@@ -39,14 +31,14 @@ Finding check_preemption(Config const& config) {
 }
 
 /// Memory that is counted has to be asked for: else a job gets the default, or a whole node's.
-Finding check_memory(Config const& config, Environment const& environment) {
+Finding check_memory(SlurmConfig const& config, Environment const& environment) {
   std::string const subject = "memory";
-  auto const parameters = get(config, "SelectTypeParameters");
+  auto const parameters = value_of(config, "SelectTypeParameters");
   if (parameters.find("MEMORY") == std::string::npos) return {Health::ok, subject, "is not counted"};
   for (auto const* name : {"SBATCH_MEM_PER_NODE", "SBATCH_MEM_PER_CPU", "SBATCH_MEM_PER_GPU", "SBATCH_EXCLUSIVE"})
-    if (auto const value = get(environment, name); !value.empty())
+    if (auto const value = value_of(environment, name); !value.empty())
       return {Health::ok, subject, std::string("is counted, and ") + name + "=" + value};
-  auto const per_cpu = get(config, "DefMemPerCPU"), per_node = get(config, "DefMemPerNode");
+  auto const per_cpu = value_of(config, "DefMemPerCPU"), per_node = value_of(config, "DefMemPerNode");
   bool const whole = per_cpu.empty() && (per_node.empty() || per_node == "UNLIMITED");
   return {Health::warning, subject,
           "is counted (" + parameters + "), and a job that asks for none gets " +
@@ -56,8 +48,8 @@ Finding check_memory(Config const& config, Environment const& environment) {
           "export SBATCH_MEM_PER_NODE=0 in env/site.sh for whole nodes, or what a job needs"};
 }
 
-Finding check_array(Config const& config, int64_t members) {
-  auto const most = number_of(get(config, "MaxArraySize"), 1001) - 1;  // the greatest index is one less
+Finding check_array(SlurmConfig const& config, int64_t members) {
+  auto const most = number_of(value_of(config, "MaxArraySize"), 1001) - 1;  // the greatest index is one less
   if (members - 1 > most)
     return {Health::broken, "MaxArraySize",
             "indices go up to " + std::to_string(most) + ", and the sweep has " + std::to_string(members) + " members",
@@ -66,9 +58,10 @@ Finding check_array(Config const& config, int64_t members) {
 }
 
 /// How long the ends of jobs take.
-Finding check_times(Config const& config) {
-  auto const kill = number_of(get(config, "KillWait"), 30), node = number_of(get(config, "SlurmdTimeout"), 300);
-  auto const info = get(config, "AuthInfo");
+Finding check_times(SlurmConfig const& config) {
+  auto const kill = number_of(value_of(config, "KillWait"), 30),
+             node = number_of(value_of(config, "SlurmdTimeout"), 300);
+  auto const info = value_of(config, "AuthInfo");
   auto const at = info.find("cred_expire=");
   auto const expire = at == std::string::npos ? 120 : number_of(info.substr(at), 120);
   auto const text = "a requeued job starts after " + std::to_string(expire) +
@@ -80,14 +73,14 @@ Finding check_times(Config const& config) {
   return {Health::ok, "times", text};
 }
 
-Finding check_mpi(Config const& config, std::string const& wanted) {
+Finding check_mpi(SlurmConfig const& config, std::string const& wanted) {
   std::string const subject = "MPI types";
   auto const types = mpi_types(run_captured({"timeout", "20", "srun", "--mpi=list"}, Stderr::capture).text);
   if (types.empty() && (wanted.empty() || wanted == "srun"))
     return {Health::broken, subject, "srun --mpi=list has none of pmix, pspmix, pmi2",
             "set REFRAIN_LAUNCHER=mpirun in env/site.sh"};
   auto const list = types.empty() ? "none of ours" : join_words(types);
-  return {Health::ok, subject, list + "; MpiDefault is " + get(config, "MpiDefault") + ", and srun is told which"};
+  return {Health::ok, subject, list + "; MpiDefault is " + value_of(config, "MpiDefault") + ", and srun is told which"};
 }
 
 /// Of the job that this runs in.
@@ -99,7 +92,7 @@ Findings check_job(Allocation const& allocation) {
                         "submit it with --requeue; where that is refused, its index is submitted again"});
   if (allocation.cpus_per_task < 1)
     findings.push_back({Health::broken, "job " + allocation.id(), "has fewer CPUs than tasks on a node",
-                        "SBATCH_EXCLUSIVE=1 in env/site.sh, or SBATCH_CPUS_PER_GPU with SBATCH_GRES"});
+                        "SBATCH_EXCLUSIVE=exclusive in env/site.sh, or SBATCH_CPUS_PER_GPU with SBATCH_GRES"});
   if (findings.empty())
     findings.push_back({Health::ok, "job " + allocation.id(),
                         std::to_string(allocation.tasks) + " tasks on " + std::to_string(allocation.nodes) +
@@ -110,19 +103,6 @@ Findings check_job(Allocation const& allocation) {
 
 }  // namespace
 
-std::map<std::string, std::string> parse_slurm_config(std::string const& text) {
-  Config config;
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    auto const equals = line.find(" = ");
-    if (equals == std::string::npos) continue;
-    auto const key = line.substr(0, line.find_last_not_of(' ', equals) + 1);
-    auto const value = line.substr(equals + 3);
-    config[key] = value == "(null)" ? std::string{} : value;
-  }
-  return config;
-}
-
 Findings check_slurm(Environment const& environment, std::optional<Allocation> const& allocation, int64_t members) {
   if (!in_path("scontrol") || !in_path("sbatch"))
     return {{Health::ok, "Slurm", "not here: refrain-study member starts runs by mpirun"}};
@@ -131,13 +111,14 @@ Findings check_slurm(Environment const& environment, std::optional<Allocation> c
   if (said.code != 0 || config.empty())
     return {{Health::broken, "Slurm", "scontrol show config does not answer: " + telling_line(said.text),
              "try again on a login node; SLURM_CONF may name another cluster"}};
-  Findings findings{{Health::ok, "Slurm", get(config, "SLURM_VERSION") + ", cluster " + get(config, "ClusterName")},
-                    check_requeue(config),
-                    check_preemption(config),
-                    check_memory(config, environment),
-                    check_array(config, members),
-                    check_times(config),
-                    check_mpi(config, get(environment, "REFRAIN_LAUNCHER"))};
+  Findings findings{
+      {Health::ok, "Slurm", value_of(config, "SLURM_VERSION") + ", cluster " + value_of(config, "ClusterName")},
+      check_requeue(config),
+      check_preemption(config),
+      check_memory(config, environment),
+      check_array(config, members),
+      check_times(config),
+      check_mpi(config, value_of(environment, "REFRAIN_LAUNCHER"))};
   if (allocation)
     for (auto& finding : check_job(*allocation)) findings.push_back(std::move(finding));
   return findings;

@@ -30,17 +30,10 @@ std::optional<double> ask_quota(fs::path const& folder) {
   return least;
 }
 
-/// The nearest folder that is there.
-fs::path standing(fs::path folder) {
-  while (!fs::exists(folder) && folder.has_parent_path() && folder != folder.parent_path())
-    folder = folder.parent_path();
-  return folder;
-}
-
 /// What one member writes at most; none where the model does not tell.
 std::optional<double> member_bytes(fs::path const& model) try {
   return model.empty() ? std::nullopt : std::optional(peak_disk_bytes(model));
-} catch (Error const&) {
+} catch (std::exception const&) {  // which check_variables says
   return std::nullopt;
 }
 
@@ -72,7 +65,7 @@ std::optional<double> quota_left(std::string const& text) {
 
 Findings check_space(fs::path const& runs, fs::path const& model, std::optional<double> disk_tb, int64_t members) {
   constexpr uint64_t few_files = 10'000;  // a run makes a few hundred
-  auto const folder = standing(fs::absolute(runs));
+  auto const folder = nearest_folder(fs::absolute(runs));
   auto const each = member_bytes(model);
   Findings findings;
   try {

@@ -15,11 +15,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::string get(Environment const& environment, std::string const& name) {
-  auto const found = environment.find(name);
-  return found == environment.end() ? std::string{} : found->second;
-}
-
 /// What `look` says of the variable, or the Error that it throws as a broken one.
 Finding look_at(std::string const& name, std::function<std::string()> const& look) try {
   return {Health::ok, name, look()};
@@ -28,6 +23,9 @@ Finding look_at(std::string const& name, std::function<std::string()> const& loo
   auto problem = error.problem();
   if (problem.starts_with(name + ": ")) problem.erase(0, name.size() + 2);
   return {Health::broken, name, problem + (file.empty() ? "" : " [" + file.string() + "]"), error.remedy()};
+} catch (fs::filesystem_error const& error) {
+  return {Health::broken, name, error.code().message() + " [" + error.path1().string() + "]",
+          "check who owns it and its permissions"};
 }
 
 /// @throws Error unless the folder holds a model with its tokenizer
@@ -58,15 +56,14 @@ std::string describe_files(std::string const& name, std::string const& value) {
 }
 
 std::string describe_sweep(std::string const& value) {
-  auto const table =
-      find_sweep(value.empty() ? "default" : value, data_file("slurm/sweeps/default.json").parent_path());
+  auto const table = find_sweep(value.empty() ? "default" : value);
   auto const members = read_sweep(table).size();
   return table.string() + ", " + std::to_string(members) + (members == 1 ? " member" : " members");
 }
 
 std::string describe_studies(std::string const& value) {
   auto const names = split_words(value, "REFRAIN_STUDY");
-  for (auto const& name : names) find_configuration(name, data_file("study/configurations.json"));
+  for (auto const& name : names) find_configuration(name);
   return join_words(names);
 }
 
@@ -105,7 +102,7 @@ Findings check_variables(Environment const& environment, std::optional<Allocatio
   Findings findings;
   auto const look = [&](std::string const& name, std::string const& meaning,
                         std::function<std::string(std::string const&)> const& describe) {
-    auto const value = get(environment, name);
+    auto const value = value_of(environment, name);
     if (value.empty())
       findings.push_back({Health::broken, name, "is not set", "export it in env/site.sh: " + meaning});
     else
@@ -113,26 +110,26 @@ Findings check_variables(Environment const& environment, std::optional<Allocatio
   };
   auto const look_if_set = [&](std::string const& name,
                                std::function<std::string(std::string const&)> const& describe) {
-    if (!get(environment, name).empty()) look(name, "", describe);
+    if (!value_of(environment, name).empty()) look(name, "", describe);
   };
   look("REFRAIN_MODEL", "the Hugging Face folder or checkpoint to start from", describe_model);
   look("REFRAIN_PAIRS", "the preference files",
        [](std::string const& value) { return describe_files("REFRAIN_PAIRS", value); });
-  if (get(environment, "REFRAIN_RUNS").empty())
+  if (value_of(environment, "REFRAIN_RUNS").empty())
     findings.push_back({Health::broken, "REFRAIN_RUNS", "is not set",
                         "export it in env/site.sh: the folder for run folders, on a file system that all nodes see"});
-  findings.push_back(look_at("REFRAIN_SWEEP", [&] { return describe_sweep(get(environment, "REFRAIN_SWEEP")); }));
+  findings.push_back(look_at("REFRAIN_SWEEP", [&] { return describe_sweep(value_of(environment, "REFRAIN_SWEEP")); }));
   look_if_set("REFRAIN_STUDY", describe_studies);
   look_if_set("REFRAIN_PROMPTS", [](std::string const& value) { return describe_files("REFRAIN_PROMPTS", value); });
   look_if_set("REFRAIN_GUARDS", [&](std::string const& value) {
-    return describe_guards(value, get(environment, "REFRAIN_ADJUDICATOR"));
+    return describe_guards(value, value_of(environment, "REFRAIN_ADJUDICATOR"));
   });
   // Numbers and quotes of all other variables.
   auto complete = environment;
   for (auto const* name : {"REFRAIN_MODEL", "REFRAIN_RUNS"}) complete[name] = "/";
   auto other = look_at("variables", [&] { return read_settings(complete, {}), std::string{}; });
   if (other.health != Health::ok) findings.push_back(std::move(other));
-  findings.push_back(check_threads(get(environment, "OMP_NUM_THREADS"), allocation));
+  findings.push_back(check_threads(value_of(environment, "OMP_NUM_THREADS"), allocation));
   return findings;
 }
 

@@ -1,5 +1,6 @@
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
+#include <refrain/base/joined.hpp>
 #include <refrain/base/json_file.hpp>
 #include <refrain/study/guards.hpp>
 
@@ -21,16 +22,10 @@ fs::path find_definition(std::string const& judge, std::string const& variable) 
     require_readable_file(judge, variable);
     return judge;
   }
-  auto const folder = data_file("judge/judges/llama-guard-3.json").parent_path();
-  Words names;
-  for (auto const& entry : fs::directory_iterator(folder))
-    if (entry.path().extension() == ".json") names.push_back(entry.path().stem().string());
-  std::sort(names.begin(), names.end());
-  if (std::binary_search(names.begin(), names.end(), judge)) return folder / (judge + ".json");
-  std::string list;
-  for (auto const& name : names) list += ", " + name;
+  auto const shipped = data_files_beside("judge/judges/llama-guard-3.json");
+  if (auto const found = shipped.find(judge); found != shipped.end()) return found->second;
   throw UsageError(variable + ": there is no judge '" + judge + "'",
-                   "name a definition, FILE.json, or one of" + list.substr(1));
+                   "name a definition, FILE.json, or one of " + joined(shipped | std::views::keys));
 }
 
 bool is_url(std::string const& text) { return text.starts_with("http://") || text.starts_with("https://"); }

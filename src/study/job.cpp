@@ -3,26 +3,23 @@
 #include <refrain/study/job.hpp>
 #include <refrain/study/member.hpp>
 #include <refrain/study/prune.hpp>
+#include <refrain/study/ranking.hpp>
 #include <refrain/study/run_study.hpp>
-#include <refrain/study/submit.hpp>
 #include <refrain/study/status.hpp>
+#include <refrain/study/submit.hpp>
+
+#include <map>
+#include <string>
 
 namespace refrain::study {
 
 Exit run(Options const& options) {
-  if (options.command == "submit") return run_submit(options);
-  if (options.command == "rank") return run_rank(options);
-  if (options.command == "prune") return run_prune(options);
-  if (options.command == "shard") return run_shard(options);
-  if (options.command == "generate") return run_generate(options);
-  if (options.command == "judge") return run_judge(options);
-  if (options.command == "adjudicate") return run_adjudicate(options);
-  if (options.command == "report") return run_report(options);
-  if (options.command == "archive") return run_archive(options);
-  if (options.command == "run") return run_study(options);
-  if (options.command == "status") return run_status(options);
-  if (options.command == "doctor") return run_doctor(options);
-  return run_member(options);
+  static std::map<std::string, Exit (*)(Options const&)> const subcommands{
+      {"member", run_member}, {"submit", run_submit},     {"rank", run_rank},   {"prune", run_prune},
+      {"shard", run_shard},   {"generate", run_generate}, {"judge", run_judge}, {"adjudicate", run_adjudicate},
+      {"report", run_report}, {"archive", run_archive},   {"run", run_study},   {"status", run_status},
+      {"doctor", run_doctor}};
+  return subcommands.at(options.command)(options);
 }
 
 }  // namespace refrain::study

@@ -1,4 +1,3 @@
-#include <refrain/base/files.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/base/signals.hpp>
 #include <refrain/study/configuration.hpp>
@@ -30,7 +29,7 @@ struct Plan {
 
 Plan make_plan(Options const& options, Environment const& environment) {
   Plan plan;
-  plan.configuration = find_configuration(options.names.front(), data_file("study/configurations.json"));
+  plan.configuration = find_configuration(options.names.front());
   plan.job.script = "slurm/" + plan.configuration.name + ".sh";
   plan.settings = read_settings(environment, {"REFRAIN_PAIRS"});
   if (!options.launcher.empty()) plan.settings.launcher = options.launcher;
@@ -38,7 +37,7 @@ Plan make_plan(Options const& options, Environment const& environment) {
   if (plan.settings.tensor_parallel) plan.configuration.tensor_parallel = *plan.settings.tensor_parallel;
   plan.job.allocation = read_allocation(environment);
 
-  auto const table = find_sweep(plan.settings.sweep, data_file("slurm/sweeps/default.json").parent_path());
+  auto const table = find_sweep(plan.settings.sweep);
   auto const members = read_sweep(table);
   int64_t const index = options.index         ? *options.index
                         : plan.job.allocation ? plan.job.allocation->array_index.value_or(0)
@@ -78,7 +77,7 @@ Words train_line(Plan const& plan, fs::path const& pairs) {
   auto const own = merge_options(defaults, swept, {}, "the sweep");
   // All members and configurations compare with the same model: what one of them computed the others find.
   if (!is_sft(merge_options(own, plan.settings.train_args, {}, "REFRAIN_TRAIN_ARGS")))
-    defaults.insert(defaults.end(), {"--reference-cache", (plan.settings.runs / "reference-cache").string()});
+    defaults.insert(defaults.end(), {"--reference-cache", (plan.settings.runs / reference_cache).string()});
   if (auto const dev = dev_pairs(plan.settings, plan.folder); !dev.empty())
     defaults.insert(defaults.end(), {"--eval-pairs", dev.string()});
   auto const more =

@@ -178,6 +178,8 @@ Captured run_listening(Words const& command, Variables const& variables) {
   return result;
 }
 
+std::string first_line(std::string const& text) { return text.substr(0, text.find('\n')); }
+
 bool in_path(std::string const& program) {
   auto const* path = std::getenv("PATH");
   std::string const folders = path ? path : "";

@@ -1,53 +1,70 @@
-#include <refrain/base/log.hpp>
+#include <refrain/base/error.hpp>
+#include <refrain/base/joined.hpp>
 #include <refrain/study/process.hpp>
 #include <refrain/study/queue.hpp>
 
+#include <algorithm>
+#include <map>
 #include <sstream>
 
 #include <unistd.h>
 
 namespace refrain::study {
 
-Queue::Queue(std::string const& listing) {
+namespace {
+
+bool is_number(std::string const& text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+}
+
+}  // namespace
+
+Queue read_queue(std::string const& listing) {
+  Queue queue;
   std::istringstream lines(listing);
   for (std::string line; std::getline(lines, line);) {
-    std::istringstream fields(line);
-    std::string id, number, state, name;
-    auto const next = [&](std::string& field) -> bool { return bool(std::getline(fields, field, '|')); };
-    if (!next(id) || !next(number) || !next(state) || !std::getline(fields, name)) continue;
-    states_[id] = state;
-    states_[number] = state;
-    ++counts_[name][state];
+    std::istringstream words(line);
+    QueuedJob job;
+    std::string index;
+    if (!(words >> job.array_job >> index >> job.state >> job.number) || !is_number(job.array_job)) continue;
+    std::getline(words >> std::ws, job.name);
+    if (is_number(index)) job.index = std::stoll(index);  // "N/A" outside an array
+    job.id = job.array_job + (job.index ? "_" + index : "");
+    queue.push_back(std::move(job));
   }
+  return queue;
 }
 
-Queue Queue::ask() {
+Queue ask_queue(int seconds) {
+  constexpr int timed_out = 124;  // timeout's exit code
   if (!in_path("squeue")) return {};
-  auto const answer = run_captured({"timeout", "10", "squeue", "--noheader", "--array",
-                                    "--user=" + std::to_string(getuid()), "--format=%i|%A|%T|%j"},
+  auto const limit = std::to_string(seconds);
+  auto const answer = run_captured({"timeout", limit, "squeue", "--noheader", "--array",
+                                    "--user=" + std::to_string(getuid()), "--format=%F %K %T %A %j"},
                                    Stderr::capture);
-  if (answer.code == 0) return Queue(answer.text);
-  log_warning("squeue does not answer (" + answer.text.substr(0, answer.text.find('\n')) +
-              "): states are told from files alone");
-  return {};
+  if (answer.code != 0)
+    throw Error("squeue does not answer (" +
+                    (answer.code == timed_out ? "nothing within " + limit + " s" : first_line(answer.text)) + ")",
+                "try again once Slurm does");
+  return read_queue(answer.text);
 }
 
-std::string Queue::state(std::string const& job) const {
-  auto const found = states_.find(job);
-  return found == states_.end() ? std::string{} : found->second;
+std::string state_in(Queue const& queue, std::string const& job) {
+  auto const found = std::find_if(queue.begin(), queue.end(),
+                                  [&](QueuedJob const& each) { return each.id == job || each.number == job; });
+  return found == queue.end() ? std::string{} : found->state;
 }
 
-std::string Queue::text() const {
-  std::string text;
-  for (auto const& [name, states] : counts_) {
-    text += (text.empty() ? "" : "; ") + name + ":";
-    bool first = true;
-    for (auto const& [state, count] : states) {
-      text += (first ? " " : ", ") + std::to_string(count) + " " + state;
-      first = false;
-    }
+std::string queue_text(Queue const& queue) {
+  std::map<std::string, std::map<std::string, int>> counts;  // by name and state
+  for (auto const& job : queue) ++counts[job.name][job.state];
+  std::vector<std::string> names;
+  for (auto const& [name, states] : counts) {
+    std::vector<std::string> texts;
+    for (auto const& [state, count] : states) texts.push_back(std::to_string(count) + " " + state);
+    names.push_back(name + ": " + joined(texts));
   }
-  return text;
+  return joined(names, "; ");
 }
 
 }  // namespace refrain::study

@@ -19,8 +19,7 @@ namespace {
 fs::path make_ranking(Words const& line, SweepRequest const& sweep) {
   log_line(join_words(line));
   if (auto const report = run_captured(line, Stderr::capture); report.code != 0)
-    throw Error("refrain-report ended with " + exit_text(report.code) + ": " +
-                    report.text.substr(0, report.text.find('\n')),
+    throw Error("refrain-report ended with " + exit_text(report.code) + ": " + first_line(report.text),
                 "its line was " + join_words(line));
   return sweep.folder() / "ranking" / "ranking.csv";
 }

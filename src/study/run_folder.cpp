@@ -70,7 +70,7 @@ bool RunFolder::finished() const { return state() == "finished" && fs::exists(pa
 
 bool RunFolder::failed() const {
   auto const now = state();
-  return now == "failed" || (now.empty() && starts().failed_last());
+  return now == "failed" || (now.empty() && Starts(path_).failed_last());
 }
 
 bool RunFolder::pruned() const { return state() == "finished" && fs::exists(path_ / "pruned.json"); }

@@ -1,6 +1,7 @@
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/log.hpp>
+#include <refrain/study/job_limits.hpp>
 #include <refrain/study/run_study.hpp>
 #include <refrain/study/study_page.hpp>
 #include <refrain/study/study_state.hpp>
@@ -18,11 +19,11 @@ namespace {
 constexpr char const* wave_name = "wave";
 
 /// This user's jobs, without the job that this is part of. What is only printed needs no Slurm.
-std::vector<QueuedJob> queue_of_others(Environment const& environment, Options const& options) try {
+Queue queue_of_others(Environment const& environment, Options const& options) try {
   if (options.dry_run && !in_path("squeue")) return {};
   auto queue = ask_queue();
   if (auto const own = environment.find("SLURM_JOB_ID"); own != environment.end())
-    std::erase_if(queue, [&](QueuedJob const& job) { return job.id == own->second; });
+    std::erase_if(queue, [&](QueuedJob const& job) { return job.number == own->second; });
   return queue;
 } catch (Error const& error) {
   if (!options.dry_run) throw;
@@ -31,7 +32,7 @@ std::vector<QueuedJob> queue_of_others(Environment const& environment, Options c
 }
 
 /// Places for jobs that the site has left for this user.
-std::optional<int64_t> places(JobLimits const& limits, std::vector<QueuedJob> const& queue) {
+std::optional<int64_t> places(JobLimits const& limits, Queue const& queue) {
   if (!limits.jobs) return {};
   return std::max<int64_t>(*limits.jobs - static_cast<int64_t>(queue.size()), 0);
 }
@@ -55,7 +56,7 @@ struct Moment {
   Study study;
   std::vector<StudyJob> graph;
   StudyState state;
-  std::vector<QueuedJob> queue;
+  Queue queue;
   std::vector<JobStanding> standings;
   JobLimits limits;
   Wave wave;
@@ -166,7 +167,7 @@ Exit submit_wave(Moment& now, Options const& options) {
 
 Exit run_study(Options const& options) {
   auto const environment = current_environment();
-  auto const file = find_study(options.files.front(), data_file("slurm/studies/paper.json").parent_path());
+  auto const file = find_study(options.files.front());
   auto study = read_study(file, environment);
   if (options.dry_run) {
     auto const now = look_now(std::move(study), options, environment);

@@ -2,6 +2,7 @@
 #include <refrain/base/files.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/base/run_starts.hpp>
+#include <refrain/study/run_folder.hpp>
 #include <refrain/study/run_metrics.hpp>
 #include <refrain/study/run_summary.hpp>
 
@@ -130,7 +131,7 @@ void read_into(RunSummary& run, Listing const& listing, Queue const& queue) {
 
   run.job = last_job(record, endings, lock);
   run.state = state_of(status.value("state", ""), endings.empty() ? "" : endings.back().value("ending", ""), lock,
-                       queue.state(run.job));
+                       state_in(queue, run.job));
   run.step = status.value("step", int64_t{0});
   run.steps = status.value("steps", int64_t{0});
   add_metrics(run);
@@ -164,7 +165,7 @@ void add_runs(std::vector<RunSummary>& runs, fs::path const& folder, std::string
   if (depth == 0) return;
   auto const inside = [&](std::string const& each) { return name.empty() ? each : name + "/" + each; };
   for (auto const& each : listing.folders)
-    if (!each.starts_with('.') && !each.ends_with(".parts"))
+    if (!each.starts_with('.') && !each.ends_with(".parts") && each != reference_cache)  // which has locks too
       add_runs(runs, folder / each, inside(each), depth - 1, queue);
   // Starts that ended before there was a run folder.
   std::string const ending = ".starts.jsonl";

@@ -30,15 +30,10 @@ constexpr std::pair<Words Settings::*, char const*> word_lists[]{
     {&Settings::archive_args, "REFRAIN_ARCHIVE_ARGS"},
 };
 
-std::string get(Environment const& environment, std::string const& name) {
-  auto const found = environment.find(name);
-  return found == environment.end() ? std::string{} : found->second;
-}
-
 /// A number above 0, or nothing where the variable is empty.
 template <class T>
 std::optional<T> get_number(Environment const& environment, std::string const& name, std::string const& example) {
-  auto const text = get(environment, name);
+  auto const text = value_of(environment, name);
   if (text.empty()) return {};
   T value{};
   auto const [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -59,8 +54,13 @@ Environment current_environment() {
   return environment;
 }
 
+std::string value_of(Environment const& environment, std::string const& name) {
+  auto const found = environment.find(name);
+  return found == environment.end() ? std::string{} : found->second;
+}
+
 Settings read_settings(Environment const& environment, Words const& needed) {
-  auto const split = get(environment, "REFRAIN_SPLIT");
+  auto const split = value_of(environment, "REFRAIN_SPLIT");
   if (!split.empty() && split != "test" && split != "dev")
     throw UsageError("REFRAIN_SPLIT is '" + split + "', neither test nor dev", "unset it, or set it to dev");
   auto const* const prompts_name = split == "dev" ? "REFRAIN_DEV_PROMPTS" : "REFRAIN_PROMPTS";
@@ -80,7 +80,7 @@ Settings read_settings(Environment const& environment, Words const& needed) {
            Variable{prompts_name,
                     split == "dev" ? "prompts to choose by, none of the test's" : "the evaluation prompts"},
            Variable{"REFRAIN_GUARDS", "the judges and their models, such as llama-guard-3=/models/guard"}}) {
-    if (!is_needed(name) || !get(environment, name).empty()) continue;
+    if (!is_needed(name) || !value_of(environment, name).empty()) continue;
     missing.emplace_back(name);
     meanings.push_back(std::string(name) + "=" + meaning);
   }
@@ -89,29 +89,29 @@ Settings read_settings(Environment const& environment, Words const& needed) {
                      "export in env/site.sh or the submitting shell: " + joined(meanings));
 
   auto const paths = [&](std::string const& name) {
-    return is_needed(name) ? split_paths(get(environment, name), name) : Words{};
+    return is_needed(name) ? split_paths(value_of(environment, name), name) : Words{};
   };
   Settings settings;
-  settings.model = std::filesystem::absolute(get(environment, "REFRAIN_MODEL"));
-  settings.runs = std::filesystem::absolute(get(environment, "REFRAIN_RUNS"));
+  settings.model = std::filesystem::absolute(value_of(environment, "REFRAIN_MODEL"));
+  settings.runs = std::filesystem::absolute(value_of(environment, "REFRAIN_RUNS"));
   settings.pairs = paths("REFRAIN_PAIRS");
   settings.prompts = paths(prompts_name);
   if (split == "dev") {
     settings.split = split;
     // The test's own need not be here.
-    auto tests = split_words(get(environment, "REFRAIN_PROMPTS"), "REFRAIN_PROMPTS");
-    tests.push_back(get(environment, "REFRAIN_PROMPTS"));
+    auto tests = split_words(value_of(environment, "REFRAIN_PROMPTS"), "REFRAIN_PROMPTS");
+    tests.push_back(value_of(environment, "REFRAIN_PROMPTS"));
     for (auto const& test : tests)
       for (auto const& dev : settings.prompts)
         if (std::filesystem::weakly_canonical(test) == std::filesystem::weakly_canonical(dev))
           throw UsageError("REFRAIN_DEV_PROMPTS names a file of REFRAIN_PROMPTS",
                            "nothing is chosen by the test's prompts: name others", {.file = dev});
   }
-  for (auto const& [words, name] : word_lists) settings.*words = split_words(get(environment, name), name);
-  settings.judge = get(environment, "REFRAIN_JUDGE");
+  for (auto const& [words, name] : word_lists) settings.*words = split_words(value_of(environment, name), name);
+  settings.judge = value_of(environment, "REFRAIN_JUDGE");
   settings.tensor_parallel = get_number<int>(environment, "REFRAIN_TENSOR_PARALLEL", "4");
-  settings.launcher = get(environment, "REFRAIN_LAUNCHER");
-  if (auto const sweep = get(environment, "REFRAIN_SWEEP"); !sweep.empty()) settings.sweep = sweep;
+  settings.launcher = value_of(environment, "REFRAIN_LAUNCHER");
+  if (auto const sweep = value_of(environment, "REFRAIN_SWEEP"); !sweep.empty()) settings.sweep = sweep;
   settings.disk_tb = get_number<double>(environment, "REFRAIN_DISK_TB", "12.5");
   if (!std::filesystem::is_directory(settings.model))
     throw UsageError("REFRAIN_MODEL names no folder", "set it to a Hugging Face folder or a checkpoint",

@@ -1,4 +1,3 @@
-#include <refrain/base/files.hpp>
 #include <refrain/base/signals.hpp>
 #include <refrain/study/configuration.hpp>
 #include <refrain/study/evaluation.hpp>
@@ -14,7 +13,7 @@ Exit run_shard(Options const& options) {
   auto const [settings, job, subjects] = begin_evaluation(options, "shard", {"REFRAIN_PAIRS", "REFRAIN_PROMPTS"});
   auto const prompts = find_prompts(settings, subjects.back());
   for (auto const& name : settings.studies) {
-    auto const configuration = find_configuration(name, data_file("study/configurations.json"));
+    auto const configuration = find_configuration(name);
     auto const folder = settings.runs / name;
     auto const line = shard_line(program("shard"), configuration, settings, folder / "pairs.h5");
     if (options.dry_run)

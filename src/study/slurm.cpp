@@ -7,16 +7,12 @@
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
+#include <sstream>
 #include <thread>
 
 namespace refrain::study {
 
 namespace {
-
-std::string get(Environment const& environment, std::string const& name) {
-  auto const found = environment.find(name);
-  return found == environment.end() ? std::string{} : found->second;
-}
 
 int to_int(std::string const& text, std::string const& name) {
   int value = 0;
@@ -26,8 +22,6 @@ int to_int(std::string const& text, std::string const& name) {
                 "run this inside a job that Slurm started, or unset SLURM_JOB_ID");
   return value;
 }
-
-}  // namespace
 
 /// Runs a command of Slurm's, again and again while the controller is away: it is being restarted, or its host.
 Captured ask_controller(Words const& command, Variables const& variables = {}) {
@@ -44,6 +38,19 @@ Captured ask_controller(Words const& command, Variables const& variables = {}) {
 }
 
 }  // namespace
+
+SlurmConfig parse_slurm_config(std::string const& text) {
+  SlurmConfig config;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    auto const equals = line.find(" = ");
+    if (equals == std::string::npos) continue;
+    auto const key = line.substr(0, line.find_last_not_of(' ', equals) + 1);
+    auto const value = line.substr(equals + 3);
+    config[key] = value == "(null)" ? std::string{} : value;
+  }
+  return config;
+}
 
 Variables without_slurm_variables() {
   Variables variables;
@@ -69,21 +76,21 @@ std::vector<int> expand_counts(std::string const& text) {
 }
 
 std::optional<Allocation> read_allocation(Environment const& environment) {
-  Allocation allocation{.job = get(environment, "SLURM_JOB_ID")};
+  Allocation allocation{.job = value_of(environment, "SLURM_JOB_ID")};
   if (allocation.job.empty()) return {};
-  allocation.array_job = get(environment, "SLURM_ARRAY_JOB_ID");
-  if (auto const index = get(environment, "SLURM_ARRAY_TASK_ID"); !index.empty())
+  allocation.array_job = value_of(environment, "SLURM_ARRAY_JOB_ID");
+  if (auto const index = value_of(environment, "SLURM_ARRAY_TASK_ID"); !index.empty())
     allocation.array_index = to_int(index, "SLURM_ARRAY_TASK_ID");
-  if (auto const restarts = get(environment, "SLURM_RESTART_COUNT"); !restarts.empty())
+  if (auto const restarts = value_of(environment, "SLURM_RESTART_COUNT"); !restarts.empty())
     allocation.restarts = to_int(restarts, "SLURM_RESTART_COUNT");
 
-  allocation.tasks_per_node = expand_counts(get(environment, "SLURM_TASKS_PER_NODE"));
+  allocation.tasks_per_node = expand_counts(value_of(environment, "SLURM_TASKS_PER_NODE"));
   if (allocation.tasks_per_node.empty()) allocation.tasks_per_node = {1};
   allocation.nodes = static_cast<int>(allocation.tasks_per_node.size());
   allocation.tasks = 0;
   for (int const count : allocation.tasks_per_node) allocation.tasks += count;
 
-  auto cpus = expand_counts(get(environment, "SLURM_JOB_CPUS_PER_NODE"));
+  auto cpus = expand_counts(value_of(environment, "SLURM_JOB_CPUS_PER_NODE"));
   cpus.resize(allocation.tasks_per_node.size(), cpus.empty() ? 1 : cpus.back());
   allocation.cpus_per_task = cpus.front() / std::max(allocation.tasks_per_node.front(), 1);
   for (std::size_t i = 1; i < cpus.size(); ++i)
@@ -187,8 +194,8 @@ std::string put_back(Allocation const& allocation, std::string const& script) {
   auto const line = resubmission(allocation, record, script);
   auto const submitted = ask_controller(line, without_slurm_variables());
   if (submitted.code != 0)
-    throw Error("job " + allocation.id() + " could be neither requeued nor submitted again: " +
-                    submitted.text.substr(0, submitted.text.find('\n')),
+    throw Error("job " + allocation.id() +
+                    " could be neither requeued nor submitted again: " + first_line(submitted.text),
                 join_words(line));
   return "requeue is refused here; submitted again as job " +
          submitted.text.substr(0, submitted.text.find_first_of(";\n"));

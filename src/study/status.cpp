@@ -1,4 +1,6 @@
+#include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
+#include <refrain/base/log.hpp>
 #include <refrain/base/provenance.hpp>
 #include <refrain/base/signals.hpp>
 #include <refrain/study/settings.hpp>
@@ -26,11 +28,16 @@ std::size_t terminal_width() {
 
 std::vector<fs::path> folders_of(Options const& options) {
   if (!options.names.empty()) return {options.names.begin(), options.names.end()};
-  auto const environment = current_environment();
-  auto const found = environment.find("REFRAIN_RUNS");
-  if (found == environment.end() || found->second.empty())
+  auto const runs = value_of(current_environment(), "REFRAIN_RUNS");
+  if (runs.empty())
     throw UsageError("no folder is named", "set REFRAIN_RUNS, or give folders: refrain-study status runs");
-  return {found->second};
+  return {runs};
+}
+
+/// What the queue says within ten seconds; nothing, and a warning, where it does not answer.
+Queue queue_now() try { return ask_queue(10); } catch (Error const& error) {
+  log_warning(error.problem() + ": states are told from files alone");
+  return {};
 }
 
 void print(Options const& options, std::vector<RunSummary> const& runs, Queue const& queue) {
@@ -44,7 +51,7 @@ void print(Options const& options, std::vector<RunSummary> const& runs, Queue co
   // On a terminal each look replaces the one before; in a file they follow each other.
   if (options.watch) std::cout << (width > 0 ? "\033[H\033[2J" : "") << utc_now() << "\n";
   std::cout << status_table(runs, width);
-  if (auto const jobs = queue.text(); !jobs.empty()) std::cout << "in the queue: " << jobs << "\n";
+  if (auto const jobs = queue_text(queue); !jobs.empty()) std::cout << "in the queue: " << jobs << "\n";
   std::cout << std::flush;
 }
 
@@ -54,7 +61,7 @@ Exit run_status(Options const& options) {
   auto const folders = folders_of(options);
   if (options.watch) install_stop_handlers();
   for (;;) {
-    auto const queue = Queue::ask();
+    auto const queue = queue_now();
     auto const runs = summarize_runs(folders, queue);
     print(options, runs, queue);
     if (!options.html.empty()) {

@@ -1,5 +1,4 @@
 #include <refrain/base/error.hpp>
-#include <refrain/base/files.hpp>
 #include <refrain/base/json_file.hpp>
 #include <refrain/study/batch_job.hpp>
 #include <refrain/study/configuration.hpp>
@@ -7,7 +6,6 @@
 #include <refrain/study/study_estimate.hpp>
 
 #include <charconv>
-#include <cmath>
 #include <map>
 
 #include <stdlib.h>
@@ -83,7 +81,7 @@ public:
     if (said.code == 0)
       answer = read_json(file_.path());
     else
-      answer = said.text.substr(0, said.text.find('\n'));
+      answer = first_line(said.text);
     return answer;
   }
 
@@ -100,7 +98,7 @@ std::vector<Estimate> estimate_training(Study const& study) {
   for (auto const& model : study.models)
     for (std::size_t i = 0; i < model.pairs.size(); ++i) {
       auto const& name = model.settings.studies[i];
-      auto const configuration = find_configuration(name, data_file("study/configurations.json"));
+      auto const configuration = find_configuration(name);
       auto const found = model.sbatch.find(Stage::train);
       auto const options = found == model.sbatch.end() ? Words{} : found->second;
       auto const pairs = study.folder / name / "pairs.h5";
@@ -118,8 +116,7 @@ std::vector<Estimate> estimate_training(Study const& study) {
         estimate.fits = json_get<bool>(answer, "fits", "the planner's answer");
         estimate.gpu_hours = estimate.members * (number("training_gpu_hours") + number("reference_gpu_hours"));
         estimate.peak_bytes = number("disk_bytes");
-        // Whole checkpoints stand beside final/ while it trains, which alone is smaller than one of them.
-        estimate.kept_bytes = std::fmod(estimate.peak_bytes, number("checkpoint_bytes"));
+        estimate.kept_bytes = number("final_bytes");
       }
       estimates.push_back(std::move(estimate));
     }

@@ -1,7 +1,7 @@
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/json_file.hpp>
-#include <refrain/base/option_text.hpp>
+#include <refrain/base/joined.hpp>
 #include <refrain/study/configuration.hpp>
 #include <refrain/study/study_file.hpp>
 #include <refrain/study/study_keys.hpp>
@@ -91,10 +91,7 @@ Environment read_variables(Common const& common, Json const& model, KeyPlace con
 
 /// Checks what the keys of a model name, one after the other.
 void check_model(StudyModel& model, Environment const& variables, Places const& places) {
-  auto const value = [&](char const* name) {
-    auto const found = variables.find(name);
-    return found == variables.end() ? std::string{} : found->second;
-  };
+  auto const value = [&](char const* name) { return value_of(variables, name); };
   checked("folder", places, [&] {
     if (auto const folder = value("REFRAIN_MODEL"); !folder.empty() && !fs::is_directory(folder))
       throw Error("the model's folder does not exist", "name a Hugging Face folder or a checkpoint", {.file = folder});
@@ -107,7 +104,7 @@ void check_model(StudyModel& model, Environment const& variables, Places const& 
   if (!model.settings.adjudicator.empty())
     checked("adjudicator", places, [&] { return read_adjudicator(model.settings.adjudicator, model.guards); });
   checked("configurations", places, [&] {
-    for (auto const& name : model.settings.studies) find_configuration(name, data_file("study/configurations.json"));
+    for (auto const& name : model.settings.studies) find_configuration(name);
   });
   model.subjects = checked("sweep", places, [&] { return list_subjects(model.settings); });
   checked("report_args", places, [&] {
@@ -202,17 +199,14 @@ Study read_study(fs::path const& file, Environment const& environment) {
   return study;
 }
 
-fs::path find_study(std::string const& name, fs::path const& folder) {
+fs::path find_study(std::string const& name) {
   if (fs::is_regular_file(name)) return fs::absolute(name);
-  auto const in_folder = folder / (name + ".json");
-  if (name.find('/') == std::string::npos && fs::is_regular_file(in_folder)) return in_folder;
-  std::vector<std::string> names;
-  if (fs::is_directory(folder))
-    for (auto const& entry : fs::directory_iterator(folder))
-      if (entry.path().extension() == ".json") names.push_back(entry.path().stem().string());
-  std::sort(names.begin(), names.end());
+  std::string const shipped = "slurm/studies/paper.json";
+  auto const studies = data_files_beside(shipped);
+  if (auto const found = studies.find(name); found != studies.end()) return found->second;
   throw UsageError("there is no study '" + name + "'",
-                   "give the path of a file, or one of: " + option_text::joined(names, ", "), {.file = folder});
+                   "give the path of a file, or one of: " + joined(studies | std::views::keys),
+                   {.file = data_file(shipped).parent_path()});
 }
 
 }  // namespace refrain::study

@@ -1,4 +1,5 @@
 #include <refrain/base/error.hpp>
+#include <refrain/base/joined.hpp>
 #include <refrain/base/option_text.hpp>
 #include <refrain/base/table.hpp>
 #include <refrain/study/study_keys.hpp>
@@ -195,7 +196,7 @@ void check_keys(Json const& object, std::vector<std::string> const& known, KeyPl
     if (std::find(known.begin(), known.end(), key) == known.end())
       place.inside(key).refuse(
           "'" + key + "' is no key here",
-          option_text::suggestion(key, known, "", "the keys are " + option_text::joined(known, ", ")));
+          option_text::suggestion(key, known, "", "the keys are " + joined(known)));
 }
 
 }  // namespace refrain::study

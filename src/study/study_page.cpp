@@ -1,5 +1,5 @@
 #include <refrain/base/files.hpp>
-#include <refrain/base/option_text.hpp>
+#include <refrain/base/joined.hpp>
 #include <refrain/study/run_folder.hpp>
 #include <refrain/study/study_page.hpp>
 
@@ -22,10 +22,10 @@ std::string jobs_text(std::size_t count) { return std::to_string(count) + (count
 std::string standing_text(StudyJob const& job, JobStanding const& standing, bool now) {
   std::string text;
   if (standing.under_way > 0)
-    text = std::to_string(standing.under_way) + " under way as job " + option_text::joined(standing.jobs, ", ");
+    text = std::to_string(standing.under_way) + " under way as job " + joined(standing.jobs);
   if (!standing.left.empty()) {
     text += (text.empty() ? "" : ", ") + jobs_text(standing.left.size()) + (now ? " now" : " in a later wave");
-    if (!job.needs.empty()) text += ", behind " + option_text::joined(job.needs, ", ");
+    if (!job.needs.empty()) text += ", behind " + joined(job.needs);
   }
   return text.empty() ? "made" : text;
 }

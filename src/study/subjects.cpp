@@ -1,5 +1,4 @@
 #include <refrain/base/error.hpp>
-#include <refrain/base/files.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/study/configuration.hpp>
 #include <refrain/study/subjects.hpp>
@@ -40,13 +39,13 @@ bool given_up(Subject const& subject) {
 }  // namespace
 
 std::vector<Subject> list_subjects(Settings const& settings) {
-  auto const members = read_sweep(find_sweep(settings.sweep, data_file("slurm/sweeps/default.json").parent_path()));
+  auto const members = read_sweep(find_sweep(settings.sweep));
   if (settings.studies.empty())
     throw UsageError("REFRAIN_STUDY names no study", "set it to training configurations, such as dpo_8b_balanced");
   std::vector<Subject> subjects;
   std::set<std::string> seen;
   for (auto const& name : settings.studies) {
-    auto const study = find_configuration(name, data_file("study/configurations.json"));
+    auto const study = find_configuration(name);
     if (!seen.insert(name).second) throw UsageError("the study " + name + " is named twice", "name each study once");
     for (std::size_t i = 0; i < members.size(); ++i)
       subjects.push_back({.name = name + "/" + members[i].folder(),

@@ -34,7 +34,7 @@ void Submissions::add(Submission const& submission) {
 }
 
 std::string Submissions::job_of(std::string const& name, int64_t index, std::string const& folder,
-                                std::vector<QueuedJob> const& queue) const {
+                                Queue const& queue) const {
   for (auto const& job : queue) {
     if (job.name != name || !job.index) continue;
     auto const known =

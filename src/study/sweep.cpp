@@ -1,10 +1,11 @@
 #include <refrain/base/error.hpp>
+#include <refrain/base/files.hpp>
+#include <refrain/base/joined.hpp>
 #include <refrain/base/json_file.hpp>
 #include <refrain/base/table.hpp>
 #include <refrain/study/sweep.hpp>
 #include <refrain/study/train_options.hpp>
 
-#include <algorithm>
 #include <cctype>
 #include <cmath>
 #include <set>
@@ -140,22 +141,14 @@ std::vector<SweepMember> read_sweep(fs::path const& path) {
   return members;
 }
 
-fs::path find_sweep(std::string const& name, fs::path const& folder) {
+fs::path find_sweep(std::string const& name) {
   if (fs::is_regular_file(name)) return name;
-  auto const in_folder = folder / (name + ".json");
-  if (name.find('/') == std::string::npos && fs::is_regular_file(in_folder)) return in_folder;
-
-  std::vector<std::string> names;
-  if (fs::is_directory(folder))
-    for (auto const& entry : fs::directory_iterator(folder))
-      if (entry.path().extension() == ".json") names.push_back(entry.path().stem().string());
-  std::sort(names.begin(), names.end());
-  std::string list;
-  for (auto const& each : names) list += (list.empty() ? "" : ", ") + each;
+  std::string const shipped = "slurm/sweeps/default.json";
+  auto const tables = data_files_beside(shipped);
+  if (auto const found = tables.find(name); found != tables.end()) return found->second;
   throw Error("there is no sweep '" + name + "'",
-              list.empty() ? "set REFRAIN_SWEEP to the path of a table"
-                           : "set REFRAIN_SWEEP to a path or one of: " + list,
-              {.file = folder});
+              "set REFRAIN_SWEEP to a path or one of: " + joined(tables | std::views::keys),
+              {.file = data_file(shipped).parent_path()});
 }
 
 }  // namespace refrain::study

@@ -1,5 +1,4 @@
 #include <refrain/base/error.hpp>
-#include <refrain/base/files.hpp>
 #include <refrain/base/folder_lock.hpp>
 #include <refrain/study/configuration.hpp>
 #include <refrain/study/sbatch.hpp>
@@ -22,16 +21,16 @@ std::string worker_in(fs::path const& run) {
 }  // namespace
 
 SweepRequest read_sweep_request(Options const& options, Words const& needed) {
-  SweepRequest sweep{.name = find_configuration(options.names.front(), data_file("study/configurations.json")).name};
+  SweepRequest sweep{.name = find_configuration(options.names.front()).name};
   sweep.settings = read_settings(current_environment(), needed);
   sweep.table = options.sweep.empty() ? sweep.settings.sweep : options.sweep;
-  auto const file = find_sweep(sweep.table, data_file("slurm/sweeps/default.json").parent_path());
+  auto const file = find_sweep(sweep.table);
   sweep.members = read_sweep(file);
   if (fs::is_regular_file(sweep.table)) sweep.table = fs::absolute(file).string();
   return sweep;
 }
 
-Standing look_at_members(SweepRequest const& sweep, std::vector<QueuedJob> const& queue) {
+Standing look_at_members(SweepRequest const& sweep, Queue const& queue) {
   Submissions const submissions(sweep.folder());
   Standing standing;
   for (std::size_t i = 0; i < sweep.members.size(); ++i) {

@@ -1,5 +1,6 @@
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
+#include <refrain/base/joined.hpp>
 #include <refrain/base/option_text.hpp>
 #include <refrain/base/table.hpp>
 #include <refrain/study/train_options.hpp>
@@ -35,7 +36,7 @@ std::string word_of_choice(std::string const& name, std::vector<std::string> con
                     : value.is_string() ? value.get<std::string>()
                                         : std::string{};
   if (std::find(choices.begin(), choices.end(), word) != choices.end()) return word;
-  throw Error(name + " is " + dump_text(value) + ", not one of " + option_text::joined(choices, ", "),
+  throw Error(name + " is " + dump_text(value) + ", not one of " + joined(choices),
               option_text::suggestion(word, choices, "", "correct the table"), place);
 }
 

@@ -12,7 +12,7 @@ namespace {
 
 /// What the queue has of one job: the ids for each part that waits or runs.
 std::vector<Words> find_in_queue(StudyJob const& job, std::vector<StudySubmission> const& submissions,
-                                 std::vector<QueuedJob> const& queue) {
+                                 Queue const& queue) {
   std::vector<Words> found(job.parts.size());
   for (auto const& queued : queue) {
     bool const recorded = std::any_of(submissions.begin(), submissions.end(),
@@ -32,8 +32,8 @@ StudySubmission const* last_submission(JobPart const& part, std::vector<StudySub
   return found == submissions.rend() ? nullptr : &*found;
 }
 
-JobStanding look_at(StudyJob const& job, std::vector<StudySubmission> const& submissions,
-                    std::vector<QueuedJob> const& queue, bool needs_made) {
+JobStanding look_at(StudyJob const& job, std::vector<StudySubmission> const& submissions, Queue const& queue,
+                    bool needs_made) {
   // Of the stages that read what all models have made, a result counts only if all of that is made.
   bool const counts = needs_made || job.stage <= Stage::generate;
   auto const queued = find_in_queue(job, submissions, queue);
@@ -117,8 +117,7 @@ fs::path log_of(StudyJob const& job, JobPart const& part, std::string const& id)
   return job.call.folder / (job.call.job_name + "-" + id + index + ".log");
 }
 
-std::vector<JobStanding> look(std::vector<StudyJob> const& graph, StudyState const& state,
-                              std::vector<QueuedJob> const& queue) {
+std::vector<JobStanding> look(std::vector<StudyJob> const& graph, StudyState const& state, Queue const& queue) {
   std::vector<JobStanding> standings;
   std::map<std::string, bool> made;
   for (auto const& job : graph) {

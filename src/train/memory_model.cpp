@@ -173,10 +173,13 @@ int64_t checkpoint_bytes(ModelConfig const& config, Adapter const& adapter) {
   return 12 * trained_count(config, adapter);
 }
 
-int64_t run_disk(ModelConfig const& config, Adapter const& adapter, int64_t keep) {
+int64_t final_bytes(ModelConfig const& config, Adapter const& adapter) {
   // An adapter is written as it was trained, unrounded.
-  int64_t const width = adapter ? 4 : width_of(config.dtype);
-  return (keep + 1) * checkpoint_bytes(config, adapter) + trained_count(config, adapter) * width;
+  return trained_count(config, adapter) * (adapter ? 4 : width_of(config.dtype));
+}
+
+int64_t run_disk(ModelConfig const& config, Adapter const& adapter, int64_t keep) {
+  return (keep + 1) * checkpoint_bytes(config, adapter) + final_bytes(config, adapter);
 }
 
 }  // namespace refrain::train

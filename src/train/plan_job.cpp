@@ -257,6 +257,7 @@ Json json_of(Plan const& plan, Options const& options) {
           {"training_gpu_hours", plan.gpu_hours(plan.training_seconds())},
           {"reference_gpu_hours", plan.gpu_hours(plan.reference_seconds)},
           {"checkpoint_bytes", checkpoint_bytes(config, plan.planner.formats().adapter)},
+          {"final_bytes", final_bytes(config, plan.planner.formats().adapter)},
           {"disk_bytes", run_disk(config, plan.planner.formats().adapter, options.keep_checkpoints)},
           {"submit", submit_line(plan, options)}};
 }

@@ -69,7 +69,7 @@ class Project:
         shutil.copy(refrain.BIN / "refrain-study", self.bin)
         said = subprocess.run([self.bin / "refrain-study", "--version"], capture_output=True, text=True, check=True)
         self.version = said.stdout.splitlines()[0].removeprefix("refrain-study ")
-        for name in ("convert", "shard", "train", "generate", "judge", "report"):
+        for name in ("convert", "shard", "train", "generate", "judge", "report", "archive"):
             self.program(name)
         for name in ("timeout", "sh", "cat", "env", "hostname", "sleep"):  # the machine's own Slurm stays out
             (self.tools / name).symlink_to(shutil.which(name))

@@ -27,13 +27,13 @@ done
 echo "$id;virtual"
 """
 SQUEUE = """#!/bin/sh
-while read -r id index name; do echo "$id $index PENDING $name"; done < "$QUEUE"
+while read -r id index name; do echo "$id $index PENDING $id $name"; done < "$QUEUE"
 """
 SCONTROL = """#!/bin/sh
 echo "MaxJobCount             = ${MAX_JOBS:-10000}"
 echo "MaxArraySize            = ${MAX_ARRAY:-1001}"
 """
-# Answers as the planner does: a GPU hour for a thousand pairs, 12 bytes a parameter in a checkpoint.
+# Answers as the planner does: a GPU hour for a thousand pairs.
 TRAIN = """#!/bin/sh
 [ -n "$NO_PLAN" ] && { echo "refrain-train: $NO_PLAN" >&2; exit 2; }
 while [ $# -gt 0 ]; do
@@ -41,7 +41,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 cat > "$out" <<END
-{"fits": true, "training_gpu_hours": $((pairs / 1000)), "reference_gpu_hours": 0.5, "checkpoint_bytes": 12000000000,
+{"fits": true, "training_gpu_hours": $((pairs / 1000)), "reference_gpu_hours": 0.5, "final_bytes": 2000000000,
  "disk_bytes": 26000000000}
 END
 """

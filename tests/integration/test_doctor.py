@@ -58,10 +58,11 @@ ok       refrain-train: libtorch 2.13.0, HDF5 1.10.8
 ok       refrain-generate: libtorch 2.13.0, HDF5 1.10.8
 ok       refrain-judge: libtorch 2.13.0, HDF5 1.10.8
 ok       refrain-report: libtorch 2.13.0, HDF5 1.10.8
+ok       refrain-archive: libtorch 2.13.0, HDF5 1.10.8
 ok       GPUs: none here, and refrain-train is built for CPUs
 ok       launcher: mpirun -n 2 starts a world of 2 ranks
 ok       Slurm: not here: refrain-study member starts runs by mpirun
-0 broken, 0 warnings, 16 ok
+0 broken, 0 warnings, 17 ok
 """
     assert list(project.runs.iterdir()) == []
 
@@ -83,10 +84,14 @@ ok       times: a requeued job starts after 10 s (cred_expire), a lost node is n
 SIGKILL follows SIGTERM after 30 s (KillWait)
 ok       MPI types: pmix; MpiDefault is none, and srun is told which
 ok       job 7: 4 tasks on 2 nodes, 2 CPUs a task, time limit 01:00:00
-0 broken, 0 warnings, 24 ok
+0 broken, 0 warnings, 25 ok
 """)
     assert "ok       OMP_NUM_THREADS: not set: 2 threads a rank, its CPUs\n" in text
     assert list(project.runs.iterdir()) == []
+    runs = project.root / "user's \"runs\" $HOME"
+    runs.mkdir()
+    assert "ok       nodes: all 2 write to REFRAIN_RUNS\n" in project.doctor(REFRAIN_RUNS=str(runs))
+    assert list(runs.iterdir()) == []
 
 
 # --- variables
@@ -188,6 +193,18 @@ def test_a_folder_of_somebody_else(project):
     assert lines_of(text, "broken") == [
         f"broken   REFRAIN_RUNS: cannot make a folder in {project.runs}: Permission denied [{project.runs}] (check who "
         "owns it and its permissions)"]
+
+
+def test_a_folder_that_may_not_be_looked_into(project):
+    refrain.hand_over(project.root)
+    closed = project.root / "closed"
+    closed.mkdir(mode=0)
+    text = project.doctor(unprivileged=True, REFRAIN_RUNS=str(closed / "runs"), REFRAIN_MODEL=str(closed / "model"))
+    assert lines_of(text, "broken") == [
+        f"broken   REFRAIN_MODEL: cannot read the folder that it names: Permission denied [{closed}/model] (check who "
+        "owns it and its permissions)",
+        f"broken   REFRAIN_RUNS: cannot make a folder in {closed}: Permission denied [{closed}/runs] (check who owns it "
+        "and its permissions)"]
 
 
 def test_a_file_in_its_place(project):
@@ -350,6 +367,9 @@ def test_what_this_job_lacks(project):
                           "submitted again)", REQUEUE="0")
     only_warning(project, "OMP_NUM_THREADS: 8 threads a rank, but a rank has 1 CPUs (unset it in env/site.sh: jobs "
                           "take a thread for each CPU of a rank)", OMP_NUM_THREADS="8")
+    project.job(nodes=1, tasks=4, cpus=2)
+    only_broken(project, "job 7: has fewer CPUs than tasks on a node (SBATCH_EXCLUSIVE=exclusive in env/site.sh, or "
+                         "SBATCH_CPUS_PER_GPU with SBATCH_GRES)")
 
 
 def test_the_real_programs_and_mpirun(tmp_path):

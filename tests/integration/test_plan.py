@@ -37,7 +37,7 @@ def test_70b_is_planned_from_its_sizes_within_seconds(inputs, tmp_path):
     assert numbers["fits"] and numbers["layout"]["tensor_parallel"] == 4 and numbers["layout"]["data_parallel"] == 8
     assert numbers["layout"]["zero"] >= 2
     assert numbers["memory"]["all"] < 76e9
-    assert numbers["checkpoint_bytes"] == 12 * 70_553_706_496
+    assert numbers["checkpoint_bytes"] == 12 * 70_553_706_496 and numbers["final_bytes"] == 2 * 70_553_706_496
     for part in ("layouts fit", "chosen: tensor 4 x data 8", "kept activations", "logits chunk and head",
                  "parameters, gathered", "gradients, reduced", "activations, exchanged", "pairs a second",
                  "time to finish", "a checkpoint: 846.6 GB; highest use of disk: 1834.4 GB", "34,668 pairs (assumed: "):

@@ -144,8 +144,8 @@ def test_the_queue_knows_more_than_files(tmp_path):
                   endings=[{"time": "2026-01-31T10:30:00Z", "job": job, "ending": "stopped", "exit": 85, "step": 5}])
     cut_off = write_run(root, "cut off", "running", 5)
     write_lock(cut_off, myself() | {"machine": "elsewhere"}, job="12", age=600)
-    path = fake_squeue(tmp_path / "slurm", "6_0|7|PENDING|dpo_8b_de\n6_1|8|RUNNING|dpo_8b_de\n12|12|RUNNING|x y\n"
-                                           "6_7|13|PENDING|dpo_8b_de")
+    path = fake_squeue(tmp_path / "slurm", "6 0 PENDING 7 dpo_8b_de\n6 1 RUNNING 8 dpo_8b_de\n12 N/A RUNNING 12 x "
+                                           "y\n6 7 PENDING 13 dpo_8b_de")
     runs = look(root, PATH=path)
     assert {name: each["state"] for name, each in runs.items()} == {
         "requeued": "waiting", "starting": "running", "stopped": "stopped", "cut off": "running"}
@@ -176,7 +176,11 @@ def test_files_that_are_being_written_or_damaged_cost_their_own_row_only(tmp_pat
     new = root / "new"
     new.mkdir()
     write_lock(new, myself())
+    cache = root / "reference-cache/0123"  # no run, though a run at work locks it
+    cache.mkdir(parents=True)
+    write_lock(cache, myself())
     runs = look(root, PATH=no_slurm)
+    assert set(runs) == {"torn", "damaged", "kinds", "new"}
     assert (runs["torn"]["state"], runs["torn"]["loss"], runs["torn"]["job"]) == ("stopped", pytest.approx(1 / 3), "3")
     assert str(damaged / "status.json") in runs["damaged"]["error"]
     assert runs["kinds"]["error"] == "its files hold a key of another kind than refrain-train writes"

@@ -62,7 +62,8 @@ def set_state(root, member, state):
 
 
 def queue(root, *lines):
-    (root / "queue").write_text("".join(f"{line} {STUDY}\n" for line in lines))
+    """`lines`: array, index, state."""
+    (root / "queue").write_text("".join(f"{line} {line.split()[0]} {STUDY}\n" for line in lines))
 
 
 def line(array, sweep, *more):
@@ -175,7 +176,7 @@ def test_the_throttle_is_what_the_disk_allows(project):
 
 def test_the_sites_limit_on_jobs(project):
     sweep = write_sweep(project)
-    queue(project, "3 N/A RUNNING other", "4 N/A PENDING other")
+    queue(project, "3 N/A RUNNING", "4 N/A PENDING")
     out, err = submit(project, "--sweep", sweep, "--dry-run", REFRAIN_MAX_JOBS="5")
     assert out == line("0-2", f"'{sweep}'") + "\n"
     assert "the site has no room for members 3 yet: the same command submits them later" in err

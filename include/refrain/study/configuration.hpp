@@ -3,7 +3,6 @@
 #include <refrain/study/words.hpp>
 
 #include <cstdint>
-#include <filesystem>
 #include <string>
 
 namespace refrain::study {
@@ -20,6 +19,6 @@ struct Configuration {
 };
 
 /// @throws Error that says how names are made, with the parts there are
-Configuration find_configuration(std::string const& name, std::filesystem::path const& table);
+Configuration find_configuration(std::string const& name);
 
 }  // namespace refrain::study

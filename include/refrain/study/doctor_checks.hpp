@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <string>
 
@@ -35,6 +34,9 @@ Findings check_launcher(std::string const& wanted, std::optional<Allocation> con
 /// linked, and two processes do not both get a lock. What is tried is removed again.
 Findings check_runs_folder(std::filesystem::path const& runs);
 
+/// `folder`, or the nearest one above it that this user can see.
+std::filesystem::path nearest_folder(std::filesystem::path folder);
+
 /// Free space and quota where `runs` is, against what members of the sweep may write. `model` may be empty: then what
 /// they write is not known.
 Findings check_space(std::filesystem::path const& runs, std::filesystem::path const& model,
@@ -42,9 +44,6 @@ Findings check_space(std::filesystem::path const& runs, std::filesystem::path co
 
 /// Slurm's settings that decide how jobs here live, and this job's own. `members` of the sweep are an array.
 Findings check_slurm(Environment const& environment, std::optional<Allocation> const& allocation, int64_t members);
-
-/// "Key = value" lines as `scontrol show config` prints them.
-std::map<std::string, std::string> parse_slurm_config(std::string const& text);
 
 /// Bytes that `lfs quota -q` says are left until the limit; none where there is no limit, or for other text.
 std::optional<double> quota_left(std::string const& text);

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
 namespace refrain::study {
 
@@ -23,20 +22,5 @@ JobLimits read_limits(std::string const& config, std::string const& associations
 /// Asks scontrol and sacctmgr; who does not answer sets no limit. Sites limit partitions and QOS by other ways too,
 /// which REFRAIN_MAX_JOBS tells. @throws UsageError for a REFRAIN_MAX_JOBS that is no number above 0
 JobLimits ask_limits(Environment const& environment);
-
-/// A job of this user that waits or runs. Members of an array stand one by one.
-struct QueuedJob {
-  std::string id;                ///< ARRAY_INDEX, or the job's id
-  std::string array_job;         ///< the array's id, or the job's
-  std::optional<int64_t> index;  ///< in its array
-  std::string state;             ///< PENDING, RUNNING, ...
-  std::string name;
-};
-
-/// From the lines of `squeue --noheader --array --format="%F %K %T %j"`.
-std::vector<QueuedJob> read_queue(std::string const& listing);
-
-/// All of this user's jobs; none where there is no Slurm. @throws Error if squeue does not answer
-std::vector<QueuedJob> ask_queue();
 
 }  // namespace refrain::study

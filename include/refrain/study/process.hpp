@@ -33,6 +33,9 @@ int run_forwarding(Words const& command, Variables const& variables = {});
 /// @throws Error if no process can be made
 Captured run_listening(Words const& command, Variables const& variables = {});
 
+/// What a program said, up to the end of its first line.
+std::string first_line(std::string const& text);
+
 /// Whether a program is found in PATH.
 bool in_path(std::string const& program);
 

@@ -1,31 +1,34 @@
 #pragma once
 
-#include <map>
+#include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 namespace refrain::study {
 
-/// The jobs of this user that Slurm knows of now.
-class Queue {
-public:
-  /// Nothing is known: no Slurm here, or it does not answer.
-  Queue() = default;
-  /// From the lines of `squeue --array --format=%i|%A|%T|%j`.
-  explicit Queue(std::string const& listing);
-
-  /// Asks squeue where there is one, for ten seconds at most; a warning where it does not answer.
-  static Queue ask();
-
-  /// PENDING, RUNNING and so on, for ARRAY_INDEX or the job's own number; empty where it is not in the queue.
-  std::string state(std::string const& job) const;
-
-  /// "dpo_8b_de: 3 PENDING, 1 RUNNING; judge: 1 PENDING", by the jobs' names; empty where there are none. Jobs that
-  /// have not begun have no run folder yet.
-  std::string text() const;
-
-private:
-  std::map<std::string, std::string> states_;                 // by both ids of a job
-  std::map<std::string, std::map<std::string, int>> counts_;  // by name and state
+/// A job of this user that waits or runs. Members of an array stand one by one.
+struct QueuedJob {
+  std::string id;                ///< ARRAY_INDEX, or the job's number
+  std::string array_job;         ///< the array's id, or the job's
+  std::optional<int64_t> index;  ///< in its array
+  std::string state;             ///< PENDING, RUNNING, ...
+  std::string number;            ///< SLURM_JOB_ID in it: a member of an array has one of its own
+  std::string name;
 };
+using Queue = std::vector<QueuedJob>;
+
+/// From the lines of `squeue --noheader --array --format="%F %K %T %A %j"`.
+Queue read_queue(std::string const& listing);
+
+/// All of this user's jobs; none where there is no Slurm. @throws Error if squeue does not answer within `seconds`
+Queue ask_queue(int seconds = 60);
+
+/// The state of the job with this id or number; empty where it is not in the queue.
+std::string state_in(Queue const& queue, std::string const& job);
+
+/// "dpo_8b_de: 3 PENDING, 1 RUNNING; judge: 1 PENDING", by the jobs' names; empty where there are none. Jobs that have
+/// not begun have no run folder yet.
+std::string queue_text(Queue const& queue);
 
 }  // namespace refrain::study

@@ -8,6 +8,9 @@
 
 namespace refrain::study {
 
+/// The folder in REFRAIN_RUNS where runs find the reference log-probabilities that others have computed.
+inline constexpr char reference_cache[] = "reference-cache";
+
 /// How far a run has come.
 struct Advance {
   int64_t step = 0;               ///< optimizer steps done

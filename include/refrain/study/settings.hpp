@@ -15,6 +15,9 @@ using Environment = std::map<std::string, std::string>;
 /// This process's.
 Environment current_environment();
 
+/// The value of a name; empty where there is none.
+std::string value_of(Environment const& environment, std::string const& name);
+
 /// What REFRAIN_* variables say. The scripts in slurm/ read env/site.sh first; the submitting shell's values win.
 struct Settings {
   std::filesystem::path model;         ///< REFRAIN_MODEL: Hugging Face folder or checkpoint to start from

@@ -25,6 +25,12 @@ struct Allocation {
   std::string id() const;
 };
 
+/// Slurm's settings by name.
+using SlurmConfig = Environment;
+
+/// From the "Key = value" lines that `scontrol show config` prints.
+SlurmConfig parse_slurm_config(std::string const& text);
+
 /// Nothing outside a Slurm job. @throws Error if a variable does not read as Slurm writes it
 std::optional<Allocation> read_allocation(Environment const& environment);
 

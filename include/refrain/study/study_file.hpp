@@ -40,8 +40,8 @@ struct Study {
 /// @throws Error naming the file and the key; UsageError as read_settings for what neither file nor environment sets
 Study read_study(std::filesystem::path const& file, Environment const& environment);
 
-/// The file behind a name: a path, or a name in `folder` ("paper" is paper.json there).
+/// The file behind a name: a path, or a name in slurm/studies ("paper" is paper.json there).
 /// @throws UsageError that lists the studies there are
-std::filesystem::path find_study(std::string const& name, std::filesystem::path const& folder);
+std::filesystem::path find_study(std::string const& name);
 
 }  // namespace refrain::study

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <refrain/study/job_limits.hpp>
 #include <refrain/study/study_estimate.hpp>
 #include <refrain/study/waves.hpp>
 

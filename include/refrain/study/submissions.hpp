@@ -1,6 +1,6 @@
 #pragma once
 
-#include <refrain/study/job_limits.hpp>
+#include <refrain/study/queue.hpp>
 
 #include <cstdint>
 #include <filesystem>
@@ -30,8 +30,7 @@ public:
 
   /// The job of `queue` that trains the member of this index and run folder; empty if none does. A job of this name and
   /// index that is not on record, one submitted by hand or again where requeue is refused, is taken for the member's.
-  std::string job_of(std::string const& name, int64_t index, std::string const& folder,
-                     std::vector<QueuedJob> const& queue) const;
+  std::string job_of(std::string const& name, int64_t index, std::string const& folder, Queue const& queue) const;
 
 private:
   std::filesystem::path file_;

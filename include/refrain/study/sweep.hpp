@@ -31,8 +31,8 @@ struct SweepMember {
 /// @throws Error for other keys, values of another kind, and members that would share a folder
 std::vector<SweepMember> read_sweep(std::filesystem::path const& path);
 
-/// The file behind REFRAIN_SWEEP: a path, or the name of a table in `folder` ("default" is default.json there).
+/// The file behind REFRAIN_SWEEP: a path, or the name of a table in slurm/sweeps ("default" is default.json there).
 /// @throws Error that lists the tables there are
-std::filesystem::path find_sweep(std::string const& name, std::filesystem::path const& folder);
+std::filesystem::path find_sweep(std::string const& name);
 
 }  // namespace refrain::study

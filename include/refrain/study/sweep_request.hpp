@@ -1,7 +1,7 @@
 #pragma once
 
-#include <refrain/study/job_limits.hpp>
 #include <refrain/study/options.hpp>
+#include <refrain/study/queue.hpp>
 #include <refrain/study/run_folder.hpp>
 #include <refrain/study/settings.hpp>
 #include <refrain/study/sweep.hpp>
@@ -39,7 +39,7 @@ struct Standing {
 };
 
 /// Looks at run folders, their locks, the record of submissions, and `queue`, the jobs of this user. @throws Error
-Standing look_at_members(SweepRequest const& sweep, std::vector<QueuedJob> const& queue);
+Standing look_at_members(SweepRequest const& sweep, Queue const& queue);
 
 /// "dpo_8b_balanced, sweep default: 0-2 finished, 3 under way (job 17_3), 4 failed, 5-11 to be trained"
 std::string describe(SweepRequest const& sweep, Standing const& standing);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <refrain/study/job_limits.hpp>
+#include <refrain/study/queue.hpp>
 #include <refrain/study/study_graph.hpp>
 #include <refrain/study/study_state.hpp>
 
@@ -37,8 +37,7 @@ std::filesystem::path log_of(StudyJob const& job, JobPart const& part, std::stri
 
 /// How all jobs stand, by what is on disk, what was submitted, and this user's queue. A part is under way if the queue
 /// has it under a recorded id or the job's own name.
-std::vector<JobStanding> look(std::vector<StudyJob> const& graph, StudyState const& state,
-                              std::vector<QueuedJob> const& queue);
+std::vector<JobStanding> look(std::vector<StudyJob> const& graph, StudyState const& state, Queue const& queue);
 
 /// What of a wave is limited.
 struct Room {

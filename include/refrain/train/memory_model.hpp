@@ -47,6 +47,9 @@ int64_t trained_count(checkpoint::ModelConfig const& config, Adapter const& adap
 /// Bytes of one resumable checkpoint: fp32 master weights and both moments of what is trained.
 int64_t checkpoint_bytes(checkpoint::ModelConfig const& config, Adapter const& adapter = {});
 
+/// Bytes of final/, which stays: what was trained, without optimizer state.
+int64_t final_bytes(checkpoint::ModelConfig const& config, Adapter const& adapter = {});
+
 /// Expected highest use of disk by a run in bytes: `keep` resumable checkpoints and the one being written, and final/.
 int64_t run_disk(checkpoint::ModelConfig const& config, Adapter const& adapter, int64_t keep);
 

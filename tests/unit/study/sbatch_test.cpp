@@ -73,11 +73,13 @@ TEST_CASE("REFRAIN_MAX_JOBS is a number") {
 }
 
 TEST_CASE("the queue is read, members of arrays one by one") {
-  auto const jobs = read_queue("16 0 RUNNING dpo_8b_balanced\n16 1 PENDING dpo_8b_balanced\n17 N/A PENDING a report\n");
+  auto const jobs =
+      read_queue("16 0 RUNNING 16 dpo_8b_balanced\n16 1 PENDING 18 dpo_8b_balanced\n17 N/A PENDING 17 a report\n");
   REQUIRE(jobs.size() == 3);
   CHECK(jobs[1].id == "16_1");
   CHECK(jobs[1].index == 1);
   CHECK(jobs[1].state == "PENDING");
+  CHECK(jobs[1].number == "18");
   CHECK(jobs[2].id == "17");
   CHECK(jobs[2].array_job == "17");
   CHECK_FALSE(jobs[2].index);
@@ -109,7 +111,7 @@ TEST_CASE("a member's job is found by the record of submissions, and without one
   TemporaryFolder const folder;
   Submissions submissions(folder.path);
   submissions.add({.job = "16", .sweep = "default", .line = "sbatch", .members = {{0, "a"}, {1, "b"}}});
-  auto const queue = read_queue("16 1 RUNNING dpo_8b_en\n20 3 PENDING dpo_8b_en\n21 N/A RUNNING dpo_8b_en\n");
+  auto const queue = read_queue("16 1 RUNNING 18 dpo_8b_en\n20 3 PENDING 20 dpo_8b_en\n21 N/A RUNNING 21 dpo_8b_en\n");
   for (auto const& record : {submissions, Submissions(folder.path)}) {  // as it was added, and as it was read again
     CHECK(record.job_of("dpo_8b_en", 1, "b", queue) == "16_1");
     CHECK(record.job_of("dpo_8b_en", 7, "b", queue) == "16_1");  // the same settings in another table

@@ -49,13 +49,14 @@ TEST_CASE("where a run stands follows from its files, its lock and the queue") {
 }
 
 TEST_CASE("the queue knows a job by both of its numbers") {
-  Queue const queue("16_3|19|PENDING|dpo_8b_de\n16_4|20|PENDING|dpo_8b_de\n17|17|RUNNING|judge\nslurm says hello\n");
-  CHECK(queue.state("16_3") == "PENDING");
-  CHECK(queue.state("19") == "PENDING");
-  CHECK(queue.state("17") == "RUNNING");
-  CHECK(queue.state("16").empty());
-  CHECK(queue.text() == "dpo_8b_de: 2 PENDING; judge: 1 RUNNING");
-  CHECK(Queue().text().empty());
+  auto const queue = read_queue(
+      "16 3 PENDING 19 dpo_8b_de\n16 4 PENDING 20 dpo_8b_de\n17 N/A RUNNING 17 judge\nslurm says hello to you\n");
+  CHECK(state_in(queue, "16_3") == "PENDING");
+  CHECK(state_in(queue, "19") == "PENDING");
+  CHECK(state_in(queue, "17") == "RUNNING");
+  CHECK(state_in(queue, "16").empty());
+  CHECK(queue_text(queue) == "dpo_8b_de: 2 PENDING; judge: 1 RUNNING");
+  CHECK(queue_text({}).empty());
 }
 
 TEST_CASE("of metrics that are being written whole lines count") {

@@ -121,18 +121,17 @@ TEST_CASE("the tables that come with the project") {
     auto const members = read_sweep(entry.path());
     CHECK(members.size() >= (entry.path().stem() == "paper" ? 1 : 2));
     CHECK(members.front().folder() == "beta=0.1,lr=1e-6,seed=42");  // the paper's setting
-    CHECK(find_sweep(entry.path().stem().string(), folder) == entry.path());
+    CHECK(find_sweep(entry.path().stem().string()) == entry.path());
   }
-  CHECK_THROWS_WITH(find_sweep("nothing", folder),
+  CHECK_THROWS_WITH(find_sweep("nothing"),
                     Catch::Contains("set REFRAIN_SWEEP to a path or one of: beta_by_learning_rate, "
                                     "beta_by_learning_rate_by_seed, default"));
 }
 
 TEST_CASE("names of configurations are made of parts") {
-  auto const table = data_file("study/configurations.json");
-  auto const large = find_configuration("dpo_70b_english_only_long", table);
+  auto const large = find_configuration("dpo_70b_english_only_long");
   CHECK(large.pairs == "english-only-long");
   CHECK(large.tensor_parallel == 4);
-  CHECK_THROWS_WITH(find_configuration("dpo_9b_balanced", table),
+  CHECK_THROWS_WITH(find_configuration("dpo_9b_balanced"),
                     Catch::StartsWith("there is no configuration 'dpo_9b_balanced'"));
 }
