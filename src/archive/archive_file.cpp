@@ -36,16 +36,18 @@ Source ArchiveFile::source(StoredFile const& file) const {
           }};
 }
 
+Extent ArchiveFile::stream(StoredFile const& file,
+                           std::function<void(int64_t offset, std::span<std::byte const>)> const& take) const {
+  auto const& chunk = file_.info(dataset_of(file.path)).chunk;
+  return source(file).stream(chunk.empty() ? usual_piece : chunk.front(), take);
+}
+
 std::vector<std::string> ArchiveFile::problems() const {
   std::vector<std::string> problems;
   std::set<std::string> known{manifest_name};
   for (auto const& file : manifest_.files) try {
       known.insert(dataset_of(file.path));
-      auto const content = source(file);
-      // In whole chunks: a chunk is decompressed once.
-      auto const& chunk = file_.info(dataset_of(file.path)).chunk;
-      auto const found = content.stream(chunk.empty() ? usual_piece : chunk.front(), [](int64_t, auto) {});
-      if (found != file.stored)
+      if (stream(file, [](int64_t, auto) {}) != file.stored)
         throw Error("the bytes do not match their SHA-256", "restore the archive from a copy, or make it again",
                     {.file = path(), .object = dataset_of(file.path)});
     } catch (Stopped const&) {

@@ -50,6 +50,13 @@ bool is_report(fs::path const& folder) {
   return record.is_object() && record.value("program", Json()) == "refrain-report";
 }
 
+/// Whether the folder is a training run's, or has another model's answers or verdicts.
+bool is_run(fs::path const& folder) {
+  for (char const* name : {"run.json", "responses.h5", "verdicts.h5"})
+    if (fs::exists(folder / name)) return true;
+  return fs::is_directory(folder / "verdicts");
+}
+
 class Collector {
 public:
   explicit Collector(Options const& options)
@@ -79,6 +86,9 @@ private:
   }
 
   void add(fs::path const& file, std::string const& path, Kind kind) {
+    if (parse_json(dump_text(path), file) != path)
+      throw Error("the name is not UTF-8, as names in archives are", "rename the file, or the folder that it is in",
+                  {.file = file});
     if (!paths_.insert(path).second)
       throw UsageError("two files would be " + path + " in the archive",
                        "name each folder once, and give folders of one name others", {.file = file});
@@ -182,12 +192,6 @@ private:
 };
 
 }  // namespace
-
-bool is_run(fs::path const& folder) {
-  for (char const* name : {"run.json", "responses.h5", "verdicts.h5"})
-    if (fs::exists(folder / name)) return true;
-  return fs::is_directory(folder / "verdicts");
-}
 
 Collection collect(Options const& options) { return Collector(options).run(); }
 

@@ -22,7 +22,4 @@ Exit diff(Options const& options);
 /// @throws Error unless that many bytes are free where `path` will stand
 void require_space(std::filesystem::path const& path, int64_t bytes, std::string const& what);
 
-/// "3 runs"
-std::string counted(std::size_t count, std::string const& what);
-
 }  // namespace refrain::archive

@@ -2,6 +2,7 @@
 
 #include <refrain/archive/flagged.hpp>
 #include <refrain/base/anonymous.hpp>
+#include <refrain/base/counted.hpp>
 #include <refrain/base/digest.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/guarded_category.hpp>
@@ -25,17 +26,12 @@ Content whole(fs::path const& file) {
 
 Content left_out(std::string why) { return {.source = {}, .without = {}, .original = {}, .why_not = std::move(why)}; }
 
-Extent extent_of(fs::path const& file) {
-  return Source::of_file(file).stream(usual_piece, [](int64_t, auto) {});
-}
-
 /// `text` in place of the file's own bytes.
 Content changed(fs::path const& file, std::string text) {
-  return {.source = Source::of_text(std::move(text)), .without = identity, .original = extent_of(file), .why_not = {}};
-}
-
-std::string counted(int64_t count, std::string const& what) {
-  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+  return {.source = Source::of_text(std::move(text)),
+          .without = identity,
+          .original = Source::of_file(file).extent(),
+          .why_not = {}};
 }
 
 /// Blanks the texts of some rows. @returns how many had one
@@ -146,7 +142,7 @@ Content ContentMaker::data_without(FoundFile const& file, h5::Reader const& read
   auto provenance = options_.anonymous ? anonymised(reader.provenance()) : reader.provenance();
   if (options_.anonymous) text += (text.empty() ? "" : "; ") + std::string(identity);
   if (text.empty()) return whole(file.file);
-  auto const original = extent_of(file.file);
+  auto const original = Source::of_file(file.file).extent();
   provenance["archive"] = {{"without", text}, {"original_sha256", original.sha256}};
   rewrite(reader, scratch_, provenance, columns);
   return {.source = Source::of_file(scratch_), .without = text, .original = original, .why_not = {}};

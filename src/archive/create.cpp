@@ -4,6 +4,7 @@
 #include <refrain/archive/content.hpp>
 #include <refrain/archive/summary.hpp>
 #include <refrain/base/anonymous.hpp>
+#include <refrain/base/counted.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/folder_lock.hpp>
 #include <refrain/base/log.hpp>
@@ -14,6 +15,7 @@
 #include <algorithm>
 #include <iostream>
 #include <memory>
+#include <optional>
 
 namespace refrain::archive {
 namespace {
@@ -47,16 +49,18 @@ public:
         temporary_(options.out.string() + ".tmp") {}
 
   Exit run() {
+    remove_temporary();  // of a call that was killed
     if (fs::exists(options_.out)) open_old();
     found_ = collect(options_);
     require_idle(found_);
+    // Of all that was found: what the archive has already may be verdicts on answers that it has not.
+    maker_.emplace(options_, found_, options_.out.string() + ".scratch");
     if (old_) take_out_known();
     if (old_ && found_.runs.empty() && found_.files.empty()) {
       std::cout << options_.out.string() << ": has all of it already\n" << std::flush;
       return Exit::success;
     }
     require_space(options_.out, bytes_to_come(), "the archive");
-    remove_temporary();
     try {
       write();
     } catch (...) {
@@ -86,15 +90,13 @@ private:
   /// Of what was found, the files that the archive has with the same bytes are not new. Others may not have a name that
   /// is in it: an archive's runs do not change.
   void take_out_known() {
-    ContentMaker maker(options_, found_, scratch());
     auto const& stored = old_->manifest().files;
     std::erase_if(found_.files, [&](FoundFile const& file) {
       auto const known =
           std::find_if(stored.begin(), stored.end(), [&](auto const& entry) { return entry.path == file.path; });
       if (known == stored.end()) return false;
-      auto const content = maker.of(file);
-      if (content.why_not.empty() && content.source.stream(usual_piece, [](int64_t, auto) {}) == known->stored)
-        return true;
+      auto const content = maker_->of(file);
+      if (content.why_not.empty() && content.source.extent() == known->stored) return true;
       throw Error("the archive has " + file.path + " with other content",
                   "archive what has changed under another name: --out", {.file = options_.out});
     });
@@ -154,9 +156,8 @@ private:
   }
 
   void add_found() {
-    ContentMaker maker(options_, found_, scratch());
     for (auto const& file : found_.files) {
-      auto const content = maker.of(file);
+      auto const content = maker_->of(file);
       if (!content.why_not.empty()) {
         found_.left_out.push_back({.path = file.path, .why = content.why_not});
         continue;
@@ -179,9 +180,9 @@ private:
       std::erase_if(manifest_.left_out, [&](auto const& known) { return known.path == item.path; });
       manifest_.left_out.push_back(item);
     }
+    // What an earlier call left out may have been taken by this one, and the other way round.
+    std::erase_if(manifest_.left_out, [&](auto const& item) { return manifest_.has(item.path); });
   }
-
-  fs::path scratch() const { return options_.out.string() + ".scratch"; }
 
   void remove_temporary() noexcept {
     out_.reset();
@@ -193,6 +194,7 @@ private:
   FolderLock lock_;
   fs::path temporary_;
   Collection found_;
+  std::optional<ContentMaker> maker_;
   std::unique_ptr<ArchiveFile> old_;
   std::unique_ptr<h5::Writer> out_;
   std::unique_ptr<Progress> progress_;
@@ -208,10 +210,6 @@ void require_space(fs::path const& path, int64_t bytes, std::string const& what)
     throw Error(what + " may need " + format_bytes(static_cast<double>(bytes)) + ", and " +
                     format_bytes(static_cast<double>(free)) + " are free",
                 "free space, or name another disk", {.file = path});
-}
-
-std::string counted(std::size_t count, std::string const& what) {
-  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
 }
 
 Exit create(Options const& options) { return Creation(options).run(); }

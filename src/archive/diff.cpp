@@ -2,7 +2,7 @@
 
 #include <refrain/archive/collect.hpp>
 #include <refrain/archive/summary.hpp>
-#include <refrain/base/files.hpp>
+#include <refrain/base/launch.hpp>
 #include <refrain/base/table.hpp>
 
 #include <iostream>
@@ -71,6 +71,8 @@ Exit diff(Options const& options) {
     rows = compare_all(runs_of(options.paths[0]), runs_of(options.paths[1]));
   } catch (Error const& error) {
     throw UsageError(error.problem(), error.remedy(), error.place());
+  } catch (std::exception const& error) {
+    throw UsageError(error_text(error), {});
   }
   if (rows.size() == 1) return Exit::success;
   std::cout << format_table(rows) << std::flush;

@@ -1,6 +1,10 @@
 #include <refrain/archive/manifest.hpp>
 
+#include <refrain/base/joined.hpp>
+
 #include <algorithm>
+#include <ranges>
+#include <string_view>
 
 namespace refrain::archive {
 namespace {
@@ -20,8 +24,11 @@ Extent extent_from(Json const& json, fs::path const& path) {
 
 /// Relative, of plain names: nothing that is restored may land outside its folder.
 std::string plain_path(std::string const& text, fs::path const& path) {
-  bool plain = !text.empty() && text.front() != '/' && text.back() != '/' && text.find('\0') == std::string::npos;
-  for (auto const& part : fs::path(text)) plain = plain && !part.empty() && part != "." && part != "..";
+  bool plain = !text.empty() && text.find('\0') == std::string::npos;
+  for (auto const part : text | std::views::split('/')) {
+    std::string_view const name(part.begin(), part.end());
+    plain = plain && !name.empty() && name != "." && name != "..";
+  }
   if (!plain)
     throw Error("'" + text + "' is no path of a file in an archive", again, {.file = path, .object = "/manifest"});
   return text;
@@ -86,16 +93,16 @@ int64_t Manifest::bytes() const {
   return sum;
 }
 
+bool Manifest::has(std::string const& path) const {
+  return std::any_of(files.begin(), files.end(),
+                     [&](auto const& file) { return file.path == path || file.path.starts_with(path + "/"); });
+}
+
 StoredRun const* Manifest::find_run(std::string const& name) const {
   auto const found = std::find_if(runs.begin(), runs.end(), [&](auto const& run) { return run.name == name; });
   return found == runs.end() ? nullptr : &*found;
 }
 
-std::string Manifest::run_names() const {
-  std::string text;
-  for (std::size_t i = 0; i < runs.size(); ++i)
-    text += (i == 0 ? "" : i + 1 == runs.size() ? " and " : ", ") + runs[i].name;
-  return text;
-}
+std::string Manifest::run_names() const { return joined(runs | std::views::transform(&StoredRun::name)); }
 
 }  // namespace refrain::archive

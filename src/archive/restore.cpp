@@ -1,6 +1,7 @@
 #include "commands.hpp"
 
 #include <refrain/archive/source.hpp>
+#include <refrain/base/counted.hpp>
 #include <refrain/base/file.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/folder_lock.hpp>
@@ -88,6 +89,7 @@ private:
   void require_free() const {
     if (fs::exists(out_) && !fs::is_directory(out_))
       throw UsageError("--out names a file, where a folder is wanted", "name a folder", {.file = options_.out});
+    require_folders();
     for (auto const* file : files_) {
       auto const target = out_ / file->path;
       if (!fs::exists(fs::symlink_status(target))) continue;
@@ -104,12 +106,23 @@ private:
                     {.file = out_ / run.name});
   }
 
+  /// What is renamed into place one by one must not come to an end halfway.
+  void require_folders() const {
+    std::set<fs::path> seen;
+    for (auto const* file : files_)
+      for (auto folder = (out_ / file->path).parent_path(); folder != out_ && seen.insert(folder).second;
+           folder = folder.parent_path())
+        if (fs::exists(folder) && !fs::is_directory(folder))
+          throw Error("a file is in the place of a folder that is restored", "restore into another folder",
+                      {.file = folder});
+  }
+
   void write(StoredFile const& entry, Progress& progress) {
     auto const target = staging_ / entry.path;
     if (folders_.insert(target.parent_path()).second) make_folders(target.parent_path());
     File file(target, File::Mode::create_new);
     if (!file.is_open()) throw system_error("write the file", {}, {.file = target});
-    auto const found = archive_.source(entry).stream(usual_piece, [&](int64_t, std::span<std::byte const> part) {
+    auto const found = archive_.stream(entry, [&](int64_t, std::span<std::byte const> part) {
       if (!file.write_all(part)) throw system_error("write the file", {}, {.file = target});
       progress.advance(done_ += static_cast<int64_t>(part.size()));
     });

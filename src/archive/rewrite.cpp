@@ -1,5 +1,6 @@
 #include <refrain/archive/rewrite.hpp>
 
+#include <refrain/archive/source.hpp>
 #include <refrain/h5/writer.hpp>
 
 #include <algorithm>
@@ -7,8 +8,6 @@
 
 namespace refrain::archive {
 namespace {
-
-constexpr int64_t piece_bytes = int64_t{4} << 20;
 
 /// The dataset in boxes of whole chunks along its first axis.
 void in_pieces(h5::Reader const& file, std::string const& name,
@@ -21,7 +20,7 @@ void in_pieces(h5::Reader const& file, std::string const& name,
   int64_t step = 1;
   if (!count.empty()) {
     int64_t const row = whole / count[0], chunk = info.chunk.empty() ? 1 : info.chunk[0];
-    step = std::max<int64_t>(chunk, piece_bytes / std::max<int64_t>(row, 1) / chunk * chunk);
+    step = std::max<int64_t>(chunk, usual_piece / std::max<int64_t>(row, 1) / chunk * chunk);
   }
   std::vector<std::byte> buffer;
   for (int64_t at = 0; at < (count.empty() ? 1 : info.shape[0]); at += step) {

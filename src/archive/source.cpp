@@ -65,4 +65,8 @@ Extent Source::stream(int64_t piece,
   return {.bytes = bytes, .sha256 = digest.hex()};
 }
 
+Extent Source::extent() const {
+  return stream(usual_piece, [](int64_t, auto) {});
+}
+
 }  // namespace refrain::archive

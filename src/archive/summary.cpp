@@ -4,8 +4,8 @@
 #include <refrain/base/sealed_json.hpp>
 #include <refrain/h5/reader.hpp>
 
-#include <fstream>
 #include <map>
+#include <sstream>
 
 namespace refrain::archive {
 namespace {
@@ -48,12 +48,16 @@ void add_training(Json& summary, fs::path const& run) {
   add_versions(summary["versions"], last, "training");
 }
 
-/// The numbers of the last training row and of the last evaluation row.
+/// The numbers of the last training row and of the last evaluation row. Whole lines only: the last one of a run that
+/// is under way may be half written.
 void add_metrics(Json& results, fs::path const& run) {
-  std::ifstream lines(run / "metrics.jsonl");
+  auto const file = run / "metrics.jsonl";
+  if (!fs::exists(file)) return;
+  std::string const text = read_file(file);
+  std::istringstream lines(text.substr(0, text.rfind('\n') + 1));
   Json rows = Json::object();
   for (std::string line; std::getline(lines, line);) {
-    auto const row = parse_json(line, run / "metrics.jsonl");
+    auto const row = parse_json(line, file);
     for (char const* prefix : {"", "eval_"}) {
       if (!row.contains(prefix + std::string("loss"))) continue;
       for (char const* key : {"loss", "rewards/accuracies", "rewards/margins"})

@@ -1,9 +1,11 @@
 #include "commands.hpp"
 
+#include <refrain/base/counted.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/launch.hpp>
 #include <refrain/base/table.hpp>
 
+#include <cstdio>
 #include <iostream>
 
 namespace refrain::archive {

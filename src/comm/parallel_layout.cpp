@@ -1,3 +1,4 @@
+#include <refrain/base/counted.hpp>
 #include <refrain/base/error.hpp>
 #include <refrain/base/joined.hpp>
 #include <refrain/comm/parallel_layout.hpp>
@@ -5,12 +6,6 @@
 #include <string>
 
 namespace refrain::comm {
-namespace {
-
-std::string counted(int n, std::string const& word) { return std::to_string(n) + " " + word + (n == 1 ? "" : "s"); }
-
-}  // namespace
-
 void check_grid(int ranks, int tensor, int data) {
   if (data > 0 && tensor * data == ranks) return;
   if (data == 0 && ranks % tensor == 0) return;

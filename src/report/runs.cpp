@@ -38,30 +38,14 @@ std::vector<std::pair<std::string, int64_t>> count_pairs(Json const& record, fs:
   return sorted;
 }
 
-/// A number at a path of keys, or `fallback`.
-int64_t number_at(Json const& object, std::initializer_list<char const*> path, int64_t fallback) {
-  Json const* at = &object;
-  for (char const* key : path) {
-    if (!at->is_object() || !at->contains(key)) return fallback;
-    at = &at->at(key);
-  }
-  return at->is_number_integer() ? at->get<int64_t>() : fallback;
-}
-
-int64_t ranks_of(Json const& start) {
-  return number_at(start, {"provenance", "layout", "tensor_parallel"}, 1) *
-         number_at(start, {"provenance", "layout", "data_parallel"}, 1);
-}
-
 /// What became of a run's starts.
-struct Starts {
+struct Followed {
   std::map<std::string, int64_t> endings;
   double known = 0, most = 0;  ///< seconds of all ranks
 };
 
-Starts follow(Run const& run) {
-  Starts result;
-  auto const starts = read_starts(run.record, run.endings, run.status);
+Followed follow(std::vector<RunStart> const& starts) {
+  Followed result;
   for (std::size_t i = 0; i < starts.size(); ++i) {
     auto const& start = starts[i];
     bool const lost = start.ending == "lost" || start.ending == "running";  // a report is of what has ended
@@ -74,21 +58,17 @@ Starts follow(Run const& run) {
   return result;
 }
 
+int64_t step_of(Json const& row) {
+  auto const found = row.find("step");
+  return found != row.end() && found->is_number_integer() ? found->get<int64_t>() : 0;
+}
+
 Cell metric(Json const& row, char const* key) {
   auto const found = row.find(key);
   return found != row.end() && found->is_number() ? number(found->get<double>()) : Cell{};
 }
 
 }  // namespace
-
-std::optional<double> seconds_of(Json const& object, char const* key) {
-  auto const found = object.is_object() ? object.find(key) : object.end();
-  if (found == object.end() || !found->is_string()) return std::nullopt;
-  std::tm parts{};
-  char const* const end = ::strptime(found->get_ref<std::string const&>().c_str(), "%Y-%m-%dT%H:%M:%SZ", &parts);
-  if (end == nullptr || *end != '\0') return std::nullopt;
-  return static_cast<double>(::timegm(&parts));
-}
 
 Json read_run_record(fs::path const& folder) {
   if (!fs::exists(folder / "run.json"))
@@ -102,12 +82,11 @@ Run read_run(fs::path const& folder) {
   if (fs::exists(folder / "status.json")) run.status = read_sealed_json(folder / "status.json");
   if (!run.status.is_object()) run.status = Json::object();
   if (auto const file = folder / "metrics.jsonl"; fs::exists(file))
-    for (auto& row : read_lines(file)) {
+    for (auto& row : read_lines(file))
       if (row.is_object() && row.contains("loss"))
         run.metrics.push_back(std::move(row));
       else if (row.is_object() && row.contains("eval_loss"))
         run.evaluation = std::move(row);
-    }
   if (fs::path const starts = fs::weakly_canonical(folder).string() + ".starts.jsonl"; fs::exists(starts))
     run.endings = read_lines(starts);
   run.pairs_by_language = count_pairs(run.record, folder / "run.json");
@@ -125,7 +104,7 @@ Table curve_table(std::vector<Run> const& runs) {
               .rows = {}};
   for (auto const& run : runs)
     for (auto const& row : run.metrics)
-      table.rows.push_back({run.name, number_at(row, {"step"}, 0), metric(row, "loss"), metric(row, "rewards/margins"),
+      table.rows.push_back({run.name, step_of(row), metric(row, "loss"), metric(row, "rewards/margins"),
                             metric(row, "rewards/accuracies")});
   return table;
 }
@@ -146,12 +125,13 @@ Table hours_table(std::vector<Run> const& runs) {
                           {"hours_at_most", "At most", Format::decimal}},
               .rows = {}};
   for (auto const& run : runs) {
-    auto const starts = run.record.value("starts", Json::array());
-    Json const last = starts.empty() ? Json::object() : starts.back();
+    auto const recorded = run.record.value("starts", Json::array());
+    Json const last = recorded.empty() ? Json::object() : recorded.back();
     auto const layout = last.value("provenance", Json::object()).value("layout", Json::object());
-    auto const followed = follow(run);
+    auto const starts = read_starts(run.record, run.endings, run.status);
+    auto const followed = follow(starts);
     std::vector<Cell> row{run.name, run.status.value("state", "unknown"), layout.value("device", "unknown"),
-                          ranks_of(last), static_cast<int64_t>(starts.size())};
+                          starts.empty() ? int64_t{1} : starts.back().ranks, static_cast<int64_t>(starts.size())};
     for (char const* ending : {"finished", "stopped", "failed", "lost"}) {
       auto const found = followed.endings.find(ending);
       row.emplace_back(found == followed.endings.end() ? int64_t{0} : found->second);

@@ -1,6 +1,7 @@
 // The report's sections: which tables and figures stand where, and what is said beside them.
 #include "sections.hpp"
 
+#include <refrain/base/counted.hpp>
 #include <refrain/base/table.hpp>
 #include <refrain/report/bootstrap.hpp>
 #include <refrain/report/measures.hpp>
@@ -55,10 +56,6 @@ private:
     language();
     refusal();
     quality();
-  }
-
-  static std::string counted(std::size_t count, std::string const& what) {
-    return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
   }
 
   /// Keeps a table for CSV. @returns it

@@ -3,9 +3,9 @@
 #include <refrain/base/anonymous.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/provenance.hpp>
+#include <refrain/base/run_starts.hpp>
 #include <refrain/report/event_file.hpp>
 #include <refrain/report/runs.hpp>
-#include <refrain/report/settings.hpp>
 
 #include <algorithm>
 #include <iostream>
@@ -63,28 +63,21 @@ std::vector<Row> read_rows(fs::path const& path) {
 /// that began before its step.
 class RowTimes {
 public:
-  RowTimes(Json const& record, fs::path const& file) {
-    for (auto const& start : json_get<Json>(record, "starts", file))
-      starts_.push_back({json_get<int64_t>(start, "first_step", file), seconds_of(start, "time").value_or(0)});
-  }
+  explicit RowTimes(Json const& record) : starts_(read_starts(record, {}, Json::object())) {}
 
-  double first() const { return starts_.empty() ? 0 : starts_.front().time; }
+  double first() const { return starts_.empty() ? 0 : starts_.front().begin; }
 
   double next(Row const& row) {
     for (; begun_ < starts_.size(); ++begun_) {
       // Rows of step 0 come before the first step.
       if (starts_[begun_].first_step >= std::max<int64_t>(row.step, 1)) break;
-      now_ = std::max(now_, starts_[begun_].time);
+      now_ = std::max(now_, starts_[begun_].begin);
     }
     return now_ += row.seconds;
   }
 
 private:
-  struct Start {
-    int64_t first_step;
-    double time;
-  };
-  std::vector<Start> starts_;
+  std::vector<RunStart> starts_;
   std::size_t begun_ = 0;  ///< starts before the next row
   double now_ = 0;
 };
@@ -100,11 +93,14 @@ std::string code_block(Json const& value) {
 std::pair<fs::path, std::string> event_file(fs::path const& folder, bool anonymous) {
   auto const record_file = folder / "run.json";
   Json const record = read_run_record(folder);
-  RowTimes times(record, record_file);
+  RowTimes times(record);
   EventFile events(times.first());
-  auto const settings = json_get<Json>(record, "options", record_file);
-  events.add_text(times.first(), "args", code_block(anonymous ? anonymised(settings) : settings));
-  events.add_hyperparameters(times.first(), json_get<Json>(record, "identity", record_file));
+  auto const shown = [&](char const* key) {
+    auto const value = json_get<Json>(record, key, record_file);
+    return anonymous ? anonymised(value) : value;
+  };
+  events.add_text(times.first(), "args", code_block(shown("options")));
+  events.add_hyperparameters(times.first(), shown("identity"));
   for (auto const& row : read_rows(folder / "metrics.jsonl")) events.add_scalars(times.next(row), row.step, row.values);
   auto const seconds = std::to_string(static_cast<int64_t>(times.first()));
   return {fs::path(run_name(fs::canonical(folder))) / (file_prefix + seconds + file_suffix), events.bytes()};

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -104,6 +105,32 @@ def test_add(study, whole, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"grown.h5"}
 
 
+def test_what_is_added_later_was_not_left_out(tmp_path):
+    """Neither weights that come by a second call, nor those that a third one does without."""
+    write_member(tmp_path / "one")
+    out = tmp_path / "one.h5"
+    left_out = lambda: {item["path"] for item in datasets(out)[0]["left_out"]}
+    run("archive", "create", "--out", out, tmp_path / "one")
+    assert left_out() == {"one/final", "one/checkpoints", "one/.heartbeat"}
+    run("archive", "create", "--add", "--out", out, tmp_path / "one", "--weights", "final")
+    assert left_out() == {"one/checkpoints", "one/.heartbeat"} and "one/final/config.json" in datasets(out)[1]
+    write_answers(tmp_path / "one", 6)
+    run("archive", "create", "--add", "--out", out, tmp_path / "one")
+    assert left_out() == {"one/checkpoints", "one/.heartbeat"} and "one/responses.h5" in datasets(out)[1]
+
+
+def test_verdicts_that_the_archive_has_hold_answers_back(tmp_path):
+    """Answers that come after the verdicts on them lose the same texts."""
+    write_member(tmp_path / "one")
+    write_answers(tmp_path / "one", 6)
+    run("archive", "create", "--out", tmp_path / "whole.h5", tmp_path / "one")
+    answers = (tmp_path / "one/responses.h5").rename(tmp_path / "responses.h5")
+    run("archive", "create", "--out", tmp_path / "late.h5", tmp_path / "one")
+    answers.rename(tmp_path / "one/responses.h5")
+    run("archive", "create", "--add", "--out", tmp_path / "late.h5", tmp_path / "one")
+    assert datasets(tmp_path / "late.h5") == datasets(tmp_path / "whole.h5")
+
+
 def test_an_archive_inside_the_study(tmp_path):
     runs = write_study(tmp_path / "runs")
     out = runs / "archive.h5"
@@ -175,6 +202,14 @@ class TestDiff:
             ("results", "rewards/accuracies"): (repr(1 - 1 / 39), repr(1 - 1 / 37)),
             ("results", "rewards/margins"): ("3.9", "3.7"),
         }
+
+    def test_a_run_under_way(self, tmp_path):
+        """Its last line may be half written."""
+        write_member(tmp_path / "a")
+        shutil.copytree(tmp_path / "a", tmp_path / "b", symlinks=True)
+        with open(tmp_path / "b/metrics.jsonl", "a") as file:
+            file.write('{"step": 40, "lo')
+        assert run("archive", "diff", tmp_path / "a", tmp_path / "b").stdout == ""
 
     def test_runs_that_one_lacks(self, study, whole):
         said = run("archive", "diff", whole, study / STUDY, exit_code=1).stdout.splitlines()

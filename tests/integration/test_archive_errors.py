@@ -1,10 +1,12 @@
 """Bad input of refrain-archive: each ends with one exact line, the right exit code, and nothing half-written."""
 
 import json
+import os
 import pathlib
 import re
 import shutil
 import signal
+import subprocess
 
 import h5py
 import numpy
@@ -12,7 +14,7 @@ import pytest
 from archive_study import sha256, write_answers, write_member
 from disks import read_only_disk, small_disk
 from processes import Running
-from refrain import LINES, fails, run
+from refrain import LINES, command, environment, fails, run
 from run_folders import seal
 
 
@@ -100,6 +102,26 @@ def test_refused(case, good, tmp_path):
     fill = lambda text: text.replace("{dir}", str(good)).replace("{new}", str(tmp_path / "new"))
     fails("archive", *map(fill, words), line=fill(line), exit_code=exit_code)
     assert names(good) == before[0] and sha256(good / "good.h5") == before[1] and not names(tmp_path)
+
+
+def test_restore_where_a_file_is_in_the_place_of_a_folder(good, tmp_path):
+    """Nothing is put beside it."""
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/one").write_text("mine")
+    fails("archive", "restore", "--archive", good / "good.h5", "--out", tmp_path, "--overwrite",
+          line=f"a file is in the place of a folder that is restored [{tmp_path}/runs/one] (restore into another folder)")
+    assert names(tmp_path) == {"runs"} and names(tmp_path / "runs") == {"one"}
+
+
+def test_a_name_that_is_not_utf8(good, tmp_path):
+    folder = tmp_path / "runs"
+    shutil.copytree(good / "runs/one", pathlib.Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9")), symlinks=True)
+    done = subprocess.run(command("archive", "create", "--out", tmp_path / "a.h5", folder), env=environment(),
+                          capture_output=True)
+    line = f"refrain-archive: the name is not UTF-8, as names in archives are [{folder}/caf\udce9/eval.json] (rename the " \
+           "file, or the folder that it is in)\n"
+    assert (done.returncode, os.fsdecode(done.stderr)) == (1, line) and names(tmp_path) == {"runs"}
+    LINES.add(("archive", "the name is not UTF-8, as names in archives are"))
 
 
 class TestDamage:

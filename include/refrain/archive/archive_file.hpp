@@ -5,7 +5,9 @@
 #include <refrain/h5/reader.hpp>
 
 #include <filesystem>
+#include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,7 +24,11 @@ public:
 
   /// The bytes of a file, which `read` takes out of this archive. @pre this lives as long
   Source source(StoredFile const& file) const;
-  /// What is wrong with it: files that lack, are too many, or do not match their digests. Empty if it is sound.
+  /// Gives its bytes to `take` a chunk at a time, so that each is decompressed once.
+  /// @returns what they are, which need not be `file.stored` @throws Error as Source::stream
+  Extent stream(StoredFile const& file,
+                std::function<void(int64_t offset, std::span<std::byte const>)> const& take) const;
+  /// What is wrong with it: files that are missing, are too many, or do not match their digests. Empty if it is sound.
   std::vector<std::string> problems() const;
 
 private:

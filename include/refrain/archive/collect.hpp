@@ -12,10 +12,10 @@ namespace refrain::archive {
 /// How a file is read.
 enum class Kind {
   sealed,  ///< JSON that ends with its digest: run.json, status.json, eval.json, manifest.json
-  json,    ///< other records of refrain-study's: pairs.json, study.json
+  json,    ///< records of refrain-study: pairs.json, study.json
   lines,   ///< JSON a line: metrics.jsonl, records of starts
   data,    ///< HDF5
-  plain    ///< of a report or a checkpoint
+  plain    ///< a report's or a checkpoint's, taken as it stands
 };
 
 /// A file that goes into the archive.
@@ -43,8 +43,5 @@ struct Collection {
 /// Looks at every file below `options.paths`, in the order of names.
 /// @throws Error for a folder without a run, and for two that would have one name
 Collection collect(Options const& options);
-
-/// Whether the folder is a training run's, or has another model's answers or verdicts.
-bool is_run(std::filesystem::path const& folder);
 
 }  // namespace refrain::archive

@@ -56,8 +56,10 @@ struct Manifest {
   void sort();
 
   int64_t bytes() const;  ///< of all files
+  /// Whether a file of it has this path, or stands below it.
+  bool has(std::string const& path) const;
   StoredRun const* find_run(std::string const& name) const;
-  /// "a, b and c", for messages.
+  /// "a, b, c", for messages.
   std::string run_names() const;
 };
 

@@ -25,6 +25,8 @@ struct Source {
   /// Gives all bytes to `take`, in pieces of `piece` and a last one. @returns their number and digest
   /// @throws Error as `read`, `take`, and Stopped if a signal asked for a stop
   Extent stream(int64_t piece, std::function<void(int64_t offset, std::span<std::byte const>)> const& take) const;
+  /// Reads all of it. @throws Error as `stream`
+  Extent extent() const;
 };
 
 /// Bytes of a piece where nothing else decides it.

@@ -10,8 +10,7 @@ namespace refrain::archive {
 
 /// What tells one run from another, of what stands in its folder:
 ///
-///     {"settings": {...},   what decides the result (run.json's identity), its layout; how answers were drawn and
-///     judged
+///     {"settings": {...},   what decides the result (run.json's identity), layout, how answers were drawn and judged
 ///      "inputs": {...},     digests of pairs, model, prompts
 ///      "versions": {...},   of the program and its libraries
 ///      "results": {...}}    state, steps, the last row's loss and accuracies, evaluations, ASR by language

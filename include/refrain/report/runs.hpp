@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,8 +24,6 @@ struct Run {
 
 /// run.json of a training run's folder. @throws Error for a folder that is no run's, or for a damaged file
 Json read_run_record(std::filesystem::path const& folder);
-/// Seconds since 1970 of the member `key`, "2026-01-31T12:00:00Z"; none for anything else.
-std::optional<double> seconds_of(Json const& object, char const* key);
 
 /// @throws Error for a folder that is no run's, or for damaged files
 Run read_run(std::filesystem::path const& folder);
