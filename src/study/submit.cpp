@@ -9,6 +9,7 @@
 #include <refrain/study/sweep_request.hpp>
 
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
 #include <optional>
 
@@ -23,15 +24,6 @@ std::vector<int64_t> choose(Standing const& standing, Options const& options) {
     std::sort(wanted.begin(), wanted.end());
   }
   return wanted;
-}
-
-/// The configuration's script: of the folder that REFRAIN_HOME names, as in a job, else of this program's own.
-std::filesystem::path script_of(std::string const& name) {
-  auto const script = "slurm/" + name + ".sh";
-  auto const environment = current_environment();
-  if (auto const home = environment.find("REFRAIN_HOME"); home != environment.end())
-    if (auto const own = std::filesystem::absolute(home->second) / script; std::filesystem::exists(own)) return own;
-  return data_file(script);
 }
 
 }  // namespace
@@ -83,7 +75,7 @@ Exit run_submit(Options const& options) {
   }
 
   auto const plan = plan_array(wanted, static_cast<int64_t>(queue.size()), ask_limits(current_environment()), at_once);
-  Sbatch call{.script = script_of(sweep.name),
+  Sbatch call{.script = std::filesystem::absolute(data_file("slurm/" + sweep.name + ".sh")),
               .array = format_array(plan.indices, plan.at_once),
               .variables = {{"REFRAIN_SWEEP", sweep.table}}};
   if (!options.after.empty()) call.dependencies.push_back("afterok:" + options.after);
