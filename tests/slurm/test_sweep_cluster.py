@@ -55,8 +55,15 @@ def test_a_sweep_is_submitted_and_what_fails_is_submitted_again(site):
 
     wait_for_step(runs[0], 4)
     node = site.cluster.record(f"{job}_0")["NodeList"].removeprefix("n")
-    site.cluster.node(node, "pkill", "-KILL", "-o", "-x", "refrain-train")
-    wait_until(lambda: status(runs[0])["state"] == "failed", "member 0 fails", lambda: status(runs[0]))
+    # A fault that would come again: no checkpoint can be written. (A rank that is killed would be requeued.)
+    checkpoints, kept = runs[0] / "checkpoints", site.root / "kept"
+    site.cluster.node(node, "pkill", "-STOP", "-x", "refrain-train")
+    checkpoints.rename(kept)
+    checkpoints.write_text("no folder")
+    site.cluster.node(node, "pkill", "-CONT", "-x", "refrain-train")
+    wait_until(lambda: status(runs[0])["state"] == "failed", "member 0 fails", lambda: site.log(STUDY, job, 0))
+    checkpoints.unlink()
+    kept.rename(checkpoints)
     wait_until(lambda: status(runs[1])["state"] == "finished", "member 1 finishes", lambda: site.log(STUDY, job, 1))
 
     again = submit("--failed").splitlines()
