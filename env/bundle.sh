@@ -88,7 +88,8 @@ give_rpath() {
 cmake --install "$build" --prefix "$root" --strip > "$work/install.log" || { tail -n 5 "$work/install.log" >&2; die "cmake --install $build failed"; }
 mv "$root/bin" "$root/libexec"
 mkdir "$root/bin"
-learn "$build"/bin/refrain-{convert,generate,judge,report,shard,study,train}
+mapfile -t programs < <(find "$root/libexec" -name 'refrain-*' -printf '%f\n')
+learn "${programs[@]/#/$build/bin/}"
 copy_needed "$root/lib" '^libmpi' "$root"/libexec/*
 give_rpath "\$ORIGIN/../lib:\$ORIGIN/../mpi/lib" "$root"/libexec/*
 give_rpath "\$ORIGIN" "$root"/lib/*.so*

@@ -82,11 +82,13 @@ Run read_run(fs::path const& folder) {
   if (fs::exists(folder / "status.json")) run.status = read_sealed_json(folder / "status.json");
   if (!run.status.is_object()) run.status = Json::object();
   if (auto const file = folder / "metrics.jsonl"; fs::exists(file))
-    for (auto& row : read_lines(file))
-      if (row.is_object() && row.contains("loss"))
+    for (auto& row : read_lines(file)) {
+      if (!row.is_object()) continue;
+      if (row.contains("loss"))
         run.metrics.push_back(std::move(row));
-      else if (row.is_object() && row.contains("eval_loss"))
+      else if (row.contains("eval_loss"))
         run.evaluation = std::move(row);
+    }
   if (fs::path const starts = fs::weakly_canonical(folder).string() + ".starts.jsonl"; fs::exists(starts))
     run.endings = read_lines(starts);
   run.pairs_by_language = count_pairs(run.record, folder / "run.json");

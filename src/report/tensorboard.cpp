@@ -5,6 +5,7 @@
 #include <refrain/base/provenance.hpp>
 #include <refrain/base/run_starts.hpp>
 #include <refrain/report/event_file.hpp>
+#include <refrain/report/results.hpp>
 #include <refrain/report/runs.hpp>
 
 #include <algorithm>
