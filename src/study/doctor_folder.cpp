@@ -146,10 +146,9 @@ Findings check_runs_folder(fs::path const& runs) try {
     return {{Health::broken, subject, "names a file [" + runs.string() + "]", "set it to a folder"}};
   Trial const trial(runs);
   try_renames(trial);
-  Findings findings{
-      {Health::ok, subject,
-       (there ? "" : "is made when it is needed; in " + trial.path().parent_path().string() + " ") +
-           std::string("files are made, synced and renamed [") + runs.string() + "]"}};
+  Findings findings{{Health::ok, subject,
+                     (there ? "" : "is made when it is needed; in " + trial.path().parent_path().string() + " ") +
+                         std::string("files are made, synced and renamed [") + runs.string() + "]"}};
   int const files = try_locks(trial);
   findings.push_back({Health::ok, "locks",
                       "of two processes one gets each of " + std::to_string(files) + "; " +

@@ -49,10 +49,10 @@ Finding check_nodes(Allocation const& allocation, fs::path const& runs) {
   std::string folder = (runs / ".doctor-XXXXXX").string();
   if (!::mkdtemp(folder.data()))
     return {Health::broken, "nodes", "no node can be asked: REFRAIN_RUNS cannot be written", "see above"};
-  auto const said = run_captured(
-      {"timeout", "120", "srun", "--mpi=none", "--export=ALL", "--nodes=" + nodes, "--ntasks=" + nodes,
-       "--ntasks-per-node=1", "/bin/sh", "-c", "hostname > \"$1/$SLURM_PROCID\"", "sh", folder},
-      Stderr::capture);
+  auto const said =
+      run_captured({"timeout", "120", "srun", "--mpi=none", "--export=ALL", "--nodes=" + nodes, "--ntasks=" + nodes,
+                    "--ntasks-per-node=1", "/bin/sh", "-c", "hostname > \"$1/$SLURM_PROCID\"", "sh", folder},
+                   Stderr::capture);
   int found = 0;
   std::error_code ignored;
   for (int node = 0; node < allocation.nodes; ++node)

@@ -194,9 +194,8 @@ void check_keys(Json const& object, std::vector<std::string> const& known, KeyPl
   if (!object.is_object()) place.refuse("this is " + dump_text(object) + ", not an object", "write {...}");
   for (auto const& [key, value] : object.items())
     if (std::find(known.begin(), known.end(), key) == known.end())
-      place.inside(key).refuse(
-          "'" + key + "' is no key here",
-          option_text::suggestion(key, known, "", "the keys are " + joined(known)));
+      place.inside(key).refuse("'" + key + "' is no key here",
+                               option_text::suggestion(key, known, "", "the keys are " + joined(known)));
 }
 
 }  // namespace refrain::study

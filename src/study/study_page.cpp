@@ -21,8 +21,7 @@ std::string jobs_text(std::size_t count) { return std::to_string(count) + (count
 /// "made", "under way as job 12", "1 job to submit behind 8b/shard".
 std::string standing_text(StudyJob const& job, JobStanding const& standing, bool now) {
   std::string text;
-  if (standing.under_way > 0)
-    text = std::to_string(standing.under_way) + " under way as job " + joined(standing.jobs);
+  if (standing.under_way > 0) text = std::to_string(standing.under_way) + " under way as job " + joined(standing.jobs);
   if (!standing.left.empty()) {
     text += (text.empty() ? "" : ", ") + jobs_text(standing.left.size()) + (now ? " now" : " in a later wave");
     if (!job.needs.empty()) text += ", behind " + joined(job.needs);
