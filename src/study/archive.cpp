@@ -41,8 +41,11 @@ Exit run_archive(Options const& options) {
   auto const lock = FolderLock::acquire(file.string() + ".lock");
   fs::remove(made);
   log_line(join_words(line));
-  if (int const code = run_forwarding(line); code != 0)
-    throw Error("refrain-archive ended with " + exit_text(code), "its lines are above", {.file = file});
+  int const code = run_forwarding(line);
+  if (code == static_cast<int>(Exit::stopped_early))  // nothing of it is kept: the next start would stop there, too
+    throw Error("the time was up before the archive was whole", "sbatch --time=... slurm/archive.sh, with more",
+                {.file = file});
+  if (code != 0) throw Error("refrain-archive ended with " + exit_text(code), "its lines are above", {.file = file});
   rename_durably(made, file);
   return Exit::success;
 }
