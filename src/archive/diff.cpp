@@ -40,6 +40,11 @@ void add(Rows& rows, std::string const& name, Json const& first, Json const& sec
     rows.push_back({name, difference.of, difference.key, difference.first, difference.second});
 }
 
+/// Whether they are one run's, in a study that is named or in one whose name is left out.
+bool name_one_run(std::string const& a, std::string const& b) {
+  return a == b || a.ends_with("/" + b) || b.ends_with("/" + a);
+}
+
 /// One run with one run, whatever their names; else those of one name.
 Rows compare_all(std::vector<StoredRun> const& first, std::vector<StoredRun> const& second) {
   Rows rows{{"run", "of", "what", "first", "second"}};
@@ -50,7 +55,7 @@ Rows compare_all(std::vector<StoredRun> const& first, std::vector<StoredRun> con
   }
   auto const with_name = [](std::vector<StoredRun> const& runs, std::string const& name) -> StoredRun const* {
     for (auto const& run : runs)
-      if (run.name == name) return &run;
+      if (name_one_run(run.name, name)) return &run;
     return nullptr;
   };
   for (auto const& run : first)

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 /// The folder without a slash at its end, so that names can be put behind it.
 fs::path plain(fs::path const& folder) {
-  auto const path = fs::weakly_canonical(folder);
+  auto const path = fs::weakly_canonical(fs::absolute(folder));
   return path.has_filename() ? path : path.parent_path();
 }
 

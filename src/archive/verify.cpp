@@ -6,6 +6,7 @@
 #include <refrain/base/table.hpp>
 
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
 
 namespace refrain::archive {
@@ -54,14 +55,16 @@ Exit verify(Options const& options) {
     try {
       ArchiveFile const file(word);
       problems = file.problems();
-      what = counted(file.manifest().runs.size(), "run") + ", " + counted(file.manifest().files.size(), "file");
+      what = "sound, " + counted(file.manifest().runs.size(), "run") + ", " +
+             counted(file.manifest().files.size(), "file");
     } catch (Stopped const&) {
       throw;
     } catch (std::exception const& error) {
       problems.push_back(error_text(error));
     }
     for (auto const& problem : problems) std::cerr << "refrain-archive: " << problem << "\n" << std::flush;
-    std::cout << word << ": " << (problems.empty() ? "sound, " + what : "damaged") << "\n" << std::flush;
+    if (!problems.empty()) what = std::filesystem::exists(word) ? "damaged" : "missing";
+    std::cout << word << ": " << what << "\n" << std::flush;
     sound &= problems.empty();
   }
   return sound ? Exit::success : Exit::failure;

@@ -27,6 +27,8 @@ std::string suggestion(std::string const& word, std::vector<std::string> const& 
   std::string best;
   std::size_t least = std::max<std::size_t>(2, word.size() / 3) + 1;
   for (std::string const& name : known) {
+    // One letter of three is another word: dpo is no slip for ipo.
+    if (word.size() <= 3 && word.size() == name.size()) continue;
     // A beginning of a name is a likely slip too: --tensor for --tensor-parallel.
     std::size_t const cost = word.size() >= 3 && name.starts_with(word) ? 1 : distance(word, name);
     if (cost < least && cost < name.size()) least = cost, best = name;

@@ -1,5 +1,6 @@
 #include <refrain/base/error.hpp>
 #include <refrain/base/joined.hpp>
+#include <refrain/base/log.hpp>
 #include <refrain/study/process.hpp>
 #include <refrain/study/queue.hpp>
 
@@ -47,6 +48,11 @@ Queue ask_queue(int seconds) {
                     (answer.code == timed_out ? "nothing within " + limit + " s" : first_line(answer.text)) + ")",
                 "try again once Slurm does");
   return read_queue(answer.text);
+}
+
+Queue ask_queue_to_print() try { return ask_queue(); } catch (Error const& error) {
+  log_warning("what is under way is not known: " + error.problem());
+  return {};
 }
 
 std::string state_in(Queue const& queue, std::string const& job) {

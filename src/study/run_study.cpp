@@ -20,17 +20,12 @@ namespace {
 
 constexpr char const* wave_name = "wave";
 
-/// This user's jobs, without the job that this is part of. What is only printed needs no Slurm.
-Queue queue_of_others(Environment const& environment, Options const& options) try {
-  if (options.dry_run && !in_path("squeue")) return {};
-  auto queue = ask_queue();
+/// This user's jobs, without the job that this is part of.
+Queue queue_of_others(Environment const& environment, Options const& options) {
+  auto queue = options.dry_run ? ask_queue_to_print() : ask_queue();
   if (auto const own = environment.find("SLURM_JOB_ID"); own != environment.end())
     std::erase_if(queue, [&](QueuedJob const& job) { return job.number == own->second; });
   return queue;
-} catch (Error const& error) {
-  if (!options.dry_run) throw;
-  log_warning("what is under way is not known: " + error.problem());
-  return {};
 }
 
 /// Places for jobs that the site has left for this user.

@@ -102,9 +102,11 @@ std::string last_error(RunSummary const& run, Json const& status, std::vector<Js
   if (auto const found = status.find("error"); found != status.end() && found->is_string())
     return found->get<std::string>();
   for (auto line = endings.rbegin(); line != endings.rend() && run.state != RunState::finished; ++line)
-    if (line->value("ending", "") == "failed")
-      return "the start of job " + line->value("job", "?") + " failed, with exit code " +
+    if (line->value("ending", "") == "failed") {
+      auto const job = line->value("job", "");
+      return (job.empty() ? "a start" : "the start of job " + job) + " failed, with exit code " +
              dump_text(line->value("exit", Json())) + ", at " + line->value("time", "?");
+    }
   return {};
 }
 

@@ -60,7 +60,7 @@ Exit run_submit(Options const& options) {
     make_folders(sweep.folder());
     lock = FolderLock::acquire(sweep.folder() / "submit.lock");
   }
-  auto const queue = ask_queue();
+  auto const queue = options.dry_run ? ask_queue_to_print() : ask_queue();
   auto const standing = look_at_members(sweep, queue);
   log_line(describe(sweep, standing));
   auto const wanted = choose(standing, options);

@@ -48,6 +48,15 @@ def test_restore_gives_the_same_bytes(study, whole, tmp_path):
     assert whole.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_bare_name_and_other_names_of_runs(study, whole, tmp_path):
+    """Restored into a folder that is named without a path; then runs stand one level deeper than in the archive."""
+    done = run("archive", "restore", "--archive", whole, "--out", "back", cwd=tmp_path)
+    assert done.stdout == f"back: {len(kept(study))} files restored\n"
+    run("archive", "diff", whole, "back", cwd=tmp_path)
+    done = run("archive", "verify", "back", "none.h5", cwd=tmp_path, exit_code=1)
+    assert done.stdout.splitlines()[-1] == "none.h5: missing"
+
+
 def test_the_same_input_is_the_same_file(study, whole, tmp_path):
     """But for the provenance, which says when and where."""
     run("archive", "create", "--out", tmp_path / "again.h5", study / "base", study / STUDY, *EVERYTHING)

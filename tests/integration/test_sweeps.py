@@ -223,6 +223,12 @@ def test_bad_requests_are_one_line(project, words, variables, text, exit_code):
     assert not calls(project)
 
 
+def test_a_dry_run_needs_no_answer_of_squeue(project):
+    (project / "squeue").write_text("#!/bin/sh\necho 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1\n")
+    out, err = submit(project, "--dry-run")
+    assert " sbatch --parsable --array=0-1 " in out and "what is under way is not known: squeue does not answer (slurm_load_jobs" in err
+
+
 def test_without_slurm_it_says_so(project):
     for name in ("sbatch", "squeue", "scontrol"):
         (project / name).unlink()

@@ -23,6 +23,8 @@ Queue read_queue(std::string const& listing);
 
 /// All of this user's jobs; none where there is no Slurm. @throws Error if squeue does not answer within `seconds`
 Queue ask_queue(int seconds = 60);
+/// The same for what is only printed: none, and a warning, if squeue does not answer.
+Queue ask_queue_to_print();
 
 /// The state of the job with this id or number; empty where it is not in the queue.
 std::string state_in(Queue const& queue, std::string const& job);

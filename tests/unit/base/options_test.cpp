@@ -123,6 +123,7 @@ TEST_CASE("each wrong command line has its line") {
   CHECK(error_of({"--tensor-parallel", "65"}) ==
         "--tensor-parallel: 65 is out of range (give a whole number from 1 to 64)");
   CHECK(error_of({"--loss", "sigmoidal"}) == "--loss: 'sigmoidal' is not one of sigmoid, ipo (did you mean sigmoid?)");
+  CHECK(error_of({"--loss", "dpo"}) == "--loss: 'dpo' is not one of sigmoid, ipo (give one of them)");
   CHECK(error_of({"--loss", "x"}) == "--loss: 'x' is not one of sigmoid, ipo (give one of them)");
   CHECK(error_of({"--shuffle", "maybe"}) == "--shuffle: 'maybe' is not on or off (give on or off)");
   CHECK(error_of({"--beta", "1", "--beta", "2"}) == "option --beta is given twice (give it once)");
