@@ -54,6 +54,10 @@ def test_the_doctor_on_the_login_host_and_inside_a_job(site):
            "submitted again)" in said
 
 
+# So many that it is still at work once it has been looked at.
+STEPS = 60
+
+
 def the_run(site):
     (only,) = json.loads(on_login(site, "status", "--json"))
     return only
@@ -61,14 +65,14 @@ def the_run(site):
 
 def test_status_beside_a_run_and_when_it_is_lost(site):
     variables = {"REFRAIN_TENSOR_PARALLEL": 2,
-                 "REFRAIN_TRAIN_ARGS": "--max-steps 12 --epochs 12 --global-batch-pairs 16 --checkpoint-every 100"}
+                 "REFRAIN_TRAIN_ARGS": f"--max-steps {STEPS} --epochs {STEPS} --global-batch-pairs 16 --checkpoint-every 100"}
     job = site.submit(SCRIPT, *TWO_NODES, **variables)
     run = site.run_dir(SCRIPT)
     wait_for_step(run, 3)
     for node in (1, 2):
         site.cluster.node(node, "pkill", "-STOP", "-x", "refrain-train")
     seen = the_run(site)
-    assert (seen["name"], seen["state"], seen["steps"]) == (f"{SCRIPT}/{run.name}", "running", 12)
+    assert (seen["name"], seen["state"], seen["steps"]) == (f"{SCRIPT}/{run.name}", "running", STEPS)
     assert seen["step"] >= 3 and seen["loss"] > 0 and seen["seconds_left"] > 0 and seen["restarts"] == 0
     assert seen["job"] == site.cluster.record(f"{job}_0")["JobId"]
     assert f"in the queue: {SCRIPT}: 1 RUNNING" in on_login(site, "status")
@@ -87,7 +91,7 @@ def test_status_beside_a_run_and_when_it_is_lost(site):
     again = site.submit(SCRIPT, *TWO_NODES, **variables)
     site.cluster.wait(f"{again}_0", "COMPLETED", "FAILED")
     done = the_run(site)
-    assert (done["state"], done["step"], done["restarts"]) == ("finished", 12, 1), site.log(SCRIPT, again, 0)
+    assert (done["state"], done["step"], done["restarts"]) == ("finished", STEPS, 1), site.log(SCRIPT, again, 0)
     assert done["node_hours"] > 0
     assert done["steps_again"] == before["step"]  # there was no checkpoint
     assert done["error"] is None
