@@ -68,11 +68,17 @@ def test_kills_while_adding(tmp_path):
     assert old != new
     draw = random.Random(12)
     midway = 0
-    for _ in range(KILLS):
+    unfinished = pathlib.Path(f"{second}.tmp")
+    for attempt in range(KILLS):
         shutil.copy(first, second)
+        unfinished.unlink(missing_ok=True)
         job = Running("archive", *words, second, tmp_path / "more")
-        time.sleep(draw.uniform(0, usual))
-        midway += pathlib.Path(f"{second}.tmp").exists()
+        if attempt % 2:  # half of them while the new file is written, however fast the machine is
+            job.until(unfinished.exists)
+            time.sleep(draw.uniform(0, usual / 10))
+        else:
+            time.sleep(draw.uniform(0, usual))
+        midway += unfinished.exists()
         job.kill(job.ranks())
         code, _ = job.wait()
         # A kill right behind the rename comes too late.
