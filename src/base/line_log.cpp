@@ -1,3 +1,4 @@
+#include <refrain/base/counted.hpp>
 #include <refrain/base/error.hpp>
 #include <refrain/base/file.hpp>
 #include <refrain/base/files.hpp>
@@ -67,15 +68,19 @@ Json LineLog::position() const {
 }
 
 void LineLog::check(std::filesystem::path const& path, Json const& position) {
-  auto const text = std::filesystem::exists(path) ? read_file(path) : std::string{};
+  bool const there = std::filesystem::exists(path);
+  auto const text = there ? read_file(path) : std::string{};
   auto const digest = xxh3(std::as_bytes(std::span(text)));
   auto const is = [&](Json const& described) {
     return json_get<int64_t>(described, "bytes", path) == static_cast<int64_t>(text.size()) &&
            json_get<std::string>(described, "xxh3", path) == digest;
   };
-  if (!is(position) && !is(json_get<Json>(position, "before", path)))
-    throw Error("has " + std::to_string(text.size()) + " bytes that do not match the digest in status.json",
-                "the file was changed, cut or damaged; resume the run from a checkpoint", {.file = path});
+  if (is(position) || is(json_get<Json>(position, "before", path))) return;
+  if (!there)
+    throw Error("is missing; by status.json it has " + counted(json_get<int64_t>(position, "bytes", path), "byte"),
+                "put it back from a copy, or resume the run from a checkpoint", {.file = path});
+  throw Error("has " + std::to_string(text.size()) + " bytes that do not match the digest in status.json",
+              "the file was changed, cut or damaged; resume the run from a checkpoint", {.file = path});
 }
 
 }  // namespace refrain

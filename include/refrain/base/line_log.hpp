@@ -39,7 +39,7 @@ public:
   /// {"bytes": length, "xxh3": digest} of the file once it is committed, and under "before" of the file as it is.
   Json position() const;
 
-  /// @throws Error unless the file is one of the two that `position` describes
+  /// @throws Error unless the file is one of the two that `position` describes; a missing one is an empty one
   static void check(std::filesystem::path const& path, Json const& position);
 
 private:
