@@ -1,11 +1,10 @@
 #include <refrain/archive/summary.hpp>
 
-#include <refrain/base/files.hpp>
+#include <refrain/base/json_lines.hpp>
 #include <refrain/base/sealed_json.hpp>
 #include <refrain/h5/reader.hpp>
 
 #include <map>
-#include <sstream>
 
 namespace refrain::archive {
 namespace {
@@ -48,23 +47,18 @@ void add_training(Json& summary, fs::path const& run) {
   add_versions(summary["versions"], last, "training");
 }
 
-/// The numbers of the last training row and of the last evaluation row. Whole lines only: the last one of a run that
-/// is under way may be half written.
+/// The numbers of the last training row and of the last evaluation row.
 void add_metrics(Json& results, fs::path const& run) {
   auto const file = run / "metrics.jsonl";
   if (!fs::exists(file)) return;
-  std::string const text = read_file(file);
-  std::istringstream lines(text.substr(0, text.rfind('\n') + 1));
   Json rows = Json::object();
-  for (std::string line; std::getline(lines, line);) {
-    auto const row = parse_json(line, file);
+  for (auto const& row : read_json_lines(file))
     for (char const* prefix : {"", "eval_"}) {
       if (!row.contains(prefix + std::string("loss"))) continue;
       for (char const* key : {"loss", "rewards/accuracies", "rewards/margins"})
         if (auto const value = part(row, (prefix + std::string(key)).c_str()); !value.is_null())
           rows[prefix + std::string(key)] = value;
     }
-  }
   results.update(rows);
 }
 

@@ -2,6 +2,7 @@
 #include <refrain/base/error.hpp>
 #include <refrain/base/file.hpp>
 #include <refrain/base/files.hpp>
+#include <refrain/base/json_lines.hpp>
 #include <refrain/base/line_log.hpp>
 
 #include <span>
@@ -21,19 +22,11 @@ LineLog::LineLog(std::filesystem::path path, std::function<bool(Json const&)> co
   if (!std::filesystem::exists(path_)) return;
   std::string const text = read_file(path_);
   standing_.add(text);
-  std::size_t begin = 0;
-  for (int64_t line = 1; begin < text.size(); ++line) {
-    auto const end = text.find('\n', begin);
-    if (end == std::string::npos) break;
-    auto const row = Json::parse(text.begin() + static_cast<std::ptrdiff_t>(begin),
-                                 text.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
-    if (!row.is_object())
-      throw Error("is not a JSON object", "remove the file's damaged end, or the run folder",
-                  {.file = path_, .object = "line " + std::to_string(line)});
-    if (!keep(row)) break;
-    begin = end + 1;
-  }
-  wanted_.add(std::string_view(text).substr(0, begin));
+  int64_t number = 0;
+  auto const kept = visit_lines(text, [&](std::string_view line) {
+    return keep(parse_json_line(line, {.file = path_, .object = "line " + std::to_string(++number)}));
+  });
+  wanted_.add(std::string_view(text).substr(0, kept));
 }
 
 void LineLog::announce(Json const& row) {

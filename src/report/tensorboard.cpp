@@ -2,6 +2,7 @@
 
 #include <refrain/base/anonymous.hpp>
 #include <refrain/base/files.hpp>
+#include <refrain/base/json_lines.hpp>
 #include <refrain/base/provenance.hpp>
 #include <refrain/base/run_starts.hpp>
 #include <refrain/report/event_file.hpp>
@@ -32,9 +33,8 @@ std::string tag_of(std::string const& key) {
 
 Row read_row(Json const& line, Place const& place) {
   auto const bad = [&](std::string const& problem) {
-    return Error(problem, "remove the file's damaged end, or leave the run out of --runs", place);
+    return Error(problem, "put the file back from a copy, or remove its damaged end", place);
   };
-  if (!line.is_object()) throw bad("is not a JSON object");
   if (!line.contains("step") || !line.at("step").is_number_unsigned()) throw bad("has no step");
   Row row{.step = line.at("step").get<int64_t>(), .seconds = 0, .values = {}};
   for (auto const& [key, value] : line.items()) {
@@ -46,17 +46,11 @@ Row read_row(Json const& line, Place const& place) {
   return row;
 }
 
-/// Whole lines only: the last one of a run that is under way may be half written.
 std::vector<Row> read_rows(fs::path const& path) {
   std::vector<Row> rows;
   if (!fs::exists(path)) return rows;  // no step has been made
-  std::string const text = read_file(path);
-  std::size_t begin = 0;
-  for (auto end = text.find('\n'); end != std::string::npos; begin = end + 1, end = text.find('\n', begin)) {
-    auto const line = Json::parse(text.begin() + static_cast<std::ptrdiff_t>(begin),
-                                  text.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
+  for (auto const& line : read_json_lines(path))
     rows.push_back(read_row(line, {.file = path, .object = "line " + std::to_string(rows.size() + 1)}));
-  }
   return rows;
 }
 

@@ -1,5 +1,6 @@
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
+#include <refrain/base/json_lines.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/base/run_starts.hpp>
 #include <refrain/study/run_folder.hpp>
@@ -43,7 +44,7 @@ std::optional<double> number_in(Json const& row, char const* key) {
 int64_t count_rows(fs::path const& parts) {
   int64_t rows = 0;
   for (auto const& name : Listing(parts).files)
-    if (name.starts_with("rank-")) rows += static_cast<int64_t>(read_json_lines(parts / name).size());
+    if (name.starts_with("rank-")) rows += static_cast<int64_t>(readable_json_lines(parts / name).size());
   return rows;
 }
 
@@ -127,7 +128,7 @@ void read_into(RunSummary& run, Listing const& listing, Queue const& queue) {
   auto status = read_if_there(folder / "status.json", listing.has("status.json"), run.error);
   if (!record.is_object()) record = Json::object();
   if (!status.is_object()) status = Json::object();
-  auto const endings = read_json_lines(folder.string() + ".starts.jsonl");
+  auto const endings = readable_json_lines(folder.string() + ".starts.jsonl");
   std::optional<LockSight> lock;
   if (listing.has("lock")) lock = look_at_lock(folder / "lock");
 

@@ -200,7 +200,7 @@ def test_anonymous(tmp_path):
     assert not any(str(tmp_path).encode() in path.read_bytes() for path in (tmp_path / "board").rglob("*") if path.is_file())
 
 
-REMEDY = "(remove the file's damaged end, or leave the run out of --runs)"
+REMEDY = "(put the file back from a copy, or remove its damaged end)"
 BAD_LINES = {
     "cut": (lambda line: line[:20] + "\n", "is not a JSON object"),
     "a list": (lambda line: "[1, 2]\n", "is not a JSON object"),

@@ -65,7 +65,8 @@ TEST_CASE("metrics.jsonl matches its position before and after each change, and 
             "] (put it back from a copy, or resume the run from a checkpoint)");
   std::ofstream(path) << "{\"step\":1}\n[]\n";
   CHECK(message_of([&] { LineLog(path, all); }) ==
-        "is not a JSON object [" + path.string() + ":line 2] (remove the file's damaged end, or the run folder)");
+        "is not a JSON object [" + path.string() +
+            ":line 2] (put the file back from a copy, or remove its damaged end)");
 }
 
 TEST_CASE("a line that does not fit on the disk leaves the file and its position as they were") {
