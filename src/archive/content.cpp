@@ -103,16 +103,15 @@ Content ContentMaker::of(FoundFile const& file) {
 Content ContentMaker::of_record(FoundFile const& file) const {
   bool const sealed = file.kind == Kind::sealed;
   auto const value = sealed ? read_sealed_json(file.file) : read_json(file.file);
+  // metrics.jsonl has no digest of its own, and may be gone altogether.
+  if (file.file.filename() == "status.json" && value.contains("metrics"))
+    LineLog::check(file.file.parent_path() / "metrics.jsonl", value.at("metrics"));
   auto const shown = options_.anonymous ? anonymised(value) : value;
   if (shown == value) return whole(file.file);
   return changed(file.file, sealed ? sealed_json(shown) : dump_text(shown, 2) + "\n");
 }
 
 Content ContentMaker::of_lines(FoundFile const& file) const {
-  auto const status = file.file.parent_path() / "status.json";
-  if (file.file.filename() == "metrics.jsonl" && fs::exists(status))
-    if (auto const record = read_sealed_json(status); record.contains("metrics"))
-      LineLog::check(file.file, record.at("metrics"));
   if (!options_.anonymous) return whole(file.file);
   auto const before = read_file(file.file);
   bool same = before.empty() || before.back() == '\n';  // what was cut off goes: nobody can tell what it names

@@ -2,6 +2,7 @@
 
 #include <refrain/base/digest.hpp>
 #include <refrain/base/json_lines.hpp>
+#include <refrain/base/line_log.hpp>
 #include <refrain/base/run_starts.hpp>
 #include <refrain/base/sealed_json.hpp>
 #include <refrain/h5/reader.hpp>
@@ -68,16 +69,25 @@ Json read_run_record(fs::path const& folder) {
   return read_sealed_json(folder / "run.json");
 }
 
+std::vector<Json> read_metrics(fs::path const& folder) {
+  auto const file = folder / "metrics.jsonl", status = folder / "status.json";
+  if (fs::exists(file)) return read_json_lines(file);
+  // Before the first step there need be none; behind it status.json says what there is.
+  if (fs::exists(status))
+    if (auto const record = read_sealed_json(status); record.contains("metrics"))
+      LineLog::check(file, record.at("metrics"));
+  return {};
+}
+
 Run read_run(fs::path const& folder) {
   Run run{.name = run_name(folder), .record = read_run_record(folder)};
   if (fs::exists(folder / "status.json")) run.status = read_sealed_json(folder / "status.json");
   if (!run.status.is_object()) run.status = Json::object();
-  if (auto const file = folder / "metrics.jsonl"; fs::exists(file))
-    for (auto& row : read_json_lines(file))
-      if (row.contains("loss"))
-        run.metrics.push_back(std::move(row));
-      else if (row.contains("eval_loss"))
-        run.evaluation = std::move(row);
+  for (auto& row : read_metrics(folder))
+    if (row.contains("loss"))
+      run.metrics.push_back(std::move(row));
+    else if (row.contains("eval_loss"))
+      run.evaluation = std::move(row);
   if (fs::path const starts = fs::weakly_canonical(folder).string() + ".starts.jsonl"; fs::exists(starts))
     run.endings = read_json_lines(starts);
   run.pairs_by_language = count_pairs(run.record, folder / "run.json");

@@ -2,7 +2,6 @@
 
 #include <refrain/base/anonymous.hpp>
 #include <refrain/base/files.hpp>
-#include <refrain/base/json_lines.hpp>
 #include <refrain/base/provenance.hpp>
 #include <refrain/base/run_starts.hpp>
 #include <refrain/report/event_file.hpp>
@@ -46,11 +45,11 @@ Row read_row(Json const& line, Place const& place) {
   return row;
 }
 
-std::vector<Row> read_rows(fs::path const& path) {
+std::vector<Row> read_rows(fs::path const& run) {
   std::vector<Row> rows;
-  if (!fs::exists(path)) return rows;  // no step has been made
-  for (auto const& line : read_json_lines(path))
-    rows.push_back(read_row(line, {.file = path, .object = "line " + std::to_string(rows.size() + 1)}));
+  for (auto const& line : read_metrics(run))
+    rows.push_back(
+        read_row(line, {.file = run / "metrics.jsonl", .object = "line " + std::to_string(rows.size() + 1)}));
   return rows;
 }
 
@@ -96,7 +95,7 @@ std::pair<fs::path, std::string> event_file(fs::path const& folder, bool anonymo
   };
   events.add_text(times.first(), "args", code_block(shown("options")));
   events.add_hyperparameters(times.first(), shown("identity"));
-  for (auto const& row : read_rows(folder / "metrics.jsonl")) events.add_scalars(times.next(row), row.step, row.values);
+  for (auto const& row : read_rows(folder)) events.add_scalars(times.next(row), row.step, row.values);
   auto const seconds = std::to_string(static_cast<int64_t>(times.first()));
   return {fs::path(run_name(fs::canonical(folder))) / (file_prefix + seconds + file_suffix), events.bytes()};
 }

@@ -15,7 +15,7 @@ from archive_study import sha256, write_answers, write_member
 from disks import read_only_disk, small_disk
 from processes import Running
 from refrain import LINES, command, environment, fails, run
-from run_folders import seal
+from run_folders import claim_metrics, seal
 
 
 @pytest.fixture(scope="module")
@@ -145,12 +145,14 @@ class TestDamage:
         """metrics.jsonl has no digest of its own: status.json has it."""
         folder = tmp_path / "one"
         write_member(folder)
-        place = {"bytes": 100, "xxh3": "0" * 32}
-        seal(folder / "status.json", {"state": "finished", "metrics": place | {"before": place}})
+        claim_metrics(folder, 100)
         size = (folder / "metrics.jsonl").stat().st_size
-        fails("archive", "create", "--out", tmp_path / "one.h5", folder,
-              line=f"has {size} bytes that do not match the digest in status.json [{folder}/metrics.jsonl] (the file was "
-                   "changed, cut or damaged; resume the run from a checkpoint)")
+        refused = lambda line: fails("archive", "create", "--out", tmp_path / "one.h5", folder, line=line)
+        refused(f"has {size} bytes that do not match the digest in status.json [{folder}/metrics.jsonl] (the file was "
+                "changed, cut or damaged; resume the run from a checkpoint)")
+        (folder / "metrics.jsonl").unlink()
+        refused(f"is missing; by status.json it has 100 bytes [{folder}/metrics.jsonl] (put it back from a copy, or resume "
+                "the run from a checkpoint)")
 
     @pytest.mark.parametrize("command", ["list", "restore"])
     def test_truncated(self, good, tmp_path, command):

@@ -7,6 +7,7 @@ import numpy
 import pytest
 
 from refrain import fails
+from run_folders import claim_metrics, write_run
 from verdict_files import NOT_ASKED, write_responses, write_verdicts
 
 ROWS = [{"row_id": i, "language": "en", "category": "S1", "final": i % 2} for i in range(4)]
@@ -131,3 +132,8 @@ def test_runs(refused, tmp_path):
             "wrote)", "--runs", "{dir}/run")
     (run / "run.json").write_text(json.dumps({"identity": {}}))
     refused("the file does not end with its sha256 [{dir}/run/run.json:sha256] (the file was changed or damaged; make it again)", "--runs", "{dir}/run")
+    lost = write_run(tmp_path / "lost", steps=3)
+    claim_metrics(lost, 100)
+    (lost / "metrics.jsonl").unlink()
+    refused("is missing; by status.json it has 100 bytes [{dir}/lost/metrics.jsonl] (put it back from a copy, or resume the run "
+            "from a checkpoint)", "--runs", "{dir}/lost")
