@@ -30,8 +30,9 @@ def refused(tmp_path):
 
 
 USAGE = {
-    "no verdicts": ([], "option --verdicts is missing (add --verdicts [NAME=]FILE.h5...: verdicts.v1 with final labels; NAME "
-                    "labels the checkpoint, else its run's own name does. Files of one NAME are joined)", {"verdicts": ()}),
+    "no verdicts": ([], "neither --verdicts nor --runs is given (add --verdicts [NAME=]FILE.h5...: verdicts.v1 with final "
+                    "labels; NAME labels the checkpoint, else its run's own name does. Files of one NAME are joined; or --runs "
+                    "DIR...)", {"verdicts": ()}),
     "no folder": ([], "option --out is missing (add --out DIR: folder to make, or of an earlier report)", {"out": ""}),
     "missing file": ([], "--verdicts names a file that does not exist [{dir}/none.h5] (check the path)",
                      {"verdicts": ["{dir}/none.h5"]}),
