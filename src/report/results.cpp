@@ -45,6 +45,18 @@ bool category_before(std::string const& a, std::string const& b) {
   return key(a) < key(b);
 }
 
+/// Without a guard, merging makes none either.
+Error no_final_labels(h5::Verdicts const& rows, fs::path const& path) {
+  bool const has_guard =
+      std::ranges::any_of(rows.judges, [](auto const& judge) { return judge.second.kind == "safety"; });
+  return has_guard
+             ? Error("the file has no final labels",
+                     "give the file that refrain-judge --judge adjudicator or --judge merge made", {.file = path})
+             : Error("the file has no final labels, and no guard (a judge of kind safety) that could decide",
+                     "judge the answers with a guard, and join its file to this one by refrain-judge --judge merge",
+                     {.file = path});
+}
+
 class Collector {
 public:
   /// @param option the one that gives the files
@@ -60,9 +72,7 @@ private:
   void add(NamedFile const& file) {
     auto const rows = h5::read_verdicts(file.path);
     if (rows.size() == 0) throw Error("the file has no verdicts", "leave it out of " + option_, {.file = file.path});
-    if (rows.final_label.empty())
-      throw Error("the file has no final labels",
-                  "give the file that refrain-judge --judge adjudicator or --judge merge made", {.file = file.path});
+    if (rows.final_label.empty()) throw no_final_labels(rows, file.path);
     Source source{
         .path = file.path, .sha256 = sha256_file(file.path), .provenance = h5::Reader(file.path).provenance()};
     auto& checkpoint = named(checkpoint_name(file, generation_of(source.provenance)));

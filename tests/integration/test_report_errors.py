@@ -85,6 +85,9 @@ def test_verdicts_without_rows_or_decisions(refused, tmp_path):
     write_verdicts(tmp_path / "open.h5", ROWS, GUARD, final=False)
     refused("the file has no final labels [{dir}/open.h5] (give the file that refrain-judge --judge adjudicator or "
             "--judge merge made)", verdicts=["{dir}/open.h5"])
+    write_verdicts(tmp_path / "open.h5", ROWS, {"pattern": ("refusal", {"refusal": [0, 1, 0, 1]})}, final=False)
+    refused("the file has no final labels, and no guard (a judge of kind safety) that could decide [{dir}/open.h5] (judge the "
+            "answers with a guard, and join its file to this one by refrain-judge --judge merge)", verdicts=["{dir}/open.h5"])
 
 
 def test_a_row_that_comes_twice(refused, tmp_path):
