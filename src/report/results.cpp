@@ -2,6 +2,7 @@
 
 #include <refrain/base/digest.hpp>
 #include <refrain/base/joined.hpp>
+#include <refrain/base/run_name.hpp>
 #include <refrain/h5/reader.hpp>
 #include <refrain/h5/verdicts_file.hpp>
 #include <refrain/h5/responses_file.hpp>
@@ -209,7 +210,7 @@ std::string checkpoint_name(NamedFile const& file, Json const& generation) {
   auto const options = generation.is_object() ? generation.value("options", Json()) : Json();
   for (char const* key : {"adapter", "checkpoint", "model"})
     if (auto const name = options.is_object() ? options.value(key, Json()) : Json(); name.is_string() && name != "")
-      return run_name(name.get<std::string>());
+      return run_of_checkpoint(name.get<std::string>());
   return file.path.stem().string();
 }
 
@@ -222,16 +223,6 @@ Results read_results(Options const& options) {
 
 Results read_results(std::vector<NamedFile> const& files, std::string const& option) {
   return Collector(option).run(files);
-}
-
-std::string run_name(fs::path folder) {
-  if (!folder.has_filename()) folder = folder.parent_path();
-  auto const leaf = folder.filename().string();
-  if (leaf == "final") folder = folder.parent_path();
-  if ((leaf == "latest" || leaf.starts_with("step-")) && folder.parent_path().filename() == "checkpoints")
-    folder = folder.parent_path().parent_path();
-  auto const name = folder.filename().string(), parent = folder.parent_path().filename().string();
-  return name.find('=') != std::string::npos && !parent.empty() ? parent + "/" + name : name;
 }
 
 Json generation_of(Json const& provenance) {

@@ -3,6 +3,7 @@
 #include <refrain/base/digest.hpp>
 #include <refrain/base/json_lines.hpp>
 #include <refrain/base/line_log.hpp>
+#include <refrain/base/run_name.hpp>
 #include <refrain/base/run_starts.hpp>
 #include <refrain/base/sealed_json.hpp>
 #include <refrain/h5/reader.hpp>

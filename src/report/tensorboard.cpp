@@ -3,9 +3,9 @@
 #include <refrain/base/anonymous.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/provenance.hpp>
+#include <refrain/base/run_name.hpp>
 #include <refrain/base/run_starts.hpp>
 #include <refrain/report/event_file.hpp>
-#include <refrain/report/results.hpp>
 #include <refrain/report/runs.hpp>
 
 #include <algorithm>

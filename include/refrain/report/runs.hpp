@@ -13,7 +13,7 @@ namespace refrain::report {
 
 /// A training run's folder, as far as the report tells of it.
 struct Run {
-  std::string name;
+  std::string name;                                                ///< by `run_name`
   Json record;                                                     ///< run.json
   Json status;                                                     ///< status.json
   std::vector<Json> metrics;                                       ///< rows of training steps of metrics.jsonl
