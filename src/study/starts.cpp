@@ -1,12 +1,13 @@
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
+#include <refrain/base/json_lines.hpp>
 #include <refrain/base/provenance.hpp>
 #include <refrain/study/starts.hpp>
 
 #include <algorithm>
 #include <fstream>
 #include <map>
-#include <sstream>
+#include <string_view>
 #include <vector>
 
 namespace refrain::study {
@@ -65,7 +66,11 @@ void Starts::append(Json line, Ending ending, Json const& reached) const {
   line["ending"] = name_of(ending);
   line.update(reached);
   std::error_code ignored;
-  auto const before = std::filesystem::exists(path_) ? std::filesystem::file_size(path_) : 0;
+  // What a start that was killed as it wrote left behind the last line break is overwritten.
+  auto const before = std::filesystem::exists(path_)
+                          ? visit_lines(read_file(path_), [](std::string_view) { return true; })
+                          : 0;
+  std::filesystem::resize_file(path_, before, ignored);
   std::ofstream out(path_, std::ios::app);
   out << dump_text(line) << "\n";
   if (!out.flush()) {
@@ -77,11 +82,7 @@ void Starts::append(Json line, Ending ending, Json const& reached) const {
 }
 
 std::vector<Json> Starts::lines() const {
-  std::vector<Json> lines;
-  if (!std::filesystem::exists(path_)) return lines;
-  std::istringstream text(read_file(path_));
-  for (std::string line; std::getline(text, line);) lines.push_back(parse_json(line, path_));
-  return lines;
+  return std::filesystem::exists(path_) ? read_json_lines(path_) : std::vector<Json>{};
 }
 
 bool Starts::failed_last() const {

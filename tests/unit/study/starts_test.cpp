@@ -70,3 +70,13 @@ TEST_CASE("a start that was killed with its study is known to the next of the sa
   starts.record("7", "srun refrain-train", 0, Ending::finished, step(9));
   CHECK(starts.killed_on("7").empty());
 }
+
+TEST_CASE("a line that was cut off as its writer was killed is none, and the next one takes its place") {
+  TemporaryFolder const folder;
+  Starts const starts(folder.path / "run");
+  folder.write("run.starts.jsonl", line("lost", 4) + line("lost", 4) + R"({"ending": "lo)");
+  CHECK_FALSE(starts.stands_still(step(4)));
+  starts.begin("7", "srun refrain-train");
+  starts.record_killed(Ending::lost, step(4));
+  CHECK(starts.stands_still(step(4)));
+}
