@@ -13,12 +13,7 @@ import time
 import pytest
 import refrain
 from refrain import check_line
-from study_project import calls, environment, fake_slurm, make_project, wait_for
-
-
-@pytest.fixture
-def project(tmp_path):
-    return make_project(tmp_path)
+from study_project import calls, environment, project, slurm, wait_for
 
 
 def start(root, *words, name="dpo_8b_balanced", **extra):
@@ -158,11 +153,6 @@ def test_an_old_stop_does_not_excuse_a_new_failure(project):
     process.send_signal(signal.SIGUSR1)
     assert process.wait(timeout=20) == 85
     member(project, exit_code=1, FAKE="fail")
-
-
-@pytest.fixture
-def slurm(project):
-    return fake_slurm(project)
 
 
 def stop(project, **variables):
