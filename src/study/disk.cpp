@@ -1,3 +1,4 @@
+#include <refrain/base/counted.hpp>
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/json_file.hpp>
@@ -85,7 +86,7 @@ std::optional<int64_t> members_at_once(Settings const& settings) {
   if (!settings.disk_tb) return {};
   double const each = peak_disk_bytes(settings.model), allowed = *settings.disk_tb * 1e12;
   if (each > allowed)
-    throw Error("1 member(s) at once may write " + format_bytes(each) + ", more than REFRAIN_DISK_TB allows (" +
+    throw Error("1 member at once may write " + format_bytes(each) + ", more than REFRAIN_DISK_TB allows (" +
                     format_bytes(allowed) + ")",
                 "raise REFRAIN_DISK_TB: one member needs " + format_bytes(each));
   return static_cast<int64_t>(allowed / each);
@@ -112,7 +113,7 @@ void check_disk(Settings const& settings, std::optional<Allocation> const& alloc
         at_once = std::min(at_once, throttle);
   }
   if (at_once <= *fitting) return;
-  throw Error(std::to_string(at_once) + " member(s) at once may write " +
+  throw Error(counted(at_once, "member") + " at once may write " +
                   format_bytes(at_once * peak_disk_bytes(settings.model)) + ", more than REFRAIN_DISK_TB allows (" +
                   format_bytes(*settings.disk_tb * 1e12) + ")",
               "sbatch --array=" + range + "%" + std::to_string(*fitting) + " " + script);

@@ -1,3 +1,4 @@
+#include <refrain/base/counted.hpp>
 #include <refrain/base/error.hpp>
 #include <refrain/base/file.hpp>
 #include <refrain/base/files.hpp>
@@ -48,8 +49,7 @@ Advance read_advance(Json const& object, fs::path const& file) {
 std::string Advance::text() const {
   std::string const where = "step " + std::to_string(step);
   if (step > 0 || reference_batches == 0) return where;
-  return where + ", after " + std::to_string(reference_batches) + (reference_batches == 1 ? " batch" : " batches") +
-         " of the reference pass";
+  return where + ", after " + counted(reference_batches, "batch", "batches") + " of the reference pass";
 }
 
 std::string RunFolder::text_of(std::string const& key) const {

@@ -1,3 +1,4 @@
+#include <refrain/base/counted.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/joined.hpp>
 #include <refrain/study/run_folder.hpp>
@@ -16,14 +17,12 @@ std::string number(double value, char const* unit) {
   return text + " " + unit;
 }
 
-std::string jobs_text(std::size_t count) { return std::to_string(count) + (count == 1 ? " job" : " jobs"); }
-
 /// "made", "under way as job 12", "1 job to submit behind 8b/shard".
 std::string standing_text(StudyJob const& job, JobStanding const& standing, bool now) {
   std::string text;
   if (standing.under_way > 0) text = std::to_string(standing.under_way) + " under way as job " + joined(standing.jobs);
   if (!standing.left.empty()) {
-    text += (text.empty() ? "" : ", ") + jobs_text(standing.left.size()) + (now ? " now" : " in a later wave");
+    text += (text.empty() ? "" : ", ") + counted(standing.left.size(), "job") + (now ? " now" : " in a later wave");
     if (!job.needs.empty()) text += ", behind " + joined(job.needs);
   }
   return text.empty() ? "made" : text;
@@ -39,9 +38,9 @@ std::string estimate_text(Estimate const& estimate) {
 }
 
 std::string limit_text(JobLimits const& limits, std::size_t now, std::size_t all) {
-  auto const who = limits.jobs ? "limit: " + std::to_string(*limits.jobs) + " jobs (" + limits.jobs_from + "); "
+  auto const who = limits.jobs ? "limit: " + counted(*limits.jobs, "job") + " (" + limits.jobs_from + "); "
                                : std::string("limit: none known; ");
-  return who + jobs_text(now) + " now, " + std::to_string(all - now) + " in later waves\n";
+  return who + counted(now, "job") + " now, " + std::to_string(all - now) + " in later waves\n";
 }
 
 std::string sums(std::vector<Estimate> const& estimates) {
@@ -102,7 +101,7 @@ std::string summary_line(std::vector<JobStanding> const& standings) {
     if (standing.done()) ++made;
     if (standing.under_way > 0 && standing.left.empty()) ++under_way;
   }
-  return std::to_string(made) + " of " + jobs_text(standings.size()) + " made, " + std::to_string(under_way) +
+  return std::to_string(made) + " of " + counted(standings.size(), "job") + " made, " + std::to_string(under_way) +
          " under way, " + std::to_string(standings.size() - made - under_way) + " to come";
 }
 

@@ -1,3 +1,4 @@
+#include <refrain/base/counted.hpp>
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/folder_lock.hpp>
@@ -38,7 +39,7 @@ ArrayPlan plan_array(std::vector<int64_t> const& wanted, int64_t queued, JobLimi
   if (limits.jobs) {
     int64_t const room = *limits.jobs - queued;
     if (room < 1)
-      throw Error("the site lets one user have " + std::to_string(*limits.jobs) + " jobs (" + limits.jobs_from +
+      throw Error("the site lets one user have " + counted(*limits.jobs, "job") + " (" + limits.jobs_from +
                       "), and there are " + std::to_string(queued),
                   "submit again when some have ended");
     if (room < static_cast<int64_t>(wanted.size())) {

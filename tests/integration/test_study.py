@@ -217,7 +217,7 @@ def test_an_array_that_fills_the_disk_is_throttled(project, slurm):
     # 28 bytes a parameter and member: two checkpoints of 12, and final/ of 4.
     variables = {**slurm, "SLURM_ARRAY_TASK_COUNT": "3", "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_MAX": "2"}
     _, err = member(project, exit_code=1, REFRAIN_DISK_TB="0.00003", **variables)
-    check_line("study", err, "3 member(s) at once may write 40.1 MiB, more than REFRAIN_DISK_TB allows (28.6 MiB) "
+    check_line("study", err, "3 members at once may write 40.1 MiB, more than REFRAIN_DISK_TB allows (28.6 MiB) "
                              "(sbatch --array=0-2%2 slurm/dpo_8b_balanced.sh)")
     member(project, REFRAIN_DISK_TB="0.00005", **variables)
 

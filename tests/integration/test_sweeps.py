@@ -170,7 +170,7 @@ def test_the_throttle_is_what_the_disk_allows(project):
         out, _ = submit(project, "--sweep", sweep, "--dry-run", REFRAIN_DISK_TB=disk)
         assert out == line(array, f"'{sweep}'") + "\n"
     _, err = submit(project, "--dry-run", exit_code=1, REFRAIN_DISK_TB="0.00001")
-    check_line("study", err, "1 member(s) at once may write 13.4 MiB, more than REFRAIN_DISK_TB allows (9.5 MiB) (raise "
+    check_line("study", err, "1 member at once may write 13.4 MiB, more than REFRAIN_DISK_TB allows (9.5 MiB) (raise "
                              "REFRAIN_DISK_TB: one member needs 13.4 MiB)")
 
 
