@@ -4,6 +4,7 @@
 #include <refrain/base/log.hpp>
 #include <refrain/study/job_limits.hpp>
 #include <refrain/study/run_study.hpp>
+#include <refrain/study/sbatch.hpp>
 #include <refrain/study/study_page.hpp>
 #include <refrain/study/study_state.hpp>
 #include <refrain/study/submissions.hpp>
@@ -184,6 +185,7 @@ Exit run_study(Options const& options) {
     std::cout << dry_run_text(now.graph, now.standings, now.wave, now.limits, estimate_training(now.study));
     return Exit::success;
   }
+  require_sbatch();
   make_folders(log_folder(study));
   auto const lock = lock_study(study.folder);
   auto now = look_now(std::move(study), options, environment);

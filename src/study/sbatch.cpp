@@ -24,6 +24,11 @@ std::string reason_in(std::string const& text) {
 
 }  // namespace
 
+void require_sbatch() {
+  if (!in_path("sbatch"))
+    throw Error("sbatch is not in PATH", "run this where jobs are submitted, or load the site's Slurm module");
+}
+
 Words Sbatch::line() const {
   Words words{"sbatch", "--parsable"};
   auto const add = [&](std::string const& option, std::string const& value) {
@@ -50,8 +55,7 @@ std::string Sbatch::show() const {
 }
 
 std::string Sbatch::submit() const {
-  if (!in_path("sbatch"))
-    throw Error("sbatch is not in PATH", "run this where jobs are submitted, or load the site's Slurm module");
+  require_sbatch();
   auto all = without_slurm_variables();
   all.insert(variables.begin(), variables.end());
   auto const answer = run_captured(line(), Stderr::capture, all);

@@ -58,6 +58,7 @@ Exit run_submit(Options const& options) {
   auto const at_once = members_at_once(sweep.settings);
   std::optional<FolderLock> lock;
   if (!options.dry_run) {
+    require_sbatch();
     make_folders(sweep.folder());
     lock = FolderLock::acquire(sweep.folder() / "submit.lock");
   }

@@ -136,6 +136,12 @@ def test_files_that_are_none(project):
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_without_slurm_nothing_is_made(project):
+    _, err = project.run(exit_code=1, PATH="/nowhere")
+    check_line("study", err, "sbatch is not in PATH (run this where jobs are submitted, or load the site's Slurm module)")
+    assert not project.folder.exists()
+
+
 @pytest.mark.parametrize("changes, variables, line", [
     ({}, {"MAX_JOBS": "0"},
      "there is no place for one more job: the site lets you have 0 (MaxJobCount of slurm.conf), and 0 wait or run (run "

@@ -234,3 +234,4 @@ def test_without_slurm_it_says_so(project):
         (project / name).unlink()
     _, err = submit(project, exit_code=1, PATH=f"{project}:/nowhere")
     check_line("study", err, "sbatch is not in PATH (run this where jobs are submitted, or load the site's Slurm module)")
+    assert not (project / "runs").exists()

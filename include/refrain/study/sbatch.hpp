@@ -9,6 +9,9 @@
 
 namespace refrain::study {
 
+/// @throws Error where there is no sbatch: before anything is made for what would be submitted
+void require_sbatch();
+
 /// One call of sbatch. Fields left empty are not written, so that the script's own directives hold.
 struct Sbatch {
   std::filesystem::path script;    ///< slurm/NAME.sh, as jobs will be told of it
@@ -26,7 +29,7 @@ struct Sbatch {
   std::string show() const;
   /// Submits. Variables that Slurm set for this process, if it runs in a job, do not reach the new job.
   /// @returns the job's id, of an array that of the whole
-  /// @throws Error with what sbatch said and the line, if it refuses, is not there, or prints no id
+  /// @throws Error as require_sbatch; with what sbatch said and the line, if it refuses or prints no id
   std::string submit() const;
 };
 
