@@ -146,9 +146,9 @@ fs::path find_sweep(std::string const& name) {
   std::string const shipped = "slurm/sweeps/default.json";
   auto const tables = data_files_beside(shipped);
   if (auto const found = tables.find(name); found != tables.end()) return found->second;
-  throw Error("there is no sweep '" + name + "'",
-              "set REFRAIN_SWEEP to a path or one of: " + joined(tables | std::views::keys),
-              {.file = data_file(shipped).parent_path()});
+  throw UsageError("there is no sweep '" + name + "'",
+                   "set REFRAIN_SWEEP to a path or one of: " + joined(tables | std::views::keys),
+                   {.file = data_file(shipped).parent_path()});
 }
 
 }  // namespace refrain::study

@@ -104,7 +104,7 @@ Words split_paths(std::string const& text, std::string const& what) {
     else if (glob(word.c_str(), 0, nullptr, &found) == 0)
       paths.insert(paths.end(), found.gl_pathv, found.gl_pathv + found.gl_pathc);
     else
-      throw Error(what + " names a file that does not exist", "quote paths that hold spaces", {.file = word});
+      throw UsageError(what + " names a file that does not exist", "quote paths that hold spaces", {.file = word});
     globfree(&found);
   }
   return paths;

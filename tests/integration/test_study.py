@@ -237,12 +237,12 @@ NAMES = "|".join(["dpo_8b", "70b_balanced", "high_resource", "english_only", "no
     ([], {"REFRAIN_MODEL": "/none"},
      "REFRAIN_MODEL names no folder [/none] (set it to a Hugging Face folder or a checkpoint)", 2),
     ([], {"REFRAIN_PAIRS": "/none"},
-     "REFRAIN_PAIRS names a file that does not exist [/none] (quote paths that hold spaces)", 1),
+     "REFRAIN_PAIRS names a file that does not exist [/none] (quote paths that hold spaces)", 2),
     ([], {"REFRAIN_TENSOR_PARALLEL": "0"},
      "REFRAIN_TENSOR_PARALLEL is '0', not a number above 0 (set it to a number such as 4)", 2),
     ([], {"REFRAIN_SWEEP": "mine"},
      f"there is no sweep 'mine' [{refrain.SOURCE}/slurm/sweeps] (set REFRAIN_SWEEP to a path or one of: "
-     "beta_by_learning_rate, beta_by_learning_rate_by_seed, default, paper)", 1),
+     "beta_by_learning_rate, beta_by_learning_rate_by_seed, default, paper)", 2),
     ([], {"REFRAIN_TRAIN_ARGS": "--beta 1"},
      "REFRAIN_TRAIN_ARGS sets --beta, which the study sets itself (take it out; the sweep (REFRAIN_SWEEP) sets beta, "
      "learning rate, seed and what its table names)", 1),

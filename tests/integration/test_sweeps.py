@@ -208,7 +208,7 @@ def test_runs_on_a_disk_that_cannot_be_written(project, tmp_path):
 @pytest.mark.parametrize("words, variables, text, exit_code", [
     ([], {"name": "dpo_9b_balanced"}, "there is no configuration 'dpo_9b_balanced' ", 2),
     (["--sweep", "mine"], {}, f"there is no sweep 'mine' [{refrain.SOURCE}/slurm/sweeps] (set REFRAIN_SWEEP to a path or "
-                              "one of: ", 1),
+                              "one of: ", 2),
     (["--after", "soon"], {}, "--after is 'soon', not the id of a job (give a number as sbatch prints it)", 2),
     ([], {"REFRAIN_RUNS": ""}, "not set: REFRAIN_RUNS (export in env/site.sh or the submitting shell: REFRAIN_RUNS=the "
                                "folder for run folders)", 2),

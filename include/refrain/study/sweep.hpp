@@ -32,7 +32,7 @@ struct SweepMember {
 std::vector<SweepMember> read_sweep(std::filesystem::path const& path);
 
 /// The file behind REFRAIN_SWEEP: a path, or the name of a table in slurm/sweeps ("default" is default.json there).
-/// @throws Error that lists the tables there are
+/// @throws UsageError that lists the tables there are
 std::filesystem::path find_sweep(std::string const& name);
 
 }  // namespace refrain::study

@@ -18,7 +18,7 @@ Words split_words(std::string_view text, std::string const& what);
 std::string join_words(Words const& words);
 
 /// Paths from a variable: the text itself where it names something that exists (spaces allowed), else its words, with
-/// patterns such as *.parquet expanded. @throws Error if a word names nothing
+/// patterns such as *.parquet expanded. @throws UsageError if a word names nothing
 Words split_paths(std::string const& text, std::string const& what);
 
 /// Those of `options` that have one of these names, with their values. @throws Error if it begins with a bare word
