@@ -79,17 +79,19 @@ FORM = "write [NAME=]FOLDER, or [NAME=]URL MODEL"
     (["judge"], {"REFRAIN_GUARDS": "refusal-pattern"},
      "REFRAIN_GUARDS names no judge of kind safety (name guards, such as llama-guard-3=FOLDER)"),
     (["judge"], {"REFRAIN_DECIDERS": "polyguard llama"},
-     "REFRAIN_DECIDERS: llama is no guard of REFRAIN_GUARDS (name some of: llama-guard-3 polyguard)"),
+     "REFRAIN_DECIDERS: llama is none of the guards (name some of: llama-guard-3 polyguard)"),
     (["judge"], {"REFRAIN_ADJUDICATOR": "https://server/v1"},
      f"REFRAIN_ADJUDICATOR names no model of the server, or more than one ({FORM})"),
     (["judge"], {"REFRAIN_ADJUDICATOR": "adjudicator=guard a-model"},
      f"REFRAIN_ADJUDICATOR has 2 words for a folder ({FORM})"),
     (["judge"], {"REFRAIN_ADJUDICATOR": "fluency=guard"},
-     f"REFRAIN_ADJUDICATOR: fluency is of kind rubric, not safety ({FORM})"),
+     "REFRAIN_ADJUDICATOR: fluency is of kind rubric, not safety (name a judge of kind safety)"),
     (["judge"], {"REFRAIN_ADJUDICATOR": "polyguard=guard"},
-     "REFRAIN_ADJUDICATOR: polyguard is one of REFRAIN_GUARDS too (name a judge of another name)"),
+     "REFRAIN_ADJUDICATOR: polyguard is one of the guards too (name a judge of another name)"),
     (["judge"], {"REFRAIN_ADJUDICATOR": "/none"},
-     f"REFRAIN_ADJUDICATOR: there is no judge '/none' ({NAMES})"),
+     "REFRAIN_ADJUDICATOR: adjudicator's folder does not exist [/none] (name a Hugging Face folder or a checkpoint)"),
+    (["judge"], {"REFRAIN_ADJUDICATOR": "arbiter"},
+     f"REFRAIN_ADJUDICATOR: there is no judge 'arbiter' ({NAMES})"),
 ])
 def test_bad_settings_are_one_line(project, words, variables, line):
     _, err = study(project, *words, exit_code=2, **variables)
