@@ -32,7 +32,7 @@ Exit run_archive(Options const& options) {
   fs::path const file = settings.runs.string() + ".h5", made = settings.runs.string() + ".new.h5";
   for (auto const& page : settings.reports)
     if (!fs::exists(page))
-      throw Error("this report is not there yet", "sbatch slurm/report.sh makes it", {.file = page});
+      throw Error("this report is not there yet", start_line({"report"}) + " makes it", {.file = page});
   auto const line = archive_line(settings, made);
   if (options.dry_run) {
     std::cout << join_words(line) << "\n";

@@ -44,7 +44,8 @@ Plan make_plan(Options const& options, Environment const& environment) {
                                               : 0;
   if (index >= static_cast<int64_t>(members.size()))
     throw UsageError("the sweep has no member " + std::to_string(index) + ", only " + std::to_string(members.size()),
-                     "sbatch --array=0-" + std::to_string(members.size() - 1) + " " + plan.job.script, {.file = table});
+                     start_line_up_to({"member", plan.configuration.name}, static_cast<int64_t>(members.size()) - 1),
+                     {.file = table});
   plan.member = members[static_cast<std::size_t>(index)];
   plan.folder = plan.settings.runs / plan.configuration.name;
   plan.run = RunFolder(plan.folder / plan.member.folder());

@@ -215,8 +215,8 @@ def test_a_state_that_was_changed_by_hand_is_refused(project):
     ("judge", "REFRAIN_JUDGE: llama is no judge of REFRAIN_GUARDS (name some of: llama-guard-3)"),
     ("adjudicate", "dpo_8b_de/beta=0.1,lr=1e-6,seed=42 has no verdicts of llama-guard-3 yet "
                        "[RUNS/dpo_8b_de/beta=0.1,lr=1e-6,seed=42/verdicts/llama-guard-3.h5] "
-                       "(REFRAIN_JUDGE=llama-guard-3 sbatch slurm/judge.sh makes them)"),
-    ("archive", "this report is not there yet [/none/report.html] (sbatch slurm/report.sh makes it)"),
+                       "(REFRAIN_JUDGE=llama-guard-3 refrain-study judge makes them)"),
+    ("archive", "this report is not there yet [/none/report.html] (refrain-study report makes it)"),
 ])
 def test_stages_look_at_what_they_need(project, command, line):
     project.make("shard", "train", "generate", pairs=("de",))

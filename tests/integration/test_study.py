@@ -58,6 +58,8 @@ def test_members_take_their_row_of_the_table(project):
     member(project, SLURM_ARRAY_TASK_ID="0", REFRAIN_SWEEP=str(sweep))  # without SLURM_JOB_ID this is no job
     assert run_dir(project, member="beta=0.1,lr=1e-6,seed=1").is_dir()
     _, err = member(project, "--index", 4, exit_code=2, REFRAIN_SWEEP=str(sweep))
+    check_line("study", err, f"the sweep has no member 4, only 4 [{sweep}] (give --index 0 to 3)")
+    _, err = member(project, exit_code=2, REFRAIN_SWEEP=str(sweep), SLURM_JOB_ID="7", SLURM_ARRAY_TASK_ID="4")
     check_line("study", err, f"the sweep has no member 4, only 4 [{sweep}] (sbatch --array=0-3 "
                              "slurm/dpo_8b_balanced.sh)")
 

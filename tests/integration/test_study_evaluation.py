@@ -278,7 +278,7 @@ def test_members_that_failed_or_never_began_are_left_out_and_named(project):
     _, err = study(project, "generate", "--index", 1, exit_code=1, **settings)
     check_line("study", err,
                f"training of {STUDY}/beta=0.1,lr=1e-6,seed=2 has failed: training ended with exit code 1 [{run(2)}] "
-               f"(sbatch --array=1 slurm/{STUDY}.sh goes on from its last checkpoint)")
+               f"(refrain-study member {STUDY} --index 1 goes on from its last checkpoint)")
     for index in (0, 3):
         study(project, "generate", "--index", index, **settings)
     for command in ("judge", "report"):
