@@ -43,10 +43,13 @@ Exit run_archive(Options const& options) {
   log_line(join_words(line));
   int const code = run_forwarding(line);
   if (code == static_cast<int>(Exit::stopped_early))  // nothing of it is kept: the next start would stop there, too
-    throw Error("the time was up before the archive was whole", "sbatch --time=... slurm/archive.sh, with more",
+    throw Error("the time was up before the archive was whole",
+                in_job() ? "sbatch --time=... slurm/archive.sh, with more"
+                         : start_line({"archive"}) + " begins it again",
                 {.file = file});
   if (code != 0) throw Error("refrain-archive ended with " + exit_text(code), "its lines are above", {.file = file});
   rename_durably(made, file);
+  log_line("the archive has its name: " + file.string());
   return Exit::success;
 }
 
