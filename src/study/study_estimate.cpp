@@ -36,10 +36,9 @@ private:
 
 /// N of `--nodes=N` or `--nodes N` among sbatch's options, else `otherwise`.
 int option_number(Words const& options, std::string const& name, int otherwise) {
-  auto const picked = pick_options(options, {name}, "sbatch");
-  if (picked.empty()) return otherwise;
-  auto const& last = picked.back();
-  auto const text = last.substr(last.find('=') + 1);
+  auto const values = option_values(options, name, "sbatch");
+  if (values.empty()) return otherwise;
+  auto const& text = values.back();
   int value = otherwise;
   std::from_chars(text.data(), text.data() + text.size(), value);
   return value;

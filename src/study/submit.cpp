@@ -3,6 +3,7 @@
 #include <refrain/base/files.hpp>
 #include <refrain/base/folder_lock.hpp>
 #include <refrain/base/log.hpp>
+#include <refrain/study/configuration.hpp>
 #include <refrain/study/disk.hpp>
 #include <refrain/study/sbatch.hpp>
 #include <refrain/study/submissions.hpp>
@@ -55,7 +56,8 @@ Exit run_submit(Options const& options) {
   if (!options.after.empty() && options.after.find_first_not_of("0123456789_") != std::string::npos)
     throw UsageError("--after is '" + options.after + "', not the id of a job", "give a number as sbatch prints it");
   auto const sweep = read_sweep_request(options, {"REFRAIN_PAIRS"});
-  auto const at_once = members_at_once(sweep.settings);
+  auto const limit = disk_limit(sweep.settings, find_configuration(sweep.name), sweep.members);
+  auto const at_once = limit ? std::optional(limit->members()) : std::nullopt;
   std::optional<FolderLock> lock;
   if (!options.dry_run) {
     require_sbatch();

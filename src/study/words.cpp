@@ -118,6 +118,17 @@ Words without_options(Words const& options, Words const& names, std::string cons
   return options_where(options, names, Keep::others, what);
 }
 
+Words option_values(Words const& options, std::string const& name, std::string const& what) {
+  Words values;
+  for (auto const& group : group_options(options, what)) {
+    if (option_name(group.front()) != name) continue;
+    values.assign(group.begin() + 1, group.end());
+    if (auto const equals = group.front().find('='); equals != std::string::npos)
+      values.insert(values.begin(), group.front().substr(equals + 1));
+  }
+  return values;
+}
+
 Words merge_options(Words const& options, Words const& extra, Words const& reserved, std::string const& what,
                     std::string const& remedy) {
   auto const added = group_options(extra, what);

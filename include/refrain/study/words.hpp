@@ -27,6 +27,10 @@ Words pick_options(Words const& options, Words const& names, std::string const& 
 /// The others. @throws Error if it begins with a bare word
 Words without_options(Words const& options, Words const& names, std::string const& what);
 
+/// The values of the last option of this name; none where it is not there, or has none.
+/// @throws Error if `options` begins with a bare word
+Words option_values(Words const& options, std::string const& name, std::string const& what);
+
 /// Adds `extra` to `options` (both `--name value...` or `--name=value`); an option given in `extra` replaces the one
 /// of the same name. @throws Error if `extra` begins with a bare word, or sets one of `reserved`, which `what` may not
 /// set: then with `remedy`
