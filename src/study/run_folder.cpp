@@ -80,6 +80,12 @@ std::string RunFolder::status_text() const {
   return fs::exists(file) ? read_file(file) : std::string{};
 }
 
+std::string RunFolder::worker() const {
+  std::string holder;
+  if (!fs::exists(path_ / "lock") || FolderLock::try_acquire(path_ / "lock", holder)) return {};
+  return holder;
+}
+
 void RunFolder::wait_for_ranks_of(std::string const& job) const {
   auto const file = path_ / "lock";
   if (!fs::exists(file)) return;

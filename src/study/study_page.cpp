@@ -20,7 +20,9 @@ std::string number(double value, char const* unit) {
 /// "made", "under way as job 12", "1 job to submit behind 8b/shard".
 std::string standing_text(StudyJob const& job, JobStanding const& standing, bool now) {
   std::string text;
-  if (standing.under_way > 0) text = std::to_string(standing.under_way) + " under way as job " + joined(standing.jobs);
+  if (standing.under_way > 0) text = std::to_string(standing.under_way) + " under way";
+  if (!standing.jobs.empty()) text += " as job " + joined(standing.jobs);
+  for (auto const& each : standing.elsewhere) text += ", " + each.holder;
   if (!standing.left.empty()) {
     text += (text.empty() ? "" : ", ") + counted(standing.left.size(), "job") + (now ? " now" : " in a later wave");
     if (!job.needs.empty()) text += ", behind " + joined(job.needs);

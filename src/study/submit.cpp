@@ -93,7 +93,7 @@ Exit run_submit(Options const& options) {
   log_line(call.show());
   auto const job = call.submit();
   std::cout << job << "\n" << std::flush;
-  Submission record{.job = job, .sweep = sweep.table, .line = call.show()};
+  Submission record{.job = job, .name = call.name(), .sweep = sweep.table, .line = call.show()};
   for (auto const index : plan.indices) record.members[index] = sweep.members[static_cast<std::size_t>(index)].folder();
   Submissions(sweep.folder()).add(record);
   return Exit::success;

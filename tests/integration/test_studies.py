@@ -1,11 +1,13 @@
 """refrain-study run with stand-ins of Slurm's commands: what is printed and submitted, and what a rerun does."""
 
 import json
+import os
 
 import pytest
 import refrain
 from fake_study import MEMBER, Project
 from refrain import check_line
+from run_folders import myself, write_lock
 
 
 @pytest.fixture
@@ -99,6 +101,37 @@ def test_members_that_submit_has_submitted_are_not_submitted_again_nor_the_other
     check_line("study", submit(exit_code=1).stderr,
                f"all members of this sweep that have not finished are under way: job {job}_0 has member 0 "
                f"[{project.folder}/dpo_8b_de] (wait for it, or scancel it)")
+
+
+    # Where requeue is refused, a member of the study is submitted again: another job of the same name.
+    queue = project.queue_file.read_text()
+    project.queue_file.write_text(queue.replace(f"{job} 0 ", "900 0 "))
+    assert "under way: job 900_0 has member 0" in submit(exit_code=1).stderr
+    project.run()
+    assert project.submitted() == []
+
+
+def test_a_member_that_somebody_trains_is_not_submitted(project):
+    project.make("shard")
+    run = project.folder / "dpo_8b_de" / MEMBER
+    run.mkdir(parents=True)
+    write_lock(run, myself())
+    holder = f"process {os.getpid()} on here, since 2026-01-31T12:00:00Z"
+    out, _ = project.run("--dry-run")
+    assert f"8b/train/de: 1 under way, {holder}\n" in out
+    assert "8b/generate/de: 1 job in a later wave, behind 8b/train/de\n" in out
+    _, err = project.run()
+    assert err.endswith(f"warning: 8b/train/de: no job in the queue, but {holder} trains this member: run this again once "
+                        f"it has ended, for what waits for it [{run}]\n")
+    assert [name for name, _, _ in project.submitted()] == ["8b.train.balanced", "8b.generate.balanced",
+                                                            "8b.generate.base"]
+
+    # A job of this user, of whatever name, can be waited for.
+    write_lock(run, myself(), job="55")
+    with project.queue_file.open("a") as queue:
+        queue.write("55 N/A mine\n")
+    project.run()
+    assert project.submitted()[0] == ("8b.generate.de", "0", "afterok:55")
 
 
 def one_more_judge(root):

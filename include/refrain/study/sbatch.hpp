@@ -25,6 +25,8 @@ struct Sbatch {
   /// sbatch and its arguments. With --parsable it prints the job's id alone. A dependency that can no longer hold ends
   /// the job, which else would wait for ever.
   Words line() const;
+  /// What the queue calls the job.
+  std::string name() const { return job_name.empty() ? script.stem().string() : job_name; }
   /// The line as a person would type it: variables first.
   std::string show() const;
   /// Submits. Variables that Slurm set for this process, if it runs in a job, do not reach the new job.
