@@ -7,7 +7,6 @@
 #include <refrain/study/process.hpp>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 #include <sstream>
 
@@ -17,20 +16,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// An option of refrain-train that is a whole number above 0; refrain-train itself says what is wrong with another.
-std::optional<int64_t> number_of(Words const& options, std::string const& name) {
-  auto const values = option_values(options, name, "refrain-train's options");
-  if (values.empty()) return {};
-  auto const& text = values.back();
-  int64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value > 0 ? std::optional(value) : std::nullopt;
-}
+constexpr char const* train_options_name = "refrain-train's options";
 
 /// --lora-targets; commas divide as blanks do.
 Words targets_of(Words const& options) {
   Words targets;
-  for (auto const& value : option_values(options, "--lora-targets", "refrain-train's options")) {
+  for (auto const& value : option_values(options, "--lora-targets", train_options_name)) {
     std::istringstream parts(value);
     for (std::string name; std::getline(parts, name, ',');)
       if (!name.empty()) targets.push_back(name);
@@ -49,10 +40,10 @@ bool is_target(ModelTensor const& tensor, Words const& targets) {
 }
 
 RunDisk disk_of_run(std::vector<ModelTensor> const& model, Words const& train_options) {
-  if (auto const adapter = option_values(train_options, "--init-adapter", "refrain-train's options"); !adapter.empty())
+  if (auto const adapter = option_values(train_options, "--init-adapter", train_options_name); !adapter.empty())
     return RunDisk::of_adapter(count_parameters(model_tensors(adapter.back())));
   RunDisk disk;
-  if (auto const rank = number_of(train_options, "--lora-rank")) {
+  if (auto const rank = option_number(train_options, "--lora-rank", train_options_name)) {
     auto const targets = targets_of(train_options);
     for (auto const& tensor : model)  // A [rank, in] and B [out, rank]
       if (is_target(tensor, targets)) disk.trained += *rank * (tensor.shape[0] + tensor.shape[1]);
@@ -66,7 +57,7 @@ RunDisk disk_of_run(std::vector<ModelTensor> const& model, Words const& train_op
 }
 
 double peak_of_run(std::vector<ModelTensor> const& model, Words const& train_options) {
-  auto const keep = number_of(train_options, "--keep-checkpoints").value_or(1);
+  auto const keep = option_number(train_options, "--keep-checkpoints", train_options_name).value_or(1);
   return static_cast<double>(disk_of_run(model, train_options).peak_bytes(keep));
 }
 

@@ -45,10 +45,12 @@ Named split_name(std::string const& word) {
 Guard describe(std::string const& judge, JudgeSource const& source) {
   auto const file = find_definition(judge, source);
   Json const definition = read_json(file);
+  bool const asks = definition.contains("ask");
   return {.name = json_get<std::string>(definition, "name", file),
           .judge = is_file(judge) ? fs::absolute(judge).string() : judge,
           .kind = json_get<std::string>(definition, "kind", file),
-          .asks_model = definition.contains("ask"),
+          .asks_model = asks,
+          .max_tokens = asks ? json_get_or<int64_t>(definition.at("ask"), "max_tokens", 0, file) : 0,
           .model = {}};
 }
 

@@ -192,7 +192,8 @@ Exit run_study(Options const& options) {
   auto study = read_study(file, environment);
   if (options.dry_run) {
     auto const now = look_now(std::move(study), options, environment);
-    std::cout << dry_run_text(now.graph, now.standings, now.wave, now.limits, estimate_training(now.study));
+    std::cout << dry_run_text(now.graph, now.standings, now.wave, now.limits, estimate_training(now.study),
+                              estimate_asking(now.study));
     return Exit::success;
   }
   require_sbatch();

@@ -2,6 +2,7 @@
 #include <refrain/study/words.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 
 #include <glob.h>
@@ -127,6 +128,15 @@ Words option_values(Words const& options, std::string const& name, std::string c
       values.insert(values.begin(), group.front().substr(equals + 1));
   }
   return values;
+}
+
+std::optional<int64_t> option_number(Words const& options, std::string const& name, std::string const& what) {
+  auto const values = option_values(options, name, what);
+  if (values.empty()) return {};
+  auto const& text = values.back();
+  int64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value > 0 ? std::optional(value) : std::nullopt;
 }
 
 Words merge_options(Words const& options, Words const& extra, Words const& reserved, std::string const& what,

@@ -2,6 +2,7 @@
 
 #include <refrain/study/words.hpp>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@ struct Guard {
   std::string judge;         ///< what follows --judge: a shipped judge's name, or a file
   std::string kind;          ///< its definition's: safety, refusal, rubric, language
   bool asks_model = true;    ///< whether it asks a language model: refusal-pattern and language do not
+  int64_t max_tokens = 0;    ///< its definition's: of the model's answer
   Words model;               ///< --checkpoint FOLDER, --endpoint URL --model NAME, --language-model FILE, or nothing
   bool asks_server = false;  ///< then one rank does it, and `model` names the server
 };

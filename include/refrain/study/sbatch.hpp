@@ -35,6 +35,9 @@ struct Sbatch {
   std::string submit() const;
 };
 
+/// The options that the #SBATCH lines of a script give. @throws Error if it cannot be read
+Words directives(std::filesystem::path const& script);
+
 /// Indices as --array takes them: {0, 2, 3, 4} -> "0,2-4"; `at_once` above 0 adds "%at_once" where there are more.
 /// @pre `indices` ascend and are not empty
 std::string format_array(std::vector<int64_t> const& indices, int64_t at_once = 0);

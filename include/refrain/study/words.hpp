@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +32,9 @@ Words without_options(Words const& options, Words const& names, std::string cons
 /// The values of the last option of this name; none where it is not there, or has none.
 /// @throws Error if `options` begins with a bare word
 Words option_values(Words const& options, std::string const& name, std::string const& what);
+
+/// The same as a whole number above 0; none where it is another: the program that takes the option says so.
+std::optional<int64_t> option_number(Words const& options, std::string const& name, std::string const& what);
 
 /// Adds `extra` to `options` (both `--name value...` or `--name=value`); an option given in `extra` replaces the one
 /// of the same name. @throws Error if `extra` begins with a bare word, or sets one of `reserved`, which `what` may not
