@@ -2,6 +2,7 @@
 
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
+#include <refrain/base/run_name.hpp>
 
 #include <algorithm>
 #include <optional>
@@ -66,7 +67,8 @@ public:
     for (auto const& word : options_.paths) {
       auto const folder = fs::canonical(word);
       auto const before = found_.runs.size();
-      auto const name = name_of(folder);
+      auto const name = run_name(folder);
+      if (name.empty()) throw Error("the folder has no name", "name a run's folder, or one of runs", {.file = folder});
       walk(folder, name, false);
       if (found_.runs.size() == before)
         throw Error("the folder holds no run: no run.json, no answers, no verdicts in it or below it",
@@ -78,13 +80,6 @@ public:
   }
 
 private:
-  /// A member's folder is called after its study too, as the report calls it.
-  static std::string name_of(fs::path const& folder) {
-    auto const own = folder.filename().string(), study = folder.parent_path().filename().string();
-    if (own.empty()) throw Error("the folder has no name", "name a run's folder, or one of runs", {.file = folder});
-    return own.find('=') != std::string::npos && !study.empty() ? study + "/" + own : own;
-  }
-
   void add(fs::path const& file, std::string const& path, Kind kind) {
     if (parse_json(dump_text(path), file) != path)
       throw Error("the name is not UTF-8, as names in archives are", "rename the file, or the folder that it is in",

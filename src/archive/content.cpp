@@ -6,12 +6,12 @@
 #include <refrain/base/digest.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/guarded_category.hpp>
+#include <refrain/base/json_lines.hpp>
 #include <refrain/base/line_log.hpp>
 #include <refrain/base/sealed_json.hpp>
 #include <refrain/h5/prompts_file.hpp>
 
 #include <algorithm>
-#include <sstream>
 
 namespace refrain::archive {
 namespace {
@@ -103,22 +103,21 @@ Content ContentMaker::of(FoundFile const& file) {
 Content ContentMaker::of_record(FoundFile const& file) const {
   bool const sealed = file.kind == Kind::sealed;
   auto const value = sealed ? read_sealed_json(file.file) : read_json(file.file);
+  // metrics.jsonl has no digest of its own, and may be gone altogether.
+  if (file.file.filename() == "status.json" && value.contains("metrics"))
+    LineLog::check(file.file.parent_path() / "metrics.jsonl", value.at("metrics"));
   auto const shown = options_.anonymous ? anonymised(value) : value;
   if (shown == value) return whole(file.file);
   return changed(file.file, sealed ? sealed_json(shown) : dump_text(shown, 2) + "\n");
 }
 
 Content ContentMaker::of_lines(FoundFile const& file) const {
-  auto const status = file.file.parent_path() / "status.json";
-  if (file.file.filename() == "metrics.jsonl" && fs::exists(status))
-    if (auto const record = read_sealed_json(status); record.contains("metrics"))
-      LineLog::check(file.file, record.at("metrics"));
   if (!options_.anonymous) return whole(file.file);
-  bool same = true;
+  auto const before = read_file(file.file);
+  bool same = before.empty() || before.back() == '\n';  // what was cut off goes: nobody can tell what it names
   std::string text;
-  std::istringstream lines(read_file(file.file));
-  for (std::string line; std::getline(lines, line);) {
-    auto const value = parse_json(line, file.file), shown = has_text(value) ? anonymised(value) : value;
+  for (auto const& value : parse_json_lines(before, file.file)) {
+    auto const shown = has_text(value) ? anonymised(value) : value;
     same = same && shown == value;
     text += dump_text(shown) + "\n";
   }

@@ -49,12 +49,7 @@ void Options::validate() {
     throw UsageError("--out names a folder, where a file is wanted", "name a file", {.file = out});
   if (auto const folder = fs::absolute(out).parent_path(); !fs::is_directory(folder))
     throw UsageError("--out names a file in a folder that does not exist", "make the folder first", {.file = out});
-  for (auto const& category : include_categories)
-    if (category != guarded_category)
-      throw UsageError("--include-category: '" + category + "' is not a category that is left out",
-                       std::string("only ") + guarded_category + " is");
-  if (!include_categories.empty() && !include_text)
-    throw UsageError("--include-category is given without --include-text", "give both, or neither");
+  check_included(include_categories, include_text);
   if (anonymous && weights == Weights::final)
     throw UsageError("--anonymous and --weights final contradict each other: a checkpoint's files name paths",
                      "leave one of them out");

@@ -1,11 +1,12 @@
 #include <refrain/archive/summary.hpp>
 
-#include <refrain/base/files.hpp>
+#include <refrain/base/counted.hpp>
+#include <refrain/base/json_lines.hpp>
 #include <refrain/base/sealed_json.hpp>
 #include <refrain/h5/reader.hpp>
 
 #include <map>
-#include <sstream>
+#include <numeric>
 
 namespace refrain::archive {
 namespace {
@@ -48,23 +49,18 @@ void add_training(Json& summary, fs::path const& run) {
   add_versions(summary["versions"], last, "training");
 }
 
-/// The numbers of the last training row and of the last evaluation row. Whole lines only: the last one of a run that
-/// is under way may be half written.
+/// The numbers of the last training row and of the last evaluation row.
 void add_metrics(Json& results, fs::path const& run) {
   auto const file = run / "metrics.jsonl";
   if (!fs::exists(file)) return;
-  std::string const text = read_file(file);
-  std::istringstream lines(text.substr(0, text.rfind('\n') + 1));
   Json rows = Json::object();
-  for (std::string line; std::getline(lines, line);) {
-    auto const row = parse_json(line, file);
+  for (auto const& row : read_json_lines(file))
     for (char const* prefix : {"", "eval_"}) {
       if (!row.contains(prefix + std::string("loss"))) continue;
       for (char const* key : {"loss", "rewards/accuracies", "rewards/margins"})
         if (auto const value = part(row, (prefix + std::string(key)).c_str()); !value.is_null())
           rows[prefix + std::string(key)] = value;
     }
-  }
   results.update(rows);
 }
 
@@ -114,19 +110,36 @@ void add_verdicts(Json& summary, fs::path const& run) {
   for (auto const& [language, count] : counts) summary["results"]["asr"][language] = count.json();
 }
 
-using Leaves = std::vector<std::pair<std::string, std::string>>;
-
-void flatten(Json const& value, std::string const& key, Leaves& leaves) {
-  if (value.is_null() && key.empty()) return;
-  if (!value.is_object())
-    return void(leaves.emplace_back(key, value.is_string() ? value.get<std::string>() : dump_text(value)));
-  for (auto const& [name, inner] : value.items()) flatten(inner, key.empty() ? name : key + "." + name, leaves);
+int64_t count_values(Json const& value) {
+  if (!value.is_object()) return 1;
+  return std::accumulate(value.begin(), value.end(), int64_t{0},
+                         [](int64_t sum, Json const& inner) { return sum + count_values(inner); });
 }
 
-std::string const* find(Leaves const& leaves, std::string const& key) {
-  for (auto const& [name, text] : leaves)
-    if (name == key) return &text;
-  return nullptr;
+/// A value as it stands; of a group how many it has. Nothing for none.
+std::string text_of(Json const* value) {
+  if (value == nullptr || (value->is_object() && count_values(*value) == 0)) return {};
+  if (value->is_object()) return counted(count_values(*value), "value");
+  return value->is_string() ? value->get<std::string>() : dump_text(*value);
+}
+
+Json const* find(Json const& group, std::string const& name) {
+  auto const found = group.find(name);
+  return found == group.end() ? nullptr : &*found;
+}
+
+/// Both sides of what is called `key`, where `of` is part of a summary; null where a side lacks it.
+void compare_values(Json const* first, Json const* second, std::string const& of, std::string const& key,
+                    std::vector<Difference>& differences) {
+  if (first == nullptr || second == nullptr || !first->is_object() || !second->is_object()) {
+    if (auto const a = text_of(first), b = text_of(second); a != b) differences.push_back({of, key, a, b});
+    return;
+  }
+  auto const inside = [&](std::string const& name) { return key.empty() ? name : key + "." + name; };
+  for (auto const& [name, value] : first->items())
+    compare_values(&value, find(*second, name), of, inside(name), differences);
+  for (auto const& [name, value] : second->items())
+    if (!first->contains(name)) compare_values(nullptr, &value, of, inside(name), differences);
 }
 
 }  // namespace
@@ -144,17 +157,8 @@ Json summarise(fs::path const& run) {
 
 std::vector<Difference> compare(Json const& first, Json const& second) {
   std::vector<Difference> differences;
-  for (char const* of : {"settings", "inputs", "versions", "results"}) {
-    Leaves a, b;
-    flatten(part(first, of), "", a);
-    flatten(part(second, of), "", b);
-    for (auto const& [key, text] : a) {
-      auto const* other = find(b, key);
-      if (other == nullptr || *other != text) differences.push_back({of, key, text, other == nullptr ? "" : *other});
-    }
-    for (auto const& [key, text] : b)
-      if (find(a, key) == nullptr) differences.push_back({of, key, "", text});
-  }
+  for (char const* of : {"settings", "inputs", "versions", "results"})
+    compare_values(find(first, of), find(second, of), of, "", differences);
   return differences;
 }
 

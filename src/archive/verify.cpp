@@ -45,6 +45,16 @@ Rows run_rows(Manifest const& manifest) {
   return rows;
 }
 
+/// In a word or two, what `verify` finds to be no sound archive.
+std::string fault_of(std::filesystem::path const& path) {
+  if (!std::filesystem::exists(path)) return "missing";
+  if (std::filesystem::is_directory(path)) return "no archive, but a folder";
+  try {
+    if (auto const kind = h5::Reader(path).schema(); kind != "archive.v1") return "no archive, but of kind " + kind;
+  } catch (std::exception const&) {}  // which `verify` has told
+  return "damaged";
+}
+
 }  // namespace
 
 Exit verify(Options const& options) {
@@ -63,7 +73,7 @@ Exit verify(Options const& options) {
       problems.push_back(error_text(error));
     }
     for (auto const& problem : problems) std::cerr << "refrain-archive: " << problem << "\n" << std::flush;
-    if (!problems.empty()) what = std::filesystem::exists(word) ? "damaged" : "missing";
+    if (!problems.empty()) what = fault_of(word);
     std::cout << word << ": " << what << "\n" << std::flush;
     sound &= problems.empty();
   }

@@ -1,3 +1,4 @@
+#include <refrain/base/error.hpp>
 #include <refrain/base/guarded_category.hpp>
 
 #include <cctype>
@@ -12,6 +13,15 @@ bool names_guarded(std::string const& categories) {
     if (at + length == categories.size() || !std::isdigit(static_cast<unsigned char>(categories[at + length])))
       return true;
   return false;
+}
+
+void check_included(std::vector<std::string> const& categories, bool include_text) {
+  for (auto const& category : categories)
+    if (category != guarded_category)
+      throw UsageError("--include-category: '" + category + "' is not a category that is left out",
+                       std::string("only ") + guarded_category + " is");
+  if (!categories.empty() && !include_text)
+    throw UsageError("--include-category is given without --include-text", "give both, or neither");
 }
 
 }  // namespace refrain

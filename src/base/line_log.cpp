@@ -1,6 +1,8 @@
+#include <refrain/base/counted.hpp>
 #include <refrain/base/error.hpp>
 #include <refrain/base/file.hpp>
 #include <refrain/base/files.hpp>
+#include <refrain/base/json_lines.hpp>
 #include <refrain/base/line_log.hpp>
 
 #include <span>
@@ -20,19 +22,11 @@ LineLog::LineLog(std::filesystem::path path, std::function<bool(Json const&)> co
   if (!std::filesystem::exists(path_)) return;
   std::string const text = read_file(path_);
   standing_.add(text);
-  std::size_t begin = 0;
-  for (int64_t line = 1; begin < text.size(); ++line) {
-    auto const end = text.find('\n', begin);
-    if (end == std::string::npos) break;
-    auto const row = Json::parse(text.begin() + static_cast<std::ptrdiff_t>(begin),
-                                 text.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
-    if (!row.is_object())
-      throw Error("is not a JSON object", "remove the file's damaged end, or the run folder",
-                  {.file = path_, .object = "line " + std::to_string(line)});
-    if (!keep(row)) break;
-    begin = end + 1;
-  }
-  wanted_.add(std::string_view(text).substr(0, begin));
+  int64_t number = 0;
+  auto const kept = visit_lines(text, [&](std::string_view line) {
+    return keep(parse_json_line(line, {.file = path_, .object = "line " + std::to_string(++number)}));
+  });
+  wanted_.add(std::string_view(text).substr(0, kept));
 }
 
 void LineLog::announce(Json const& row) {
@@ -67,15 +61,19 @@ Json LineLog::position() const {
 }
 
 void LineLog::check(std::filesystem::path const& path, Json const& position) {
-  auto const text = std::filesystem::exists(path) ? read_file(path) : std::string{};
+  bool const there = std::filesystem::exists(path);
+  auto const text = there ? read_file(path) : std::string{};
   auto const digest = xxh3(std::as_bytes(std::span(text)));
   auto const is = [&](Json const& described) {
     return json_get<int64_t>(described, "bytes", path) == static_cast<int64_t>(text.size()) &&
            json_get<std::string>(described, "xxh3", path) == digest;
   };
-  if (!is(position) && !is(json_get<Json>(position, "before", path)))
-    throw Error("has " + std::to_string(text.size()) + " bytes that do not match the digest in status.json",
-                "the file was changed, cut or damaged; resume the run from a checkpoint", {.file = path});
+  if (is(position) || is(json_get<Json>(position, "before", path))) return;
+  if (!there)
+    throw Error("is missing; by status.json it has " + counted(json_get<int64_t>(position, "bytes", path), "byte"),
+                "put it back from a copy, or resume the run from a checkpoint", {.file = path});
+  throw Error("has " + std::to_string(text.size()) + " bytes that do not match the digest in status.json",
+              "the file was changed, cut or damaged; resume the run from a checkpoint", {.file = path});
 }
 
 }  // namespace refrain

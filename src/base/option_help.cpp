@@ -29,7 +29,7 @@ std::string OptionTable::usage_line() const {
   std::string line = invocation();
   if (!commands_.empty() && chosen_ < 0) return line + " COMMAND [OPTION...]";
   for (Option const& option : options_)
-    if (applies(option.command) && option.required) line += " --" + option.name + " " + option.meta;
+    if (applies(option.command) && option.required) line += " " + spelled(option);
   for (Positional const& positional : positionals_)
     if (applies(positional.command))
       line += positional.least > 0 ? " " + positional.meta : " [" + positional.meta + "]";
@@ -50,8 +50,16 @@ std::vector<OptionTable::Option const*> OptionTable::listed() const {
   return listed;
 }
 
+std::string OptionTable::spelled(Option const& option) {
+  return "--" + option.name + (option.meta.empty() ? "" : " " + option.meta);
+}
+
+std::string OptionTable::needed_text(Option const& option) {
+  return option.required_unless.empty() ? "required" : "required without --" + option.required_unless;
+}
+
 std::string OptionTable::help_text(Option const& option) {
-  if (option.required) return option.help + " (required)";
+  if (option.required) return option.help + " (" + needed_text(option) + ")";
   return option.default_text.empty() ? option.help : option.help + " [" + option.default_text + "]";
 }
 
@@ -77,7 +85,7 @@ void OptionTable::print_help(std::ostream& out) const {
   for (Option const* option : listed()) {
     if (option->group != group) out << "\n" << option->group << ":\n";
     group = option->group;
-    print_entry(out, "--" + option->name + (option->meta.empty() ? "" : " " + option->meta), help_text(*option));
+    print_entry(out, spelled(*option), help_text(*option));
   }
   out << "\nEvery job:\n";
   print_entry(out, "--config FILE", "an INI file that sets any of these; the command line wins");
@@ -108,8 +116,8 @@ void OptionTable::print_reference(std::ostream& out) const {
       if (option->group != group)
         out << "\n" << option->group << ":\n\n| option | what it does | default |\n| --- | --- | --- |\n";
       group = option->group;
-      out << "| `--" << option->name << (option->meta.empty() ? "" : " " + cell(option->meta)) << "` | "
-          << cell(option->help) << " | " << (option->required ? "required" : cell(option->default_text)) << " |\n";
+      out << "| `" << cell(spelled(*option)) << "` | " << cell(option->help) << " | "
+          << (option->required ? needed_text(*option) : cell(option->default_text)) << " |\n";
     }
   };
   out << "# refrain-" << program_ << "\n\n" << summary_ << "\n";

@@ -250,9 +250,15 @@ bool OptionTable::parse(int argc, char const* const* argv, std::ostream& out) {
   if (!config.empty()) read_config(config);
   for (Option const& option : options_)
     if (applies(option.command) && option.required && !given(option.name) && !given(option.required_unless))
-      throw UsageError("option --" + option.name + " is missing",
-                       "add --" + option.name + " " + option.meta + ": " + option.help);
+      throw lacks(option);
   return true;
+}
+
+UsageError OptionTable::lacks(Option const& option) const {
+  auto const add = "add " + spelled(option) + ": " + option.help;
+  if (option.required_unless.empty()) return UsageError("option --" + option.name + " is missing", add);
+  return UsageError("neither --" + option.name + " nor --" + option.required_unless + " is given",
+                    add + "; or " + spelled(*find(option.required_unless)));
 }
 
 bool OptionTable::given(std::string const& name) const {

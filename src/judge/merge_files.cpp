@@ -45,7 +45,7 @@ void merge_files(Options const& options) {
   inherit(provenance, options.verdicts);
   write_verdicts(out, verdicts, provenance.json());
   log_line(std::to_string(verdicts.size()) + " answers in " + out.string() + ": " +
-           (verdicts.final_label.empty() ? "no guard among the judges, so nothing is decided"
+           (verdicts.final_label.empty() ? "no guard (a judge of kind safety) among the judges, so nothing is decided"
                                          : summary_of_decisions(verdicts)));
 }
 

@@ -106,12 +106,7 @@ void Options::validate() {
     throw UsageError("--dev-verdicts is given without --runs", "give the runs that are to be ranked");
   if (include_text && responses.empty())
     throw UsageError("--include-text is given without --responses", "name the files that have the text");
-  for (auto const& category : include_categories)
-    if (category != guarded_category)
-      throw UsageError("--include-category: '" + category + "' is not a category that is left out",
-                       std::string("only ") + guarded_category + " is");
-  if (!include_categories.empty() && !include_text)
-    throw UsageError("--include-category is given without --include-text", "give both, or neither");
+  check_included(include_categories, include_text);
   for (auto const& run : runs) require_folder(run, "--runs");
   if (command == "tensorboard")
     require_replaceable(out, "tensorboard.json", "an export for TensorBoard");

@@ -2,6 +2,7 @@
 
 #include <refrain/base/digest.hpp>
 #include <refrain/base/joined.hpp>
+#include <refrain/base/run_name.hpp>
 #include <refrain/h5/reader.hpp>
 #include <refrain/h5/verdicts_file.hpp>
 #include <refrain/h5/responses_file.hpp>
@@ -45,6 +46,18 @@ bool category_before(std::string const& a, std::string const& b) {
   return key(a) < key(b);
 }
 
+/// Without a guard, merging makes none either.
+Error no_final_labels(h5::Verdicts const& rows, fs::path const& path) {
+  bool const has_guard =
+      std::ranges::any_of(rows.judges, [](auto const& judge) { return judge.second.kind == "safety"; });
+  return has_guard
+             ? Error("the file has no final labels",
+                     "give the file that refrain-judge --judge adjudicator or --judge merge made", {.file = path})
+             : Error("the file has no final labels, and no guard (a judge of kind safety) that could decide",
+                     "judge the answers with a guard, and join its file to this one by refrain-judge --judge merge",
+                     {.file = path});
+}
+
 class Collector {
 public:
   /// @param option the one that gives the files
@@ -60,9 +73,7 @@ private:
   void add(NamedFile const& file) {
     auto const rows = h5::read_verdicts(file.path);
     if (rows.size() == 0) throw Error("the file has no verdicts", "leave it out of " + option_, {.file = file.path});
-    if (rows.final_label.empty())
-      throw Error("the file has no final labels",
-                  "give the file that refrain-judge --judge adjudicator or --judge merge made", {.file = file.path});
+    if (rows.final_label.empty()) throw no_final_labels(rows, file.path);
     Source source{
         .path = file.path, .sha256 = sha256_file(file.path), .provenance = h5::Reader(file.path).provenance()};
     auto& checkpoint = named(checkpoint_name(file, generation_of(source.provenance)));
@@ -199,7 +210,7 @@ std::string checkpoint_name(NamedFile const& file, Json const& generation) {
   auto const options = generation.is_object() ? generation.value("options", Json()) : Json();
   for (char const* key : {"adapter", "checkpoint", "model"})
     if (auto const name = options.is_object() ? options.value(key, Json()) : Json(); name.is_string() && name != "")
-      return run_name(name.get<std::string>());
+      return run_of_checkpoint(name.get<std::string>());
   return file.path.stem().string();
 }
 
@@ -212,16 +223,6 @@ Results read_results(Options const& options) {
 
 Results read_results(std::vector<NamedFile> const& files, std::string const& option) {
   return Collector(option).run(files);
-}
-
-std::string run_name(fs::path folder) {
-  if (!folder.has_filename()) folder = folder.parent_path();
-  auto const leaf = folder.filename().string();
-  if (leaf == "final") folder = folder.parent_path();
-  if ((leaf == "latest" || leaf.starts_with("step-")) && folder.parent_path().filename() == "checkpoints")
-    folder = folder.parent_path().parent_path();
-  auto const name = folder.filename().string(), parent = folder.parent_path().filename().string();
-  return name.find('=') != std::string::npos && !parent.empty() ? parent + "/" + name : name;
 }
 
 Json generation_of(Json const& provenance) {

@@ -1,7 +1,9 @@
 #include <refrain/report/runs.hpp>
 
 #include <refrain/base/digest.hpp>
-#include <refrain/base/files.hpp>
+#include <refrain/base/json_lines.hpp>
+#include <refrain/base/line_log.hpp>
+#include <refrain/base/run_name.hpp>
 #include <refrain/base/run_starts.hpp>
 #include <refrain/base/sealed_json.hpp>
 #include <refrain/h5/reader.hpp>
@@ -10,20 +12,11 @@
 #include <algorithm>
 #include <map>
 #include <optional>
-#include <sstream>
 
 namespace refrain::report {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::vector<Json> read_lines(fs::path const& path) {
-  std::istringstream text(read_file(path));
-  std::vector<Json> lines;
-  for (std::string line; std::getline(text, line);)
-    if (!line.empty()) lines.push_back(parse_json(line, path));
-  return lines;
-}
 
 std::vector<std::pair<std::string, int64_t>> count_pairs(Json const& record, fs::path const& file) {
   fs::path const path = json_get_or<std::string>(json_get<Json>(record, "options", file), "pairs", "", file);
@@ -77,20 +70,27 @@ Json read_run_record(fs::path const& folder) {
   return read_sealed_json(folder / "run.json");
 }
 
+std::vector<Json> read_metrics(fs::path const& folder) {
+  auto const file = folder / "metrics.jsonl", status = folder / "status.json";
+  if (fs::exists(file)) return read_json_lines(file);
+  // Before the first step there need be none; behind it status.json says what there is.
+  if (fs::exists(status))
+    if (auto const record = read_sealed_json(status); record.contains("metrics"))
+      LineLog::check(file, record.at("metrics"));
+  return {};
+}
+
 Run read_run(fs::path const& folder) {
   Run run{.name = run_name(folder), .record = read_run_record(folder)};
   if (fs::exists(folder / "status.json")) run.status = read_sealed_json(folder / "status.json");
   if (!run.status.is_object()) run.status = Json::object();
-  if (auto const file = folder / "metrics.jsonl"; fs::exists(file))
-    for (auto& row : read_lines(file)) {
-      if (!row.is_object()) continue;
-      if (row.contains("loss"))
-        run.metrics.push_back(std::move(row));
-      else if (row.contains("eval_loss"))
-        run.evaluation = std::move(row);
-    }
+  for (auto& row : read_metrics(folder))
+    if (row.contains("loss"))
+      run.metrics.push_back(std::move(row));
+    else if (row.contains("eval_loss"))
+      run.evaluation = std::move(row);
   if (fs::path const starts = fs::weakly_canonical(folder).string() + ".starts.jsonl"; fs::exists(starts))
-    run.endings = read_lines(starts);
+    run.endings = read_json_lines(starts);
   run.pairs_by_language = count_pairs(run.record, folder / "run.json");
   return run;
 }

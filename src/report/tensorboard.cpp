@@ -3,9 +3,9 @@
 #include <refrain/base/anonymous.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/provenance.hpp>
+#include <refrain/base/run_name.hpp>
 #include <refrain/base/run_starts.hpp>
 #include <refrain/report/event_file.hpp>
-#include <refrain/report/results.hpp>
 #include <refrain/report/runs.hpp>
 
 #include <algorithm>
@@ -32,9 +32,8 @@ std::string tag_of(std::string const& key) {
 
 Row read_row(Json const& line, Place const& place) {
   auto const bad = [&](std::string const& problem) {
-    return Error(problem, "remove the file's damaged end, or leave the run out of --runs", place);
+    return Error(problem, "put the file back from a copy, or remove its damaged end", place);
   };
-  if (!line.is_object()) throw bad("is not a JSON object");
   if (!line.contains("step") || !line.at("step").is_number_unsigned()) throw bad("has no step");
   Row row{.step = line.at("step").get<int64_t>(), .seconds = 0, .values = {}};
   for (auto const& [key, value] : line.items()) {
@@ -46,17 +45,11 @@ Row read_row(Json const& line, Place const& place) {
   return row;
 }
 
-/// Whole lines only: the last one of a run that is under way may be half written.
-std::vector<Row> read_rows(fs::path const& path) {
+std::vector<Row> read_rows(fs::path const& run) {
   std::vector<Row> rows;
-  if (!fs::exists(path)) return rows;  // no step has been made
-  std::string const text = read_file(path);
-  std::size_t begin = 0;
-  for (auto end = text.find('\n'); end != std::string::npos; begin = end + 1, end = text.find('\n', begin)) {
-    auto const line = Json::parse(text.begin() + static_cast<std::ptrdiff_t>(begin),
-                                  text.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
-    rows.push_back(read_row(line, {.file = path, .object = "line " + std::to_string(rows.size() + 1)}));
-  }
+  for (auto const& line : read_metrics(run))
+    rows.push_back(
+        read_row(line, {.file = run / "metrics.jsonl", .object = "line " + std::to_string(rows.size() + 1)}));
   return rows;
 }
 
@@ -102,7 +95,7 @@ std::pair<fs::path, std::string> event_file(fs::path const& folder, bool anonymo
   };
   events.add_text(times.first(), "args", code_block(shown("options")));
   events.add_hyperparameters(times.first(), shown("identity"));
-  for (auto const& row : read_rows(folder / "metrics.jsonl")) events.add_scalars(times.next(row), row.step, row.values);
+  for (auto const& row : read_rows(folder)) events.add_scalars(times.next(row), row.step, row.values);
   auto const seconds = std::to_string(static_cast<int64_t>(times.first()));
   return {fs::path(run_name(fs::canonical(folder))) / (file_prefix + seconds + file_suffix), events.bytes()};
 }

@@ -53,6 +53,11 @@ Failure at(std::string const& node, bool lost, std::string const& what) {
 
 }  // namespace
 
+std::string failed_launch(std::string const& said) {
+  auto const launch = find_first(split_lines(said), "^srun: error: (task \\d+ launch failed: .*)$");
+  return launch ? launch->caught[0] : "";
+}
+
 Failure explain(int code, std::string const& program, std::string const& said) {
   auto const lines = split_lines(said);
 
@@ -61,9 +66,7 @@ Failure explain(int code, std::string const& program, std::string const& said) {
                               "failed on node (\\S+): ", "Remote daemon: .* on node (\\S+)"})
     if (auto const node = find_first(lines, pattern)) return at(node->caught[0], true, "the node was lost");
 
-  // Seen where Slurm's PMIx finds its socket of the step of the same number that was lost on that node before.
-  if (auto const launch = find_first(lines, "^srun: error: (task \\d+ launch failed: .*)$"))
-    return at("", true, launch->caught[0]);
+  if (auto const launch = failed_launch(said); !launch.empty()) return at("", true, launch);
 
   // What a rank of ours said before it ended.
   auto const own = find_first(lines, "^" + program + ": (.*)$");

@@ -202,7 +202,9 @@ std::string put_back(Allocation const& allocation, std::string const& script) {
   if (was_cancelled(record))
     return "job " + allocation.id() + " was cancelled and is not requeued; the same sbatch goes on from there";
 
-  if (ask_controller({"scontrol", "requeue", allocation.id()}).code == 0) return "requeued job " + allocation.id();
+  // A requeue ends this job's processes, scontrol with them, perhaps before it has its answer.
+  auto const code = ask_controller({"scontrol", "requeue", allocation.id()}).code;
+  if (code == 0 || code > 128) return "requeued job " + allocation.id();
   auto const line = resubmission(allocation, record, script);
   auto const submitted = ask_controller(line, without_slurm_variables());
   if (submitted.code != 0)

@@ -19,12 +19,27 @@ struct Ended {
 /// "refrain-train" of its path.
 std::string name_of(Words const& program) { return std::filesystem::path(program.front()).filename().string(); }
 
+/// Runs the program's ranks in the allocation. A job that is requeued numbers its steps anew, and Slurm's PMIx starts
+/// none where the node still has a socket of the step of the same number: one that was lost there, or whose end the
+/// controller has yet to be told of, which Slurm does once a minute. The next number is free.
+Captured run_ranks(Words const& line, Variables const& variables) {
+  constexpr int most_tries = 3;
+  for (int tries = 1;; ++tries) {
+    auto captured = run_listening(line, variables);
+    auto const launch = failed_launch(captured.text);
+    if (launch.empty()) return captured;
+    if (captured.code == 0) captured.code = 1;  // Slurm 22.05's srun was seen to end so
+    if (tries == most_tries || stop_requested()) return captured;
+    log_warning("srun started no ranks (" + launch + "); starting them again");
+  }
+}
+
 Ended run(BatchJob const& job, Launcher const& launcher, Work const& work) {
   if (stop_requested()) return {.ending = Ending::stopped_early, .code = static_cast<int>(Exit::stopped_early)};
   log_line(launcher.show(work.line));
   auto const line = launcher.before(work.line);
   // At a desk the program keeps the terminal, and its lines are in sight.
-  auto const [code, said] = job.allocation ? run_listening(line, launcher.variables)
+  auto const [code, said] = job.allocation ? run_ranks(line, launcher.variables)
                                            : Captured{.code = run_forwarding(line, launcher.variables), .text = {}};
   if (code == 0) return {.ending = Ending::finished};
   if (work.stopped(code)) return {.ending = Ending::stopped_early, .code = code};

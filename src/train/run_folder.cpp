@@ -1,6 +1,7 @@
 #include <refrain/train/run_folder.hpp>
 
 #include <refrain/base/files.hpp>
+#include <refrain/base/json_lines.hpp>
 #include <refrain/base/line_log.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/base/provenance.hpp>
@@ -8,7 +9,6 @@
 #include <refrain/h5/writer.hpp>
 
 #include <cmath>
-#include <fstream>
 #include <limits>
 #include <map>
 
@@ -83,11 +83,9 @@ void RunFolder::append_metrics(Json const& row, Progressed const& progress) {
 
 void RunFolder::write_metrics_columns(Json const& provenance) {
   metrics_->sync();
-  std::vector<Json> rows;
+  auto const rows = read_json_lines(path_ / "metrics.jsonl");
   std::map<std::string, std::vector<double>> columns;
   std::vector<int64_t> steps;
-  std::ifstream file(path_ / "metrics.jsonl");
-  for (std::string line; std::getline(file, line);) rows.push_back(parse_json(line, path_ / "metrics.jsonl"));
   for (auto const& row : rows)
     for (auto const& [key, value] : row.items())
       if (key != "step" && value.is_number())

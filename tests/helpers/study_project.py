@@ -142,9 +142,11 @@ if [ -e "$away" ]; then
   echo "slurm_load_jobs error: Unable to contact slurm controller (connect failure)" >&2
   exit 1
 fi
-[ "$1" = show ] && printf 'JobId=7 JobName=x\\n   JobState=%s Reason=None Restarts=%s\\n   Command=%s\\n' \\
+[ "$1" != show ] || printf 'JobId=7 JobName=x\\n   JobState=%s Reason=None Restarts=%s\\n   Command=%s\\n' \\
   "${JOB_STATE:-RUNNING}" "${RESTARTS:-0}" "/home/a b/slurm/x.sh"
-[ "$1" != requeue ] || [ -z "$NO_REQUEUE" ]
+[ "$1" = requeue ] || exit 0
+[ "$REQUEUE" != kills ] || kill -TERM $$
+[ "$REQUEUE" != refused ]
 """,
     "sbatch": """#!/bin/sh
 echo "sbatch $*" >> "$CALLS"

@@ -173,7 +173,7 @@ class TestDiff:
         done = run("archive", "diff", *words, exit_code=exit_code)
         assert done.stderr == ""
         cut = [re.split(r"  +", line.strip()) for line in done.stdout.splitlines()[1:]]
-        return {(row[1], row[2]): tuple(row[3:]) for row in cut if len(row) >= 5}
+        return {(row[1], row[2]): tuple(row[3:]) for row in cut if len(row) >= 4}
 
     def test_same(self, study, whole, tmp_path):
         run("archive", "create", "--out", tmp_path / "one.h5", study / MEMBER)
@@ -210,7 +210,19 @@ class TestDiff:
             ("results", "loss"): (repr(0.7 / 39), repr(0.7 / 37)),
             ("results", "rewards/accuracies"): (repr(1 - 1 / 39), repr(1 - 1 / 37)),
             ("results", "rewards/margins"): ("3.9", "3.7"),
+            ("results", "eval_loss"): ("0.5",),
         }
+
+    def test_a_run_without_answers(self, tmp_path):
+        """What a run lacks as a whole is a line, whatever it has of it."""
+        for name in ("a", "b"):
+            write_member(tmp_path / name)
+        write_answers(tmp_path / "a", 6)
+        (tmp_path / "b/eval.json").unlink()
+        assert self.differences(tmp_path / "a", tmp_path / "b") == {
+            ("settings", "answers"): ("3 values",), ("settings", "judges"): ("1 value",), ("inputs", "answers"): ("1 value",),
+            ("versions", "answers"): ("3 values",), ("versions", "verdicts"): ("3 values",),
+            ("results", "evaluation"): ("2 values",), ("results", "asr"): ("9 values",)}
 
     def test_a_run_under_way(self, tmp_path):
         """Its last line may be half written."""

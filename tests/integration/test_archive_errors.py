@@ -15,7 +15,7 @@ from archive_study import sha256, write_answers, write_member
 from disks import read_only_disk, small_disk
 from processes import Running
 from refrain import LINES, command, environment, fails, run
-from run_folders import seal
+from run_folders import claim_metrics, seal
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +36,8 @@ def names(folder):
 
 NO_RUN = "the folder holds no run: no run.json, no answers, no verdicts in it or below it [{dir}/empty] (name a run's " \
          "folder, or one of runs)"
+OTHER_KIND = "the file is of kind verdicts.v1, but archive.v1 is needed here [{dir}/runs/one/verdicts.h5] (give the right " \
+             "file)"
 CREATE = {
     "no command": ([], "a command is missing (put one of these first: create, verify, list, restore, diff)", 2),
     "no folder": (["create", "--out", "{new}"],
@@ -69,9 +71,7 @@ CREATE = {
     "other content": (["create", "--add", "--out", "{dir}/good.h5", "{dir}/runs", "--include-text"],
                       "the archive has runs/one/responses.h5 with other content [{dir}/good.h5] (archive what has changed "
                       "under another name: --out)", 1),
-    "add to no archive": (["create", "--add", "--out", "{dir}/runs/one/verdicts.h5", "{dir}/runs"],
-                          "the file is of kind verdicts.v1, but archive.v1 is needed here [{dir}/runs/one/verdicts.h5] (give "
-                          "the right file)", 1),
+    "add to no archive": (["create", "--add", "--out", "{dir}/runs/one/verdicts.h5", "{dir}/runs"], OTHER_KIND, 1),
     "restore nothing": (["restore", "--archive", "{dir}/none.h5", "--out", "{new}"],
                         "--archive names a file that does not exist [{dir}/none.h5] (check the path)", 2),
     "restore no run": (["restore", "--archive", "{dir}/good.h5", "--out", "{new}", "--run", "two"],
@@ -81,9 +81,7 @@ CREATE = {
                            "it with --overwrite)", 1),
     "restore onto a file": (["restore", "--archive", "{dir}/good.h5", "--out", "{dir}/good.h5"],
                             "--out names a file, where a folder is wanted [{dir}/good.h5] (name a folder)", 2),
-    "restore another kind": (["restore", "--archive", "{dir}/runs/one/verdicts.h5", "--out", "{new}"],
-                             "the file is of kind verdicts.v1, but archive.v1 is needed here [{dir}/runs/one/verdicts.h5] "
-                             "(give the right file)", 1),
+    "restore another kind": (["restore", "--archive", "{dir}/runs/one/verdicts.h5", "--out", "{new}"], OTHER_KIND, 1),
     "list a folder": (["list", "{dir}/runs"], "this is a folder, not a file [{dir}/runs] (name a file in it)", 1),
     "list no archive": (["list", "{dir}/empty/notes.txt"],
                         "not an HDF5 file [{dir}/empty/notes.txt] (give a file that Refrain wrote)", 1),
@@ -145,12 +143,14 @@ class TestDamage:
         """metrics.jsonl has no digest of its own: status.json has it."""
         folder = tmp_path / "one"
         write_member(folder)
-        place = {"bytes": 100, "xxh3": "0" * 32}
-        seal(folder / "status.json", {"state": "finished", "metrics": place | {"before": place}})
+        claim_metrics(folder, 100)
         size = (folder / "metrics.jsonl").stat().st_size
-        fails("archive", "create", "--out", tmp_path / "one.h5", folder,
-              line=f"has {size} bytes that do not match the digest in status.json [{folder}/metrics.jsonl] (the file was "
-                   "changed, cut or damaged; resume the run from a checkpoint)")
+        refused = lambda line: fails("archive", "create", "--out", tmp_path / "one.h5", folder, line=line)
+        refused(f"has {size} bytes that do not match the digest in status.json [{folder}/metrics.jsonl] (the file was "
+                "changed, cut or damaged; resume the run from a checkpoint)")
+        (folder / "metrics.jsonl").unlink()
+        refused(f"is missing; by status.json it has 100 bytes [{folder}/metrics.jsonl] (put it back from a copy, or resume "
+                "the run from a checkpoint)")
 
     @pytest.mark.parametrize("command", ["list", "restore"])
     def test_truncated(self, good, tmp_path, command):
@@ -179,6 +179,14 @@ class TestDamage:
         LINES.update(("archive", line.split(" [")[0]) for line in lines)
         fails("archive", "restore", "--archive", bad, "--out", tmp_path / "new", line=lines[0])
         assert names(tmp_path) == {"bad.h5"}
+
+    @pytest.mark.parametrize("name,line,fault", [
+        ("runs/one/verdicts.h5", OTHER_KIND, "of kind verdicts.v1"),
+        ("runs", "this is a folder, not a file [{dir}/runs] (name a file in it)", "a folder"),
+    ])
+    def test_verify_of_something_else(self, good, name, line, fault):
+        done = fails("archive", "verify", good / name, line=line.replace("{dir}", str(good)))
+        assert done.stdout == f"{good}/{name}: no archive, but {fault}\n"
 
     def test_a_path_that_leads_out(self, good, tmp_path):
         bad = shutil.copy(good / "good.h5", tmp_path / "bad.h5")

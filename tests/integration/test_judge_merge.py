@@ -63,7 +63,7 @@ def test_judges_that_decide_nothing(tmp_path):
     file = answers(tmp_path, TEXTS)
     run("judge", "--judge", "refusal-pattern", "--responses", file, "--out", tmp_path / "refusals.h5")
     said = merge([tmp_path / "refusals.h5"], tmp_path / "out.h5")
-    assert "no guard among the judges, so nothing is decided" in said
+    assert "no guard (a judge of kind safety) among the judges, so nothing is decided" in said
     assert not any(name.startswith("final/") for name in datasets(tmp_path / "out.h5"))
 
 

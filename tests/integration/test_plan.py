@@ -152,4 +152,4 @@ def test_options_of_the_plan_belong_to_it(inputs, tmp_path):
     fails("train", "--plan", "--init", inputs["model"], "--pairs", inputs["pairs"], "--plan-pairs", 9, exit_code=2,
           line="--plan-pairs and --pairs contradict each other (give one of them)")
     fails("train", "--init", inputs["model"], exit_code=2,
-          line="option --pairs is missing (add --pairs FILE.h5: preference pairs, made by refrain-shard)")
+          line="neither --pairs nor --plan is given (add --pairs FILE.h5: preference pairs, made by refrain-shard; or --plan)")

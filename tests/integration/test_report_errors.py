@@ -7,6 +7,7 @@ import numpy
 import pytest
 
 from refrain import fails
+from run_folders import claim_metrics, write_run
 from verdict_files import NOT_ASKED, write_responses, write_verdicts
 
 ROWS = [{"row_id": i, "language": "en", "category": "S1", "final": i % 2} for i in range(4)]
@@ -29,8 +30,9 @@ def refused(tmp_path):
 
 
 USAGE = {
-    "no verdicts": ([], "option --verdicts is missing (add --verdicts [NAME=]FILE.h5...: verdicts.v1 with final labels; NAME "
-                    "labels the checkpoint, else its run's own name does. Files of one NAME are joined)", {"verdicts": ()}),
+    "no verdicts": ([], "neither --verdicts nor --runs is given (add --verdicts [NAME=]FILE.h5...: verdicts.v1 with final "
+                    "labels; NAME labels the checkpoint, else its run's own name does. Files of one NAME are joined; or --runs "
+                    "DIR...)", {"verdicts": ()}),
     "no folder": ([], "option --out is missing (add --out DIR: folder to make, or of an earlier report)", {"out": ""}),
     "missing file": ([], "--verdicts names a file that does not exist [{dir}/none.h5] (check the path)",
                      {"verdicts": ["{dir}/none.h5"]}),
@@ -83,6 +85,9 @@ def test_verdicts_without_rows_or_decisions(refused, tmp_path):
     write_verdicts(tmp_path / "open.h5", ROWS, GUARD, final=False)
     refused("the file has no final labels [{dir}/open.h5] (give the file that refrain-judge --judge adjudicator or "
             "--judge merge made)", verdicts=["{dir}/open.h5"])
+    write_verdicts(tmp_path / "open.h5", ROWS, {"pattern": ("refusal", {"refusal": [0, 1, 0, 1]})}, final=False)
+    refused("the file has no final labels, and no guard (a judge of kind safety) that could decide [{dir}/open.h5] (judge the "
+            "answers with a guard, and join its file to this one by refrain-judge --judge merge)", verdicts=["{dir}/open.h5"])
 
 
 def test_a_row_that_comes_twice(refused, tmp_path):
@@ -131,3 +136,8 @@ def test_runs(refused, tmp_path):
             "wrote)", "--runs", "{dir}/run")
     (run / "run.json").write_text(json.dumps({"identity": {}}))
     refused("the file does not end with its sha256 [{dir}/run/run.json:sha256] (the file was changed or damaged; make it again)", "--runs", "{dir}/run")
+    lost = write_run(tmp_path / "lost", steps=3)
+    claim_metrics(lost, 100)
+    (lost / "metrics.jsonl").unlink()
+    refused("is missing; by status.json it has 100 bytes [{dir}/lost/metrics.jsonl] (put it back from a copy, or resume the run "
+            "from a checkpoint)", "--runs", "{dir}/lost")

@@ -26,6 +26,9 @@ def read(tmp_path_factory):
                          endings=(("2026-01-31T11:00:00Z", "stopped"), ("2026-01-31T20:30:00Z", "failed"),
                                   ("2026-01-31T23:00:00Z", "finished")), updated="2026-01-31T22:59:00Z")
     plain = write_run(folder / "runs/plain", steps=3)
+    for file in (plain / "metrics.jsonl", folder / "runs/balanced.starts.jsonl"):
+        with open(file, "a") as out:
+            out.write('{"step": 4, "lo')  # a last line that was cut off is none
     run("report", "--verdicts", folder / "balanced.h5", "--runs", troubled, plain, "--out", folder / "report")
 
     def table(name):

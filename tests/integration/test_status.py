@@ -121,7 +121,7 @@ def test_the_table(tmp_path, no_slurm):
     write_run(root, "dpo/a", "finished", 3, steps=3, starts=[("2026-01-31T10:00:00Z", 0, None)])
     failed = write_run(root, "dpo/b", "failed", 2, error="out of memory (use more ranks)")
     (failed / "responses.h5.parts").mkdir()
-    (failed / "responses.h5.parts/rank-0-ab").write_text('{"a": 1}\n' * 1234 + '{"half')
+    (failed / "responses.h5.parts/rank-0-ab").write_text(f'{"0" * 32} {{"a": 1}}\n' * 1234 + f'{"0" * 32} {{"half')
     (failed / "verdicts").mkdir()
     (failed / "verdicts/guard.h5").write_text("")
     done = run("study", "status", PATH=no_slurm, REFRAIN_RUNS=root)

@@ -177,13 +177,19 @@ def test_a_stopped_member_is_requeued_alone(project, slurm):
 
 
 def test_where_requeue_is_refused_the_index_is_submitted_again(project, slurm):
-    code, err = stop(project, NO_REQUEUE="1", **slurm)
+    code, err = stop(project, REQUEUE="refused", **slurm)
     assert code == 85
     assert ("sbatch --parsable --dependency=afterany:6_1 --array=1 --nodes=1 --ntasks-per-node=4 --job-name=x /home/a "
             "b/slurm/x.sh"
             in calls(project))
     assert [line for line in calls(project) if line.startswith("SLURM_")] == ["SLURM_CONF=/etc/slurm.conf"]
     assert "requeue is refused here; submitted again as job 99" in err
+
+
+def test_a_requeue_that_kills_the_one_who_asked_is_none_refused(project, slurm):
+    code, err = stop(project, REQUEUE="kills", **slurm)
+    assert code == 85 and err.endswith("requeued job 6_1\n")
+    assert not any(line.startswith("sbatch") for line in calls(project))
 
 
 def test_a_cancelled_job_stays_cancelled(project, slurm):

@@ -9,8 +9,8 @@ import subprocess
 import pytest
 from disks import small_disk
 from refrain import check_line
-from study_project import (MEMBERS, STUDY, calls, fake_slurm, make_project, project, run_dir, slurm, start, stop, study,
-                           wait_for)
+from study_project import (MEMBERS, STUDY, calls, executable, fake_slurm, make_project, project, run_dir, slurm, start, stop,
+                           study, wait_for)
 
 KILLED = "srun: error: n2: task 3: Killed\n"
 WORDS = ("member", STUDY)
@@ -37,6 +37,30 @@ def test_a_job_that_lost_a_rank_is_requeued(project, slurm):
     study(project, *WORDS, SLURM_RESTART_COUNT="1", **slurm)
     assert [line["ending"] for line in starts(project)] == ["lost", "finished"]
     assert status(project)["state"] == "finished"
+
+
+def srun_that_stumbles(project, times):
+    """A launcher that starts no rank at first, and ends as srun does then."""
+    executable(project / "stumbling", f"""#!/bin/sh
+echo stumbling >> "$CALLS"
+[ "$(grep -c stumbling "$CALLS")" -gt {times} ] && exec "$@"
+echo "srun: error: task 2 launch failed: Unspecified error" >&2
+""")
+    return {"REFRAIN_LAUNCHER": f"'{project}/stumbling'"}
+
+
+def test_ranks_that_srun_could_not_start_are_started_again(project, slurm):
+    _, err = study(project, *WORDS, **srun_that_stumbles(project, 2), **slurm)
+    line = "warning: srun started no ranks (task 2 launch failed: Unspecified error); starting them again\n"
+    assert err.count(line) == 2
+    assert [line["ending"] for line in starts(project)] == ["finished"] and requeues(project) == 0
+
+
+def test_a_job_whose_ranks_srun_never_starts_is_requeued(project, slurm):
+    _, err = study(project, *WORDS, exit_code=85, **srun_that_stumbles(project, 3), **slurm)
+    assert ("warning: training ended with exit code 1: task 2 launch failed: Unspecified error; the next start goes on "
+            "from the last checkpoint\n") in err
+    assert [line["ending"] for line in starts(project)] == ["lost"] and requeues(project) == 1
 
 
 def test_a_crash_loop_ends_after_three_restarts(project, slurm):

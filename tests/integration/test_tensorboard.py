@@ -12,7 +12,7 @@ from tensorboard.util import tensor_util
 from transformers.integrations.integration_utils import rewrite_logs
 
 from refrain import fails, run
-from run_folders import seal, write_run
+from run_folders import claim_metrics, seal, write_run
 from shard_files import write_jsonl
 from small_runs import options, train_to, write_model, write_pairs
 
@@ -200,7 +200,7 @@ def test_anonymous(tmp_path):
     assert not any(str(tmp_path).encode() in path.read_bytes() for path in (tmp_path / "board").rglob("*") if path.is_file())
 
 
-REMEDY = "(remove the file's damaged end, or leave the run out of --runs)"
+REMEDY = "(put the file back from a copy, or remove its damaged end)"
 BAD_LINES = {
     "cut": (lambda line: line[:20] + "\n", "is not a JSON object"),
     "a list": (lambda line: "[1, 2]\n", "is not a JSON object"),
@@ -218,6 +218,17 @@ def test_bad_metrics(tmp_path, name):
     rewrite_line(folder, 2, change)
     fails("report", "tensorboard", "--runs", folder, "--out", tmp_path / "board",
           line=f"{problem} [{folder}/metrics.jsonl:line 2] {REMEDY}")
+    assert not (tmp_path / "board").exists()
+
+
+def test_lost_metrics(tmp_path):
+    """By status.json there are some."""
+    folder = write_run(tmp_path / "run", steps=3)
+    claim_metrics(folder, 100)
+    (folder / "metrics.jsonl").unlink()
+    fails("report", "tensorboard", "--runs", folder, "--out", tmp_path / "board",
+          line=f"is missing; by status.json it has 100 bytes [{folder}/metrics.jsonl] (put it back from a copy, or resume the "
+               "run from a checkpoint)")
     assert not (tmp_path / "board").exists()
 
 

@@ -81,6 +81,7 @@ class Job:
     def assert_as(self, undisturbed):
         """It finished by itself, on the way that the undisturbed run took."""
         assert self.end()["JobState"] == "COMPLETED", self.log
+        assert "submitted again" not in self.log, self.log  # nor a second job for the same work
         assert digests(self.run) == undisturbed, self.log
         assert [row["step"] for row in steps(self.run)] == list(range(1, STEPS + 1))
 
@@ -260,7 +261,7 @@ def test_a_controller_that_is_away_when_time_is_up(site, undisturbed):
         job.on(first, "pkill", "-USR1", "-x", "refrain-study")
         job.wait_for_line("Slurm's controller does not answer: waiting for it")
     # A controller that has just come back may refuse to requeue; then the index is submitted again.
-    wait_until(lambda: status(job.run)["state"] == "finished", "the end of training", lambda: job.log)
+    wait_until(lambda: starts(job.run)[-1]["ending"] == "finished", "the end of training", lambda: job.log)
     assert digests(job.run) == undisturbed, job.log
     assert re.search(rf"requeued job {job.id}_0|submitted again as job \d+", job.log), job.log
     assert [start["ending"] for start in starts(job.run)] == ["stopped", "finished"]
@@ -285,6 +286,7 @@ def test_a_crash_loop(site):
         if restart < 3:
             job.wait_for_restart(restart + 1)
     assert job.end()["JobState"] == "FAILED"
+    assert "submitted again" not in job.log, job.log
     line = re.search(r"refrain-study: (three restarts in a row have come no further than step 0.*, so the job is not "
                      r"requeued: training ended with exit code (?:137 \(signal 9\)|143 \(signal 15\)): (n\d+): task [01]: "
                      r"Killed) \[.*\] "

@@ -159,11 +159,10 @@ def test_eight_languages_and_four_configurations_of_two_sizes_complete_though_ra
         assert len(submissions) == 1 or "/train/" in name or any(each["waited"] for each in submissions), name
 
 
-@pytest.mark.skipif(os.environ.get("REFRAIN_TEST_PAPER") != "1",
-                    reason="REFRAIN_TEST_PAPER=1 takes all of the paper's study: 73 jobs, an hour or more")
+@pytest.mark.skipif(not refrain.LONG, reason="REFRAIN_TEST_LONG=1 takes all of the paper's study: 73 jobs")
 def test_the_paper_s_whole_study_completes_with_small_models(site):
     paper = json.loads((refrain.SOURCE / "slurm/studies/paper.json").read_text())
     study = Study(site, "paper", LANGUAGES, paper["configurations"], models=list(paper["models"]))
     study.run()
-    study.wait(site.root / "runs/paper.h5", patience=3 * 3600)
+    study.wait(site.root / "runs/paper.h5", patience=1800)
     study.check_complete()

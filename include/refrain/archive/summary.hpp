@@ -18,11 +18,12 @@ namespace refrain::archive {
 /// What is not there is left out. @throws Error for damaged files
 Json summarise(std::filesystem::path const& run);
 
-/// A value that two runs do not share; empty where one has none.
+/// A value that two runs do not share, or a group of values that one of them lacks as a whole; empty where one has
+/// none.
 struct Difference {
-  std::string of;   ///< settings, inputs, versions, results
-  std::string key;  ///< "layout.tensor_parallel"
-  std::string first, second;
+  std::string of;             ///< settings, inputs, versions, results
+  std::string key;            ///< "layout.tensor_parallel"
+  std::string first, second;  ///< of a group "140 values"
 };
 
 /// In the order of the summaries.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace refrain {
 
@@ -10,5 +11,9 @@ inline constexpr char guarded_category[] = "S4";
 
 /// Whether a comma-separated list of categories has it.
 bool names_guarded(std::string const& categories);
+
+/// Checks --include-category of programs that show text with --include-text. @throws UsageError for another category,
+/// and where text is not asked for
+void check_included(std::vector<std::string> const& categories, bool include_text);
 
 }  // namespace refrain

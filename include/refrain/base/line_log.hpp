@@ -25,8 +25,8 @@ namespace refrain {
 /// A step takes as long as its line, however long the file is.
 class LineLog {
 public:
-  /// Keeps the leading lines for which `keep` is true; a torn last line is not kept. A missing file is an empty one.
-  /// @throws Error naming file and line for a line before the last that is no JSON object
+  /// Keeps the leading lines for which `keep` is true. A missing file is an empty one.
+  /// @throws Error naming file and line for a line that is no JSON object
   LineLog(std::filesystem::path path, std::function<bool(Json const&)> const& keep);
 
   /// The next `commit` appends `row` and a newline. @pre what was announced before is committed
@@ -39,7 +39,7 @@ public:
   /// {"bytes": length, "xxh3": digest} of the file once it is committed, and under "before" of the file as it is.
   Json position() const;
 
-  /// @throws Error unless the file is one of the two that `position` describes
+  /// @throws Error unless the file is one of the two that `position` describes; a missing one is an empty one
   static void check(std::filesystem::path const& path, Json const& position);
 
 private:

@@ -156,7 +156,9 @@ private:
   std::string invocation() const { return invocation(chosen_); }
   std::string invocation(int command) const;  ///< "refrain-convert import"
   std::string usage_line() const;
+  static std::string spelled(Option const& option);  ///< "--beta N"
   static std::string help_text(Option const& option);
+  static std::string needed_text(Option const& option);  ///< "required", and unless what
   void print_commands(std::ostream& out) const;
   void print_help(std::ostream& out) const;
   void print_version(std::ostream& out) const;
@@ -165,6 +167,7 @@ private:
   void assign_from(std::string const& name, std::vector<std::string> const& values, std::string const& file);
   void assign_words(std::vector<std::string> const& words);
   UsageError needs_value(std::string const& name) const;
+  UsageError lacks(Option const& option) const;
   void read_config(std::filesystem::path const& path);
 
   std::string program_, summary_, group_ = "Options";

@@ -64,10 +64,6 @@ Results read_results(Options const& options);
 /// Reads files that are given by `option`, without asking which prompts are nearly the same. @throws Error as above
 Results read_results(std::vector<NamedFile> const& files, std::string const& option);
 
-/// The name of the run that a checkpoint's folder belongs to: `runs/a/final` and `runs/a/checkpoints/latest` are of
-/// `a`, `runs/s/beta=0.1,seed=1` of `s/beta=0.1,seed=1`.
-std::string run_name(std::filesystem::path folder);
-
 /// The name that a file belongs to: the one given, else that of the run whose checkpoint answered, else the file's own.
 /// @param generation provenance of the answers' responses file, or null
 std::string checkpoint_name(NamedFile const& file, Json const& generation);

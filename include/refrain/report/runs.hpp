@@ -13,7 +13,7 @@ namespace refrain::report {
 
 /// A training run's folder, as far as the report tells of it.
 struct Run {
-  std::string name;
+  std::string name;                                                ///< by `run_name`
   Json record;                                                     ///< run.json
   Json status;                                                     ///< status.json
   std::vector<Json> metrics;                                       ///< rows of training steps of metrics.jsonl
@@ -24,6 +24,10 @@ struct Run {
 
 /// run.json of a training run's folder. @throws Error for a folder that is no run's, or for a damaged file
 Json read_run_record(std::filesystem::path const& folder);
+
+/// The rows of metrics.jsonl; none before the first step. @throws Error for a line that is no JSON object, and where
+/// status.json says that there are rows and the file is gone
+std::vector<Json> read_metrics(std::filesystem::path const& folder);
 
 /// @throws Error for a folder that is no run's, or for damaged files
 Run read_run(std::filesystem::path const& folder);

@@ -50,23 +50,14 @@ int utimensat(int folder, char const* path, struct timespec const times[2], int 
   return real(folder, path, fast, flags);
 }
 
-static int open_badly(char const* name, char const* path, int flags, mode_t mode) {
-  int (*real)(char const*, int, ...) = (int (*)(char const*, int, ...))dlsym(RTLD_NEXT, name);
+int open(char const* path, int flags, ...) {
+  int (*real)(char const*, int, ...) = (int (*)(char const*, int, ...))dlsym(RTLD_NEXT, "open");
+  va_list rest;
+  va_start(rest, flags);
+  mode_t const mode = flags & O_CREAT ? va_arg(rest, mode_t) : 0;
+  va_end(rest);
   return real(path, is("exclusive") ? flags & ~O_EXCL : flags, mode);
 }
 
-int open(char const* path, int flags, ...) {
-  va_list rest;
-  va_start(rest, flags);
-  mode_t const mode = flags & O_CREAT ? va_arg(rest, mode_t) : 0;
-  va_end(rest);
-  return open_badly("open", path, flags, mode);
-}
-
-int open64(char const* path, int flags, ...) {
-  va_list rest;
-  va_start(rest, flags);
-  mode_t const mode = flags & O_CREAT ? va_arg(rest, mode_t) : 0;
-  va_end(rest);
-  return open_badly("open64", path, flags, mode);
-}
+/* The same where offsets have 64 bits anyway. */
+int open64(char const* path, int flags, ...) __attribute__((alias("open")));

@@ -22,3 +22,19 @@ TEST_CASE("a summary equals itself, and differs by leaves") {
   CHECK((found[1].of == "inputs" && found[1].first == "ab" && found[1].second.empty()));
   CHECK((found[2].of == "results" && found[2].key == "loss" && found[2].first.empty() && found[2].second == "0.25"));
 }
+
+TEST_CASE("a group that one side lacks is one difference; of groups that both have the values differ") {
+  Json const first{
+      {"settings", Json::object()},
+      {"results", {{"asr", {{"all", {{"unsafe", 1}, {"decided", 9}}}}}, {"evaluation", {{"before", {{"loss", 1}}}}}}}};
+  auto second = first;
+  second["results"]["asr"]["de"] = {{"unsafe", 1}, {"decided", 3}};
+  second["results"]["asr"]["all"]["decided"] = 12;
+  second["results"].erase("evaluation");
+  second["settings"]["answers"] = {{"seed", 42}, {"stop", {"a", "b"}}, {"judges", Json::object()}};
+  std::vector<std::string> lines;
+  for (auto const& found : compare(first, second))
+    lines.push_back(found.of + " " + found.key + ": " + found.first + "|" + found.second);
+  CHECK(lines == std::vector<std::string>{"settings answers: |2 values", "results asr.all.decided: 9|12",
+                                          "results asr.de: |2 values", "results evaluation: 1 value|"});
+}

@@ -59,9 +59,14 @@ TEST_CASE("metrics.jsonl matches its position before and after each change, and 
       CHECK(damaged(position));
     }
   }
+  fs::remove(path);
+  CHECK(message_of([&] { LineLog::check(path, position); }) ==
+        "is missing; by status.json it has " + std::to_string(after.size()) + " bytes [" + path.string() +
+            "] (put it back from a copy, or resume the run from a checkpoint)");
   std::ofstream(path) << "{\"step\":1}\n[]\n";
   CHECK(message_of([&] { LineLog(path, all); }) ==
-        "is not a JSON object [" + path.string() + ":line 2] (remove the file's damaged end, or the run folder)");
+        "is not a JSON object [" + path.string() +
+            ":line 2] (put the file back from a copy, or remove its damaged end)");
 }
 
 TEST_CASE("a line that does not fit on the disk leaves the file and its position as they were") {

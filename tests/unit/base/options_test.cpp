@@ -256,6 +256,25 @@ TEST_CASE("a program may do something without a subcommand beside those that it 
   CHECK(page.str().find("\n## refrain-report tensorboard\n\nExports.\n") != std::string::npos);
 }
 
+TEST_CASE("where one option stands in for another, one of them is enough") {
+  std::string verdicts, runs, text;
+  auto const make = [&] {
+    OptionTable table("report", "Reports.");
+    table.add("verdicts", verdicts, "what to report").required("runs").add("runs", runs, "what to show", "DIR");
+    return table;
+  };
+  for (char const* option : {"--verdicts", "--runs"}) {
+    auto table = make();
+    CHECK(parse(table, {option, "a"}));
+  }
+  auto table = make();
+  CHECK(message_of<UsageError>([&] { parse(table, {}); }) ==
+        "neither --verdicts nor --runs is given (add --verdicts TEXT: what to report; or --runs DIR)");
+  table = make();
+  REQUIRE_FALSE(parse(table, {"--help"}, &text));
+  CHECK_THAT(text, Catch::Contains("what to report (required without --runs)"));
+}
+
 TEST_CASE("help shows groups and defaults within 100 columns, for a wrong command line too") {
   Values v;
   OptionTable table = train_table(v);
