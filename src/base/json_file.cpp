@@ -11,14 +11,30 @@
 namespace refrain {
 namespace {
 
-/// nlohmann's message without its id and without the position, which Place carries.
+/// The beginning of a text, whole characters of it.
+std::string shortened(std::string const& text) {
+  constexpr std::size_t most_bytes = 40;
+  if (text.size() <= most_bytes) return text;
+  std::string const mark = "...";
+  auto end = most_bytes - mark.size();
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end) + mark;
+}
+
+/// nlohmann's message without its id and without the position, which Place carries. Of the token that it quotes, which
+/// may be any bytes and as long as the file, the beginning.
 std::string reason_of(nlohmann::detail::exception const& error) {
   std::string text = error.what();
   if (auto const at = text.find("syntax error"); at != std::string::npos)
     text = text.substr(at);
   else if (auto const colon = text.find(": "); colon != std::string::npos)
     text = text.substr(colon + 2);
-  return text;
+  std::string const quotes = "; last read: '", expected = "'; expected ";
+  auto const begin = text.find(quotes);
+  if (begin == std::string::npos) return text;
+  auto const token = begin + quotes.size();
+  auto const end = std::min(text.rfind(expected), text.rfind('\''));
+  return text.substr(0, token - 1) + dump_text(shortened(text.substr(token, end - token))) + text.substr(end + 1);
 }
 
 std::string position_of(std::string_view text, std::size_t byte) {
@@ -108,9 +124,7 @@ struct Reader<std::vector<T>> {
 
 std::string described(Json const& value) {
   if (value.is_structured()) return value.is_array() ? "a list" : "an object";
-  std::string text = dump_text(value);
-  if (text.size() > 40) text = text.substr(0, 37) + "...";
-  return text;
+  return shortened(dump_text(value));
 }
 
 template <class T>

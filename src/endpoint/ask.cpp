@@ -1,4 +1,5 @@
 #include <refrain/base/activity.hpp>
+#include <refrain/base/counted.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/endpoint/ask.hpp>
 #include <refrain/endpoint/key.hpp>
@@ -150,7 +151,7 @@ private:
     if (now < next_remark_) return;
     next_remark_ = now + duration_of(remark_interval);
     log_line("endpoint: " + reason + " (request " + requests_[request].custom_id + "; " +
-             std::to_string(tally_.retries) + (tally_.retries == 1 ? " retry" : " retries") + " so far)");
+             counted(tally_.retries, "retry", "retries") + " so far)");
   }
 
   Error server_is_gone() const {

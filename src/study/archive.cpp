@@ -32,7 +32,7 @@ Exit run_archive(Options const& options) {
   fs::path const file = settings.runs.string() + ".h5", made = settings.runs.string() + ".new.h5";
   for (auto const& page : settings.reports)
     if (!fs::exists(page))
-      throw Error("this report is not there yet", "sbatch slurm/report.sh makes it", {.file = page});
+      throw Error("this report is not there yet", start_line({"report"}) + " makes it", {.file = page});
   auto const line = archive_line(settings, made);
   if (options.dry_run) {
     std::cout << join_words(line) << "\n";
@@ -43,10 +43,13 @@ Exit run_archive(Options const& options) {
   log_line(join_words(line));
   int const code = run_forwarding(line);
   if (code == static_cast<int>(Exit::stopped_early))  // nothing of it is kept: the next start would stop there, too
-    throw Error("the time was up before the archive was whole", "sbatch --time=... slurm/archive.sh, with more",
+    throw Error("the time was up before the archive was whole",
+                in_job() ? "sbatch --time=... slurm/archive.sh, with more"
+                         : start_line({"archive"}) + " begins it again",
                 {.file = file});
   if (code != 0) throw Error("refrain-archive ended with " + exit_text(code), "its lines are above", {.file = file});
   rename_durably(made, file);
+  log_line("the archive has its name: " + file.string());
   return Exit::success;
 }
 

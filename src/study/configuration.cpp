@@ -1,5 +1,6 @@
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
+#include <refrain/base/joined.hpp>
 #include <refrain/base/json_file.hpp>
 #include <refrain/study/configuration.hpp>
 
@@ -7,10 +8,12 @@
 
 namespace refrain::study {
 
+namespace fs = std::filesystem;
+
 namespace {
 
 /// Calls `visit` with the name and the three parts of every configuration.
-void for_each(Json const& table, std::filesystem::path const& path,
+void for_each(Json const& table, fs::path const& path,
               std::function<void(std::string const&, Json const&, Json const&, Json const&)> const& visit) {
   for (auto const* part : {"methods", "sizes", "pairs"})
     if (!table.is_object() || !table.contains(part) || !table[part].is_object())
@@ -22,16 +25,24 @@ void for_each(Json const& table, std::filesystem::path const& path,
         visit(method + "_" + size + "_" + pairs, method_entry, size_entry, pairs_entry);
 }
 
-std::string list_keys(Json const& object) {
-  std::string text;
-  for (auto const& [key, value] : object.items()) text += (text.empty() ? "" : "|") + key;
-  return text;
-}
+fs::path table_file() { return data_file("study/configurations.json"); }
 
 }  // namespace
 
+ConfigurationParts configuration_parts() {
+  auto const path = table_file();
+  Json const table = read_json(path);
+  auto const names_in = [&](char const* part) {
+    auto const entries = json_get<Json>(table, part, path);
+    Words names;
+    for (auto const& [name, value] : entries.items()) names.push_back(name);
+    return names;
+  };
+  return {.methods = names_in("methods"), .sizes = names_in("sizes"), .pairs = names_in("pairs")};
+}
+
 Configuration find_configuration(std::string const& name) {
-  auto const path = data_file("study/configurations.json");
+  auto const path = table_file();
   Json const table = read_json(path);
   Configuration found;
   for_each(table, path, [&](std::string const& each, Json const& method, Json const& size, Json const& pairs) {
@@ -45,11 +56,11 @@ Configuration find_configuration(std::string const& name) {
     for (auto const* part : {&method, &size})
       for (auto const& word : part->at("train")) found.train_options.push_back(word.get<std::string>());
   });
-  if (found.name.empty())
-    throw UsageError("there is no configuration '" + name + "'", "names are " + list_keys(table["methods"]) + "_" +
-                                                                     list_keys(table["sizes"]) + "_" +
-                                                                     list_keys(table["pairs"]));
-  return found;
+  if (!found.name.empty()) return found;
+  auto const parts = configuration_parts();
+  throw UsageError("there is no configuration '" + name + "'", "names are " + joined(parts.methods, "|") + "_" +
+                                                                   joined(parts.sizes, "|") + "_" +
+                                                                   joined(parts.pairs, "|"));
 }
 
 }  // namespace refrain::study

@@ -1,14 +1,14 @@
+#include <refrain/base/counted.hpp>
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
-#include <refrain/base/json_file.hpp>
+#include <refrain/base/run_disk.hpp>
 #include <refrain/study/disk.hpp>
+#include <refrain/study/model_tensors.hpp>
 #include <refrain/study/process.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
-#include <fstream>
-#include <set>
+#include <sstream>
 
 namespace refrain::study {
 
@@ -16,78 +16,79 @@ namespace {
 
 namespace fs = std::filesystem;
 
-double elements(Json const& tensor, fs::path const& path) {
-  double product = 1;
-  for (auto const length : json_get<std::vector<int64_t>>(tensor, "shape", path))
-    product *= static_cast<double>(length);
-  return product;
-}
+constexpr char const* train_options_name = "refrain-train's options";
 
-/// Of a checkpoint: its weights, or, where it is resumable, their master values.
-double count_in_manifest(fs::path const& path) {
-  double weights = 0, masters = 0;
-  auto const tensors = json_get<Json>(read_json(path), "tensors", path);
-  for (auto const& [object, tensor] : tensors.items()) {
-    if (object.starts_with("/weights/")) weights += elements(tensor, path);
-    if (object.starts_with("/optimizer/master/")) masters += elements(tensor, path);
+/// --lora-targets; commas divide as blanks do.
+Words targets_of(Words const& options) {
+  Words targets;
+  for (auto const& value : option_values(options, "--lora-targets", train_options_name)) {
+    std::istringstream parts(value);
+    for (std::string name; std::getline(parts, name, ',');)
+      if (!name.empty()) targets.push_back(name);
   }
-  return std::max(weights, masters);
+  return targets;
 }
 
-/// The header of a safetensors file: its length in 8 bytes, little-endian, and JSON.
-double count_in_safetensors(fs::path const& path) {
-  constexpr uint64_t most_header_bytes = 100'000'000;  // safetensors' own limit
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw system_error("open the file", {}, {.file = path});
-  std::array<unsigned char, 8> prefix{};
-  in.read(reinterpret_cast<char*>(prefix.data()), prefix.size());
-  uint64_t length = 0;
-  for (std::size_t i = prefix.size(); i-- > 0;) length = length << 8 | prefix[i];
-  std::string header(in && length <= most_header_bytes ? length : 0, '\0');
-  in.read(header.data(), static_cast<std::streamsize>(header.size()));
-  if (!in || header.empty())
-    throw Error("not a safetensors file, or one that is cut off", "download the model again", {.file = path});
-  double sum = 0;
-  auto const tensors = parse_json(header, path);
-  for (auto const& [name, tensor] : tensors.items())
-    if (name != "__metadata__") sum += elements(tensor, path);
-  return sum;
+/// Whether an adapter has a product for this matrix: for each linear map of a block, or those named (docs/training.md).
+bool is_target(ModelTensor const& tensor, Words const& targets) {
+  std::string const matrix = "_proj", suffix = ".weight";
+  if (tensor.shape.size() != 2 || !tensor.name.ends_with(matrix + suffix)) return false;
+  auto const module = tensor.name.substr(0, tensor.name.size() - suffix.size());
+  return targets.empty() || std::any_of(targets.begin(), targets.end(), [&](std::string const& target) {
+           return target == "all-linear" || module == target || module.ends_with("." + target);
+         });
 }
 
-/// The weights files of a Hugging Face folder.
-std::set<fs::path> weights_files(fs::path const& model) {
-  auto const index = model / "model.safetensors.index.json";
-  if (!fs::exists(index)) return {model / "model.safetensors"};
-  std::set<fs::path> files;
-  auto const map = json_get<Json>(read_json(index), "weight_map", index);
-  for (auto const& [tensor, file] : map.items()) files.insert(model / json_get<std::string>(map, tensor, index));
-  return files;
+RunDisk disk_of_run(std::vector<ModelTensor> const& model, Words const& train_options) {
+  if (auto const adapter = option_values(train_options, "--init-adapter", train_options_name); !adapter.empty())
+    return RunDisk::of_adapter(count_parameters(model_tensors(adapter.back())));
+  RunDisk disk;
+  if (auto const rank = option_number(train_options, "--lora-rank", train_options_name)) {
+    auto const targets = targets_of(train_options);
+    for (auto const& tensor : model)  // A [rank, in] and B [out, rank]
+      if (is_target(tensor, targets)) disk.trained += *rank * (tensor.shape[0] + tensor.shape[1]);
+    if (disk.trained == 0)
+      throw Error("the model has none of the matrices that --lora-targets names", "correct --lora-targets");
+    return RunDisk::of_adapter(disk.trained);
+  }
+  disk.trained = count_parameters(model);
+  for (auto const& tensor : model) disk.final_bytes += tensor.bytes;
+  return disk;
+}
+
+double peak_of_run(std::vector<ModelTensor> const& model, Words const& train_options) {
+  auto const keep = option_number(train_options, "--keep-checkpoints", train_options_name).value_or(1);
+  return static_cast<double>(disk_of_run(model, train_options).peak_bytes(keep));
+}
+
+Error too_little(DiskLimit const& limit, int64_t members, std::string const& remedy) {
+  return Error(counted(members, "member") + " at once may write " +
+                   format_bytes(static_cast<double>(members) * limit.each) + ", more than REFRAIN_DISK_TB allows (" +
+                   format_bytes(limit.allowed) + ")",
+               remedy);
 }
 
 }  // namespace
 
-double count_parameters(fs::path const& model) {
-  double count = 0;
-  if (auto const manifest = model / "manifest.json"; fs::exists(manifest))
-    count = count_in_manifest(manifest);
-  else
-    for (auto const& file : weights_files(model)) count += count_in_safetensors(file);
-  if (count == 0) throw Error("the model has no parameters", "give another model", {.file = model});
-  return count;
+double peak_disk_bytes(fs::path const& model, Words const& train_options) {
+  return peak_of_run(model_tensors(model), train_options);
 }
 
-double peak_disk_bytes(fs::path const& model) {
-  constexpr double resumable = 3 * 4, model_alone = 4;
-  return count_parameters(model) * (2 * resumable + model_alone);
-}
-
-std::optional<int64_t> members_at_once(Settings const& settings) {
+std::optional<DiskLimit> disk_limit(Settings const& settings, Configuration const& configuration,
+                                    std::vector<SweepMember> const& members) {
   if (!settings.disk_tb) return {};
-  double const each = peak_disk_bytes(settings.model), allowed = *settings.disk_tb * 1e12;
-  if (each > allowed)
-    throw Error("1 member(s) at once may write " + format_bytes(each) + ", more than REFRAIN_DISK_TB allows (" +
-                    format_bytes(allowed) + ")",
-                "raise REFRAIN_DISK_TB: one member needs " + format_bytes(each));
+  auto const model = model_tensors(settings.model);
+  DiskLimit limit{.allowed = *settings.disk_tb * 1e12};
+  for (auto const& member : members) {
+    auto const own = merge_options(configuration.train_options, member.words(), {}, "the sweep");
+    auto const all = merge_options(own, settings.train_args, {}, "REFRAIN_TRAIN_ARGS");
+    limit.each = std::max(limit.each, peak_of_run(model, all));
+  }
+  return limit;
+}
+
+int64_t DiskLimit::members() const {
+  if (each > allowed) throw too_little(*this, 1, "raise REFRAIN_DISK_TB: one member needs " + format_bytes(each));
   return static_cast<int64_t>(allowed / each);
 }
 
@@ -97,10 +98,9 @@ int array_throttle(std::string const& records) {
   return at == std::string::npos ? 0 : std::atoi(records.c_str() + at + key.size());
 }
 
-void check_disk(Settings const& settings, std::optional<Allocation> const& allocation, Environment const& environment,
+void check_disk(DiskLimit const& limit, std::optional<Allocation> const& allocation, Environment const& environment,
                 std::string const& script) {
-  auto const fitting = members_at_once(settings);
-  if (!fitting) return;
+  auto const fitting = limit.members();
   int at_once = 1;
   std::string range = "0";
   if (allocation && allocation->array_index) {
@@ -111,11 +111,8 @@ void check_disk(Settings const& settings, std::optional<Allocation> const& alloc
               array_throttle(run_captured({"scontrol", "show", "job", allocation->array_job}, Stderr::capture).text))
         at_once = std::min(at_once, throttle);
   }
-  if (at_once <= *fitting) return;
-  throw Error(std::to_string(at_once) + " member(s) at once may write " +
-                  format_bytes(at_once * peak_disk_bytes(settings.model)) + ", more than REFRAIN_DISK_TB allows (" +
-                  format_bytes(*settings.disk_tb * 1e12) + ")",
-              "sbatch --array=" + range + "%" + std::to_string(*fitting) + " " + script);
+  if (at_once > fitting)
+    throw too_little(limit, at_once, "sbatch --array=" + range + "%" + std::to_string(fitting) + " " + script);
 }
 
 }  // namespace refrain::study

@@ -30,7 +30,7 @@ Exit run_generate(Options const& options) {
   install_stop_handlers();
   auto const [settings, job, subjects] = begin_evaluation(options, "generate", {"REFRAIN_PROMPTS"});
   int64_t const index = options.index ? *options.index : job.allocation ? job.allocation->array_index.value_or(0) : 0;
-  auto const& subject = subject_at(subjects, index, job.script);
+  auto const& subject = subject_at(subjects, index);
   log_line("model " + std::to_string(index) + " of " + std::to_string(subjects.size()) + ", " + subject.name + ": " +
            subject.folder.string());
   if (job.allocation) check_allocation(*job.allocation, subject.tensor_parallel, job.script);

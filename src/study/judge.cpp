@@ -110,7 +110,7 @@ Judging begin_judging(Options const& options, std::string const& command) {
   if (!settings.adjudicator.empty()) judging.adjudicator = read_adjudicator(settings.adjudicator, judging.guards);
   check_deciders(settings.deciders, judging.guards);
   judging.answered =
-      complete_subjects(subjects, &Subject::responses, "sbatch --array=INDEX slurm/generate.sh makes them");
+      complete_subjects(subjects, &Subject::responses, start_line({"generate"}, "INDEX") + " makes them");
   if (!judging.adjudicator && settings.judge.empty())
     log_warning("REFRAIN_ADJUDICATOR is not set: answers on which guards differ stay undecided");
   return judging;
@@ -181,7 +181,7 @@ Exit run_adjudicate(Options const& options) {
     for (auto const& subject : judging.answered)
       if (!fs::exists(subject.verdicts_of(guard.name)))
         throw Error(subject.name + " has no verdicts of " + guard.name + " yet",
-                    "REFRAIN_JUDGE=" + guard.name + " sbatch slurm/judge.sh makes them",
+                    "REFRAIN_JUDGE=" + guard.name + " " + start_line({"judge"}) + " makes them",
                     {.file = subject.verdicts_of(guard.name)});
   }
   auto starts = plan_guards(quick, judging.answered, judging.evaluation.settings);

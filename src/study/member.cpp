@@ -22,8 +22,9 @@ struct Plan {
   Configuration configuration;
   Settings settings;
   BatchJob job;
-  SweepMember member;
-  fs::path folder;  ///< REFRAIN_RUNS/NAME
+  std::vector<SweepMember> sweep;
+  SweepMember member;  ///< the one of them
+  fs::path folder;     ///< REFRAIN_RUNS/NAME
   RunFolder run{{}};
 };
 
@@ -38,13 +39,15 @@ Plan make_plan(Options const& options, Environment const& environment) {
   plan.job.allocation = read_allocation(environment);
 
   auto const table = find_sweep(plan.settings.sweep);
-  auto const members = read_sweep(table);
+  plan.sweep = read_sweep(table);
+  auto const& members = plan.sweep;
   int64_t const index = options.index         ? *options.index
                         : plan.job.allocation ? plan.job.allocation->array_index.value_or(0)
                                               : 0;
   if (index >= static_cast<int64_t>(members.size()))
     throw UsageError("the sweep has no member " + std::to_string(index) + ", only " + std::to_string(members.size()),
-                     "sbatch --array=0-" + std::to_string(members.size() - 1) + " " + plan.job.script, {.file = table});
+                     start_line_up_to({"member", plan.configuration.name}, static_cast<int64_t>(members.size()) - 1),
+                     {.file = table});
   plan.member = members[static_cast<std::size_t>(index)];
   plan.folder = plan.settings.runs / plan.configuration.name;
   plan.run = RunFolder(plan.folder / plan.member.folder());
@@ -54,10 +57,7 @@ Plan make_plan(Options const& options, Environment const& environment) {
 }
 
 /// Whether refrain-train is told to compare with no reference model.
-bool is_sft(Words const& options) {
-  auto const loss = join_words(pick_options(options, {"--loss"}, "REFRAIN_TRAIN_ARGS"));
-  return loss == "--loss sft" || loss == "--loss=sft";
-}
+bool is_sft(Words const& options) { return option_values(options, "--loss", "REFRAIN_TRAIN_ARGS") == Words{"sft"}; }
 
 Words train_line(Plan const& plan, fs::path const& pairs) {
   Words reserved{"--pairs", "--init", "--run-dir", "--tensor-parallel", "--beta", "--learning-rate", "--seed"};
@@ -115,7 +115,8 @@ Exit run_member(Options const& options) {
     return Exit::success;
   }
   if (plan.job.allocation) check_allocation(*plan.job.allocation, plan.configuration.tensor_parallel, plan.job.script);
-  check_disk(plan.settings, plan.job.allocation, environment, plan.job.script);
+  if (auto const limit = disk_limit(plan.settings, plan.configuration, plan.sweep))
+    check_disk(*limit, plan.job.allocation, environment, plan.job.script);
 
   auto const pairs = plan.folder / "pairs.h5";
   auto const shard = shard_line(program("shard"), plan.configuration, plan.settings, pairs);

@@ -12,42 +12,42 @@ OptionTable Options::table(Options& options) {
     table.add("sweep", options.sweep, "path or name of the sweep's table; else REFRAIN_SWEEP, else default", "TABLE")
         .flag("dry-run", options.dry_run, "print the lines that would be started, and start nothing");
   };
+  auto const add_name = [&] {
+    table.positional("NAME", options.names, "training configuration, such as dpo_70b_balanced", 1, 1);
+  };
   auto const add_studies = [&] {
     table.positional("STUDY...", options.names, "training configurations; else REFRAIN_STUDY", 0);
   };
 
-  table
-      .command(options.command, "member",
-               "Train one member of a configuration's sweep; the scripts in slurm/ end in this. REFRAIN_MODEL, "
-               "REFRAIN_PAIRS and "
-               "REFRAIN_RUNS must be set; docs/cluster.md explains these and the rest.")
-      .positional("NAME", options.names, "training configuration, such as dpo_8b_balanced", 1, 1)
-      .add("index", options.index, "member of the sweep, from 0; in a Slurm array its index", {.least = 0});
+  table.command(options.command, "member",
+                "Train one member of a configuration's sweep; the scripts in slurm/ end in this. REFRAIN_MODEL, "
+                "REFRAIN_PAIRS and REFRAIN_RUNS must be set; docs/cluster.md explains these and the rest.");
+  add_name();
+  table.add("index", options.index, "member of the sweep, from 0; in a Slurm array its index", {.least = 0});
   add_launcher();
   add_common();
 
-  table
-      .command(
-          options.command, "submit",
-          "Submit the members of a configuration's sweep that have neither finished nor a job, as one array. It is "
-          "throttled to REFRAIN_DISK_TB and the site's limit on jobs; docs/sweeps.md tells more.")
-      .positional("NAME", options.names, "training configuration, such as dpo_70b_balanced", 1, 1)
-      .flag("failed", options.failed, "submit those members alone that have failed")
+  table.command(
+      options.command, "submit",
+      "Submit the members of a configuration's sweep that have neither finished nor a job, as one array. It is "
+      "throttled to REFRAIN_DISK_TB and the site's limit on jobs; docs/sweeps.md tells more.");
+  add_name();
+  table.flag("failed", options.failed, "submit those members alone that have failed")
       .add("after", options.after, "begin once this job has ended well", "JOB");
   add_common();
 
-  table
-      .command(options.command, "rank",
-               "Rank the members of a configuration's sweep by their dev split: accuracy and margin of held-out pairs, "
-               "and attack success on dev prompts where answers to them were judged.")
-      .positional("NAME", options.names, "training configuration, such as dpo_70b_balanced", 1, 1);
+  table.command(
+      options.command, "rank",
+      "Rank the members of a configuration's sweep by their dev split: accuracy and margin of held-out pairs, "
+      "and attack success on dev prompts where answers to them were judged.");
+  add_name();
   add_common();
 
+  table.command(options.command, "prune",
+                "Say which members of a configuration's sweep their dev split ranks behind the best, and drop their "
+                "weights if told to. Metrics, settings, answers and verdicts stay.");
+  add_name();
   table
-      .command(options.command, "prune",
-               "Say which members of a configuration's sweep their dev split ranks behind the best, and drop their "
-               "weights if told to. Metrics, settings, answers and verdicts stay.")
-      .positional("NAME", options.names, "training configuration, such as dpo_70b_balanced", 1, 1)
       .add("keep", options.keep, "as many of the best members keep their weights, and equals of the last", {.least = 1})
       .required()
       .add("by", options.by, "what the best are the best by")

@@ -38,7 +38,7 @@ Exit run_report(Options const& options) {
   if (!settings.split.empty())
     throw UsageError("REFRAIN_SPLIT is dev, and the report is about the test",
                      "unset it, or rank by refrain-study rank");
-  auto const judged = complete_subjects(subjects, &Subject::verdicts, "sbatch slurm/judge.sh makes them");
+  auto const judged = complete_subjects(subjects, &Subject::verdicts, start_line({"judge"}) + " makes them");
   auto const line = report_line(subjects, judged, settings);
   if (options.dry_run) {
     std::cout << join_words(line) << "\n";

@@ -1,3 +1,4 @@
+#include <refrain/base/counted.hpp>
 #include <refrain/base/error.hpp>
 #include <refrain/base/file.hpp>
 #include <refrain/base/files.hpp>
@@ -48,8 +49,7 @@ Advance read_advance(Json const& object, fs::path const& file) {
 std::string Advance::text() const {
   std::string const where = "step " + std::to_string(step);
   if (step > 0 || reference_batches == 0) return where;
-  return where + ", after " + std::to_string(reference_batches) + (reference_batches == 1 ? " batch" : " batches") +
-         " of the reference pass";
+  return where + ", after " + counted(reference_batches, "batch", "batches") + " of the reference pass";
 }
 
 std::string RunFolder::text_of(std::string const& key) const {
@@ -78,6 +78,12 @@ bool RunFolder::pruned() const { return state() == "finished" && fs::exists(path
 std::string RunFolder::status_text() const {
   auto const file = path_ / "status.json";
   return fs::exists(file) ? read_file(file) : std::string{};
+}
+
+std::string RunFolder::worker() const {
+  std::string holder;
+  if (!fs::exists(path_ / "lock") || FolderLock::try_acquire(path_ / "lock", holder)) return {};
+  return holder;
 }
 
 void RunFolder::wait_for_ranks_of(std::string const& job) const {

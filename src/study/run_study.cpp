@@ -4,6 +4,7 @@
 #include <refrain/base/log.hpp>
 #include <refrain/study/job_limits.hpp>
 #include <refrain/study/run_study.hpp>
+#include <refrain/study/sbatch.hpp>
 #include <refrain/study/study_page.hpp>
 #include <refrain/study/study_state.hpp>
 #include <refrain/study/submissions.hpp>
@@ -107,7 +108,8 @@ Moment look_now(Study study, Options const& options, Environment const& environm
 /// Keeps beside the run folders which member each index of a training array means, for who submits them by hand.
 void record_members(StudyJob const& job, Turn const& turn, Sbatch const& call, std::string const& id) {
   constexpr double longest_wait_seconds = 60;  // whoever submits by hand
-  Submission record{.job = id, .sweep = value_of(call.variables, "REFRAIN_SWEEP"), .line = call.show()};
+  Submission record{
+      .job = id, .name = call.name(), .sweep = value_of(call.variables, "REFRAIN_SWEEP"), .line = call.show()};
   for (auto const part : turn.parts)
     record.members[job.parts[part].index.value()] = job.parts[part].work.filename().string();
   auto const folder = job.parts.front().work.parent_path();
@@ -134,6 +136,14 @@ void submit(Moment& now, Turn const& turn) {
   std::cout << job.name << ": job " << id << std::endl;
 }
 
+/// Says who trains members that no job in the queue trains.
+void say_elsewhere(Moment const& now) {
+  for (std::size_t i = 0; i < now.graph.size(); ++i)
+    for (auto const& [part, holder] : now.standings[i].elsewhere)
+      log_warning(now.graph[i].name + ": no job in the queue, but " + holder + " trains this member: run this again " +
+                  "once it has ended, for what waits for it [" + now.graph[i].parts[part].work.string() + "]");
+}
+
 /// What failed, a line each; in a wave without what it submits again. @returns how many
 std::size_t say_failures(Moment const& now, Options const& options) {
   std::size_t count = 0;
@@ -148,8 +158,9 @@ std::size_t say_failures(Moment const& now, Options const& options) {
 
 Exit submit_wave(Moment& now, Options const& options) {
   auto const failures = say_failures(now, options);
+  say_elsewhere(now);
   bool const alone = std::all_of(now.standings.begin(), now.standings.end(),
-                                 [](JobStanding const& standing) { return standing.under_way == 0; });
+                                 [](JobStanding const& standing) { return standing.jobs.empty(); });
   if (now.wave.turns.empty() && now.wave.more && alone)
     throw Error("there is no place for one more job: the site lets you have " +
                     std::to_string(now.limits.jobs.value_or(0)) + " (" + now.limits.jobs_from + "), and " +
@@ -181,9 +192,11 @@ Exit run_study(Options const& options) {
   auto study = read_study(file, environment);
   if (options.dry_run) {
     auto const now = look_now(std::move(study), options, environment);
-    std::cout << dry_run_text(now.graph, now.standings, now.wave, now.limits, estimate_training(now.study));
+    std::cout << dry_run_text(now.graph, now.standings, now.wave, now.limits, estimate_training(now.study),
+                              estimate_asking(now.study));
     return Exit::success;
   }
+  require_sbatch();
   make_folders(log_folder(study));
   auto const lock = lock_study(study.folder);
   auto now = look_now(std::move(study), options, environment);

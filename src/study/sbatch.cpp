@@ -1,4 +1,5 @@
 #include <refrain/base/error.hpp>
+#include <refrain/base/files.hpp>
 #include <refrain/study/sbatch.hpp>
 #include <refrain/study/slurm.hpp>
 
@@ -23,6 +24,11 @@ std::string reason_in(std::string const& text) {
 }
 
 }  // namespace
+
+void require_sbatch() {
+  if (!in_path("sbatch"))
+    throw Error("sbatch is not in PATH", "run this where jobs are submitted, or load the site's Slurm module");
+}
 
 Words Sbatch::line() const {
   Words words{"sbatch", "--parsable"};
@@ -50,8 +56,7 @@ std::string Sbatch::show() const {
 }
 
 std::string Sbatch::submit() const {
-  if (!in_path("sbatch"))
-    throw Error("sbatch is not in PATH", "run this where jobs are submitted, or load the site's Slurm module");
+  require_sbatch();
   auto all = without_slurm_variables();
   all.insert(variables.begin(), variables.end());
   auto const answer = run_captured(line(), Stderr::capture, all);
@@ -62,6 +67,17 @@ std::string Sbatch::submit() const {
     throw Error("sbatch prints no job id: " + reason_in(answer.text), "look at squeue; the line was " + show(),
                 {.file = script});
   return id;
+}
+
+Words directives(std::filesystem::path const& script) {
+  std::string const mark = "#SBATCH ";
+  Words options;
+  std::istringstream lines(read_file(script));
+  for (std::string line; std::getline(lines, line);)
+    if (line.starts_with(mark))
+      for (auto& word : split_words(std::string_view(line).substr(mark.size()), script.string()))
+        options.push_back(std::move(word));
+  return options;
 }
 
 std::string format_array(std::vector<int64_t> const& indices, int64_t at_once) {

@@ -98,6 +98,18 @@ std::optional<Allocation> read_allocation(Environment const& environment) {
   return allocation;
 }
 
+bool in_job() { return read_allocation(current_environment()).has_value(); }
+
+std::string start_line(Words const& command, std::string const& index) {
+  if (in_job()) return "sbatch " + (index.empty() ? "" : "--array=" + index + " ") + "slurm/" + command.back() + ".sh";
+  return "refrain-study " + join_words(command) + (index.empty() ? "" : " --index " + index);
+}
+
+std::string start_line_up_to(Words const& command, int64_t last) {
+  auto const range = std::to_string(last);
+  return in_job() ? start_line(command, "0-" + range) : "give --index 0 to " + range;
+}
+
 void check_allocation(Allocation const& allocation, int tensor_parallel, std::string const& script) {
   auto const [fewest, most] = std::minmax_element(allocation.tasks_per_node.begin(), allocation.tasks_per_node.end());
   // A tensor-parallel group stays within a node where it can: groups a node if they fit, else one group over whole

@@ -5,7 +5,6 @@
 #include <refrain/study/process.hpp>
 #include <refrain/study/study_estimate.hpp>
 
-#include <charconv>
 #include <map>
 
 #include <stdlib.h>
@@ -33,17 +32,6 @@ public:
 private:
   std::string folder_;
 };
-
-/// N of `--nodes=N` or `--nodes N` among sbatch's options, else `otherwise`.
-int option_number(Words const& options, std::string const& name, int otherwise) {
-  auto const picked = pick_options(options, {name}, "sbatch");
-  if (picked.empty()) return otherwise;
-  auto const& last = picked.back();
-  auto const text = last.substr(last.find('=') + 1);
-  int value = otherwise;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
 
 Words plan_line(Study const& study, StudyModel const& model, Configuration const& configuration,
                 Estimate const& estimate, fs::path const& pairs) {
@@ -101,13 +89,16 @@ std::vector<Estimate> estimate_training(Study const& study) {
       auto const configuration = find_configuration(name);
       auto const found = model.sbatch.find(Stage::train);
       auto const options = found == model.sbatch.end() ? Words{} : found->second;
+      auto const number = [&](char const* option, int otherwise) {
+        return static_cast<int>(option_number(options, option, "sbatch").value_or(otherwise));
+      };
       auto const pairs = study.folder / name / "pairs.h5";
       Estimate estimate{.job = model.size + "/train/" + model.pairs[i],
                         .pairs = configuration.paper_pairs,
                         .assumed = !fs::exists(pairs),
                         .members = static_cast<int>((model.subjects.size() - 1) / model.pairs.size()),
-                        .nodes = option_number(options, "--nodes", configuration.nodes),
-                        .tasks_per_node = option_number(options, "--ntasks-per-node", configuration.tasks_per_node)};
+                        .nodes = number("--nodes", configuration.nodes),
+                        .tasks_per_node = number("--ntasks-per-node", configuration.tasks_per_node)};
       auto const answer = planner.ask(plan_line(study, model, configuration, estimate, pairs));
       if (answer.is_string()) {
         estimate.missing = answer.get<std::string>();

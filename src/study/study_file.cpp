@@ -5,6 +5,7 @@
 #include <refrain/study/configuration.hpp>
 #include <refrain/study/study_file.hpp>
 #include <refrain/study/study_keys.hpp>
+#include <refrain/study/sweep.hpp>
 
 #include <algorithm>
 #include <cctype>
@@ -89,24 +90,38 @@ Environment read_variables(Common const& common, Json const& model, KeyPlace con
   return variables;
 }
 
-/// Checks what the keys of a model name, one after the other.
+/// One part of a configuration's name, such as its size.
+void check_part(std::string const& what, std::string const& name, Words const& known, KeyPlace const& place) {
+  if (std::find(known.begin(), known.end(), name) == known.end())
+    place.refuse("there is no " + what + " '" + name + "'", "there are " + joined(known));
+}
+
+/// Checks what the keys of a model name, one after the other. Messages call a setting by its key where the file gives
+/// it, else by its variable.
 void check_model(StudyModel& model, Environment const& variables, Places const& places) {
-  auto const value = [&](char const* name) { return value_of(variables, name); };
+  auto const value = [&](std::string const& name) { return value_of(variables, name); };
+  auto const called = [&](std::string const& key) { return places.contains(key) ? key : variable_of(key); };
+  auto const judges_in = [&](std::string const& key) {
+    return JudgeSource{.name = called(key), .is_key = places.contains(key)};
+  };
   checked("folder", places, [&] {
     if (auto const folder = value("REFRAIN_MODEL"); !folder.empty() && !fs::is_directory(folder))
       throw Error("the model's folder does not exist", "name a Hugging Face folder or a checkpoint", {.file = folder});
   });
-  for (auto const& [key, name] : {std::pair{"pairs", "REFRAIN_PAIRS"}, std::pair{"prompts", "REFRAIN_PROMPTS"}})
-    checked(key, places, [&] { return split_paths(value(name), name); });
+  for (auto const* key : {"pairs", "prompts"})
+    checked(key, places, [&] { return split_paths(value(variable_of(key)), called(key)); });
+  for (auto const& key : setting_keys())
+    if (key.ends_with("_args")) checked(key, places, [&] { return split_words(value(variable_of(key)), called(key)); });
   model.settings = read_settings(variables, {"REFRAIN_PAIRS", "REFRAIN_PROMPTS", "REFRAIN_GUARDS", "REFRAIN_STUDY"});
-  model.guards = checked("judges", places, [&] { return read_guards(model.settings.guards); });
-  checked("deciders", places, [&] { check_deciders(model.settings.deciders, model.guards); });
+  model.guards = checked("judges", places, [&] { return read_guards(model.settings.guards, judges_in("judges")); });
+  checked("deciders", places, [&] { check_deciders(model.settings.deciders, model.guards, called("deciders")); });
   if (!model.settings.adjudicator.empty())
-    checked("adjudicator", places, [&] { return read_adjudicator(model.settings.adjudicator, model.guards); });
-  checked("configurations", places, [&] {
-    for (auto const& name : model.settings.studies) find_configuration(name);
+    checked("adjudicator", places,
+            [&] { return read_adjudicator(model.settings.adjudicator, model.guards, judges_in("adjudicator")); });
+  model.subjects = checked("sweep", places, [&] {
+    find_sweep(model.settings.sweep, called("sweep"));
+    return list_subjects(model.settings);
   });
-  model.subjects = checked("sweep", places, [&] { return list_subjects(model.settings); });
   checked("report_args", places, [&] {
     return merge_options({}, model.settings.report_args, {"--out", "--verdicts", "--runs"}, "report_args",
                          "take it out");
@@ -115,6 +130,8 @@ void check_model(StudyModel& model, Environment const& variables, Places const& 
 
 StudyModel read_model(std::string const& size, Json const& json, Common const& common) {
   auto const place = common.place.inside("models").inside(size);
+  auto const known = configuration_parts();
+  check_part("size", size, known.sizes, place);
   Json const object = json.is_string() ? Json{{"folder", json}} : json;
   check_keys(object, keys_and({"configurations", "sbatch"}, {"runs", "disk_tb"}), place);
   StudyModel model{.size = size};
@@ -130,6 +147,7 @@ StudyModel read_model(std::string const& size, Json const& json, Common const& c
       read_configurations(own ? object["configurations"] : common.json["configurations"], places["configurations"]);
   Words names;
   for (auto const& pairs : model.pairs) {
+    check_part("configuration", pairs, known.pairs, places["configurations"]);
     if (std::find(names.begin(), names.end(), common.method + "_" + size + "_" + pairs) != names.end())
       places["configurations"].refuse("'" + pairs + "' is named twice", "name each configuration once");
     names.push_back(common.method + "_" + size + "_" + pairs);
@@ -194,6 +212,7 @@ Study read_study(fs::path const& file, Environment const& environment) {
   if (!json.contains("models") || !json["models"].is_object() || json["models"].empty())
     place.inside("models").refuse("there are no models", R"(write {"8b": "/models/NeuralDaredevil-8B-abliterated"})");
   Common const common{json, place, environment, text("method", "dpo"), study.folder};
+  check_part("method", common.method, configuration_parts().methods, place.inside("method"));
   for (auto const& [size, model] : json["models"].items()) study.models.push_back(read_model(size, model, common));
   check_folders_differ(study.models, place.inside("models"));
   return study;

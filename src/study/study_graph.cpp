@@ -1,8 +1,10 @@
 #include <refrain/base/digest.hpp>
 #include <refrain/base/files.hpp>
+#include <refrain/study/configuration.hpp>
 #include <refrain/study/disk.hpp>
 #include <refrain/study/prompts.hpp>
 #include <refrain/study/study_graph.hpp>
+#include <refrain/study/sweep.hpp>
 
 #include <algorithm>
 
@@ -56,6 +58,11 @@ class ModelGraph {
 public:
   ModelGraph(Study const& study, StudyModel const& model)
       : study_(study), model_(model), members_((model.subjects.size() - 1) / model.settings.studies.size()) {
+    auto const& settings = model.settings;
+    // What a member writes depends on method and size, which all configurations of a model share.
+    if (auto const limit =
+            disk_limit(settings, find_configuration(settings.studies.front()), read_sweep(find_sweep(settings.sweep))))
+      member_bytes_ = limit->each;
     add_shard();
     for (std::size_t i = 0; i < model.pairs.size(); ++i) add_training(i);
     add_base();
@@ -92,7 +99,7 @@ private:
   void add_training(std::size_t number) {
     auto const& pairs = model_.pairs[number];
     Words const studies{model_.settings.studies[number]};
-    add(Stage::train, "train/" + pairs, {name("shard")}, studies).bytes = member_bytes();
+    add(Stage::train, "train/" + pairs, {name("shard")}, studies).bytes = member_bytes_;
     add(Stage::generate, "generate/" + pairs, {name("train/" + pairs)}, studies);
     auto& answers = jobs_.back();
     auto& training = jobs_[jobs_.size() - 2];
@@ -150,12 +157,10 @@ private:
                          }});
   }
 
-  /// Of one member; 0 where nothing limits what is written, since all weights files are looked into for it.
-  double member_bytes() const { return model_.settings.disk_tb ? peak_disk_bytes(model_.settings.model) : 0; }
-
   Study const& study_;
   StudyModel const& model_;
-  std::size_t members_;  ///< of the sweep
+  std::size_t members_;      ///< of the sweep
+  double member_bytes_ = 0;  ///< that one of them writes at most; 0 where nothing limits it
   std::vector<StudyJob> jobs_;
   std::vector<std::string> answered_, judged_;
 };

@@ -1,9 +1,11 @@
+#include <refrain/base/counted.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/joined.hpp>
 #include <refrain/study/run_folder.hpp>
 #include <refrain/study/study_page.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 namespace refrain::study {
@@ -16,14 +18,14 @@ std::string number(double value, char const* unit) {
   return text + " " + unit;
 }
 
-std::string jobs_text(std::size_t count) { return std::to_string(count) + (count == 1 ? " job" : " jobs"); }
-
 /// "made", "under way as job 12", "1 job to submit behind 8b/shard".
 std::string standing_text(StudyJob const& job, JobStanding const& standing, bool now) {
   std::string text;
-  if (standing.under_way > 0) text = std::to_string(standing.under_way) + " under way as job " + joined(standing.jobs);
+  if (standing.under_way > 0) text = std::to_string(standing.under_way) + " under way";
+  if (!standing.jobs.empty()) text += " as job " + joined(standing.jobs);
+  for (auto const& each : standing.elsewhere) text += ", " + each.holder;
   if (!standing.left.empty()) {
-    text += (text.empty() ? "" : ", ") + jobs_text(standing.left.size()) + (now ? " now" : " in a later wave");
+    text += (text.empty() ? "" : ", ") + counted(standing.left.size(), "job") + (now ? " now" : " in a later wave");
     if (!job.needs.empty()) text += ", behind " + joined(job.needs);
   }
   return text.empty() ? "made" : text;
@@ -39,31 +41,78 @@ std::string estimate_text(Estimate const& estimate) {
 }
 
 std::string limit_text(JobLimits const& limits, std::size_t now, std::size_t all) {
-  auto const who = limits.jobs ? "limit: " + std::to_string(*limits.jobs) + " jobs (" + limits.jobs_from + "); "
+  auto const who = limits.jobs ? "limit: " + counted(*limits.jobs, "job") + " (" + limits.jobs_from + "); "
                                : std::string("limit: none known; ");
-  return who + jobs_text(now) + " now, " + std::to_string(all - now) + " in later waves\n";
+  return who + counted(now, "job") + " now, " + std::to_string(all - now) + " in later waves\n";
 }
 
-std::string sums(std::vector<Estimate> const& estimates) {
-  double gpu = 0, nodes = 0, peak = 0, kept = 0;
-  bool assumed = false;
-  for (auto const& each : estimates) {
-    if (!each.missing.empty()) return "training: no estimate of all of it\n";
+std::string estimate_text(AskingEstimate const& estimate) {
+  if (!estimate.missing.empty()) return "no estimate: " + estimate.missing;
+  auto const* const what = estimate.stage == Stage::generate ? "answer" : "verdict";
+  return counted(estimate.asked.requests, what) + " of up to " + std::to_string(std::llround(estimate.asked.written)) +
+         " tokens" + (estimate.assumed ? " (assumed), " : ", ") + number(estimate.node_hours(), "node hours on ") +
+         std::to_string(estimate.nodes) + " x " + std::to_string(estimate.tasks_per_node);
+}
+
+/// GPU hours and node hours of several jobs.
+struct Hours {
+  double gpu = 0, nodes = 0;
+
+  template <class OneEstimate>
+  void add(OneEstimate const& each) {
     gpu += each.gpu_hours;
     nodes += each.node_hours();
+  }
+  std::string text() const { return number(gpu, "GPU hours") + ", " + number(nodes, "node hours"); }
+};
+
+std::string training_sum(std::vector<Estimate> const& estimates, Hours& all) {
+  double peak = 0, kept = 0;
+  bool assumed = false;
+  Hours hours;
+  for (auto const& each : estimates) {
+    hours.add(each);
+    all.add(each);
     peak += each.members * each.peak_bytes;
     kept += each.members * each.kept_bytes;
     assumed = assumed || each.assumed;
   }
-  return "training: " + number(gpu, "GPU hours") + ", " + number(nodes, "node hours") + "; on disk " +
-         format_bytes(kept) + " in the end, at most " + format_bytes(peak) + " if all of it trains at once" +
+  return "training: " + hours.text() + "; on disk " + format_bytes(kept) + " in the end, at most " +
+         format_bytes(peak) + " if all of it trains at once" +
          (assumed ? " (pairs as in the paper until they are sharded)" : "") + "\n";
+}
+
+std::string asking_sum(std::string const& what, bool judges, std::vector<AskingEstimate> const& estimates, Hours& all) {
+  bool assumed = false;
+  Hours hours;
+  for (auto const& each : estimates) {
+    if ((each.stage != Stage::generate) != judges) continue;
+    hours.add(each);
+    all.add(each);
+    assumed = assumed || each.assumed;
+  }
+  return what + ": " + hours.text() + " if all are as long as they may be" +
+         (assumed ? " (prompts as in the paper)" : "") + "\n";
+}
+
+/// A line a stage, and one for all of them.
+std::string sums(std::vector<Estimate> const& training, std::vector<AskingEstimate> const& asking) {
+  auto const no_estimate = [](auto const& each) { return !each.missing.empty(); };
+  Hours all;
+  std::string text;
+  if (std::any_of(training.begin(), training.end(), no_estimate) ||
+      std::any_of(asking.begin(), asking.end(), no_estimate))
+    text = "the sums are without the jobs that have no estimate\n";
+  text +=
+      training_sum(training, all) + asking_sum("answers", false, asking, all) + asking_sum("judges", true, asking, all);
+  return text + "in all: " + all.text() + "\n";
 }
 
 }  // namespace
 
 std::string dry_run_text(std::vector<StudyJob> const& graph, std::vector<JobStanding> const& standings,
-                         Wave const& wave, JobLimits const& limits, std::vector<Estimate> const& estimates) {
+                         Wave const& wave, JobLimits const& limits, std::vector<Estimate> const& training,
+                         std::vector<AskingEstimate> const& asking) {
   std::string text;
   std::size_t now = 0, all = 0;
   for (std::size_t i = 0; i < graph.size(); ++i) {
@@ -79,10 +128,13 @@ std::string dry_run_text(std::vector<StudyJob> const& graph, std::vector<JobStan
       Turn const whole{.job = i, .parts = left, .at_once = in_wave ? turn->at_once : 0};
       text += "  " + make_call(graph, standings, in_wave ? *turn : whole).show() + "\n";
     }
-    for (auto const& estimate : estimates)
+    auto const add_estimate = [&](auto const& estimate) {
       if (estimate.job == job.name) text += "  " + estimate_text(estimate) + "\n";
+    };
+    std::for_each(training.begin(), training.end(), add_estimate);
+    std::for_each(asking.begin(), asking.end(), add_estimate);
   }
-  return text + limit_text(limits, now, all) + sums(estimates);
+  return text + limit_text(limits, now, all) + sums(training, asking);
 }
 
 std::string failure_line(StudyJob const& job, FailedPart const& failure) {
@@ -102,7 +154,7 @@ std::string summary_line(std::vector<JobStanding> const& standings) {
     if (standing.done()) ++made;
     if (standing.under_way > 0 && standing.left.empty()) ++under_way;
   }
-  return std::to_string(made) + " of " + jobs_text(standings.size()) + " made, " + std::to_string(under_way) +
+  return std::to_string(made) + " of " + counted(standings.size(), "job") + " made, " + std::to_string(under_way) +
          " under way, " + std::to_string(standings.size() - made - under_way) + " to come";
 }
 

@@ -1,6 +1,7 @@
 #include <refrain/base/error.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/study/configuration.hpp>
+#include <refrain/study/slurm.hpp>
 #include <refrain/study/subjects.hpp>
 #include <refrain/study/sweep.hpp>
 
@@ -26,7 +27,9 @@ Error untrained(Subject const& subject) {
                  "remove the folder, then " + subject.training + " trains it again", place);
   if (state == "finished") return Error(subject.name + " has no final/ any more", subject.training, place);
   return Error("training of " + subject.name + " has not finished: it is at " + run.advance().text(),
-               "wait for its job (--dependency=afterok:JOB), or go on with " + subject.training, place);
+               (in_job() ? "wait for its job (--dependency=afterok:JOB)" : std::string("wait until it has ended")) +
+                   ", or go on with " + subject.training,
+               place);
 }
 
 /// Whether a model will never be there unless somebody trains it again: the others go on without it.
@@ -53,7 +56,7 @@ std::vector<Subject> list_subjects(Settings const& settings) {
                           .index = static_cast<int64_t>(subjects.size()),
                           .tensor_parallel = settings.tensor_parallel.value_or(study.tensor_parallel),
                           .split = settings.split,
-                          .training = "sbatch --array=" + std::to_string(i) + " slurm/" + name + ".sh"});
+                          .training = start_line({"member", name}, std::to_string(i))});
   }
   // Shared by all studies that begin from this model.
   auto const model = settings.model.has_filename() ? settings.model : settings.model.parent_path();
@@ -66,12 +69,12 @@ std::vector<Subject> list_subjects(Settings const& settings) {
   return subjects;
 }
 
-Subject const& subject_at(std::vector<Subject> const& subjects, int64_t index, std::string const& script) {
-  if (index < static_cast<int64_t>(subjects.size())) return subjects[static_cast<std::size_t>(index)];
-  std::string const last = std::to_string(subjects.size() - 1);
-  throw UsageError("there is no model " + std::to_string(index) + ": members are 0 to " +
-                       std::to_string(subjects.size() - 2) + ", and " + last + " is the model before training",
-                   "sbatch --array=0-" + last + " " + script);
+Subject const& subject_at(std::vector<Subject> const& subjects, int64_t index) {
+  auto const last = static_cast<int64_t>(subjects.size()) - 1;
+  if (index <= last) return subjects[static_cast<std::size_t>(index)];
+  throw UsageError("there is no model " + std::to_string(index) + ": members are 0 to " + std::to_string(last - 1) +
+                       ", and " + std::to_string(last) + " is the model before training",
+                   start_line_up_to({"generate"}, last));
 }
 
 Words model_options(Subject const& subject, Settings const& settings) {

@@ -10,7 +10,8 @@ Submissions::Submissions(std::filesystem::path const& folder) : file_(folder / "
   if (!std::filesystem::exists(file_)) return;
   auto const entries = json_get<Json>(read_sealed_json(file_), "submissions", file_);
   for (auto const& entry : entries) {
-    Submission submission{.job = json_get<std::string>(entry, "job", file_)};
+    Submission submission{.job = json_get<std::string>(entry, "job", file_),
+                          .name = json_get_or<std::string>(entry, "name", "", file_)};
     auto const members = json_get<Json>(entry, "members", file_);
     for (auto const& [index, member] : members.items())
       submission.members[std::stoll(index)] = json_get<std::string>(members, index, file_);
@@ -24,6 +25,7 @@ void Submissions::add(Submission const& submission) {
   Json members = Json::object();
   for (auto const& [index, folder] : submission.members) members[std::to_string(index)] = folder;
   file["submissions"].push_back({{"job", submission.job},
+                                 {"name", submission.name},
                                  {"time", utc_now()},
                                  {"host", host_name()},
                                  {"sweep", submission.sweep},
@@ -40,9 +42,15 @@ Submission const* Submissions::find(QueuedJob const& job) const {
 }
 
 QueuedJob const* Submissions::recorded(std::string const& folder, Queue const& queue) const {
+  auto const has_member = [&](Submission const& array, int64_t index) {
+    return array.members.contains(index) && array.members.at(index) == folder;
+  };
   auto const is_the_members = [&](QueuedJob const& job) {
-    auto const* const array = job.index ? find(job) : nullptr;
-    return array && array->members.contains(*job.index) && array->members.at(*job.index) == folder;
+    if (!job.index) return false;
+    if (auto const* const array = find(job)) return has_member(*array, *job.index);
+    return std::any_of(all_.begin(), all_.end(), [&](Submission const& array) {
+      return array.name == job.name && has_member(array, *job.index);
+    });
   };
   auto const found = std::find_if(queue.begin(), queue.end(), is_the_members);
   return found == queue.end() ? nullptr : &*found;

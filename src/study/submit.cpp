@@ -1,7 +1,9 @@
+#include <refrain/base/counted.hpp>
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/folder_lock.hpp>
 #include <refrain/base/log.hpp>
+#include <refrain/study/configuration.hpp>
 #include <refrain/study/disk.hpp>
 #include <refrain/study/sbatch.hpp>
 #include <refrain/study/submissions.hpp>
@@ -38,7 +40,7 @@ ArrayPlan plan_array(std::vector<int64_t> const& wanted, int64_t queued, JobLimi
   if (limits.jobs) {
     int64_t const room = *limits.jobs - queued;
     if (room < 1)
-      throw Error("the site lets one user have " + std::to_string(*limits.jobs) + " jobs (" + limits.jobs_from +
+      throw Error("the site lets one user have " + counted(*limits.jobs, "job") + " (" + limits.jobs_from +
                       "), and there are " + std::to_string(queued),
                   "submit again when some have ended");
     if (room < static_cast<int64_t>(wanted.size())) {
@@ -54,9 +56,11 @@ Exit run_submit(Options const& options) {
   if (!options.after.empty() && options.after.find_first_not_of("0123456789_") != std::string::npos)
     throw UsageError("--after is '" + options.after + "', not the id of a job", "give a number as sbatch prints it");
   auto const sweep = read_sweep_request(options, {"REFRAIN_PAIRS"});
-  auto const at_once = members_at_once(sweep.settings);
+  auto const limit = disk_limit(sweep.settings, find_configuration(sweep.name), sweep.members);
+  auto const at_once = limit ? std::optional(limit->members()) : std::nullopt;
   std::optional<FolderLock> lock;
   if (!options.dry_run) {
+    require_sbatch();
     make_folders(sweep.folder());
     lock = FolderLock::acquire(sweep.folder() / "submit.lock");
   }
@@ -89,7 +93,7 @@ Exit run_submit(Options const& options) {
   log_line(call.show());
   auto const job = call.submit();
   std::cout << job << "\n" << std::flush;
-  Submission record{.job = job, .sweep = sweep.table, .line = call.show()};
+  Submission record{.job = job, .name = call.name(), .sweep = sweep.table, .line = call.show()};
   for (auto const index : plan.indices) record.members[index] = sweep.members[static_cast<std::size_t>(index)].folder();
   Submissions(sweep.folder()).add(record);
   return Exit::success;

@@ -71,8 +71,8 @@ void check_folders(std::vector<SweepMember> const& members, fs::path const& path
                   {.file = path});
     if (folder.size() > longest_folder)
       throw Error("the folder " + folder + " would have a name of " + std::to_string(folder.size()) + " bytes",
-                  "set what all members share in REFRAIN_TRAIN_ARGS; " + std::to_string(longest_folder) +
-                      " bytes are the most",
+                  "set what all members share in REFRAIN_TRAIN_ARGS or a study's train_args; " +
+                      std::to_string(longest_folder) + " bytes are the most",
                   {.file = path});
   }
 }
@@ -141,14 +141,14 @@ std::vector<SweepMember> read_sweep(fs::path const& path) {
   return members;
 }
 
-fs::path find_sweep(std::string const& name) {
+fs::path find_sweep(std::string const& name, std::string const& source) {
   if (fs::is_regular_file(name)) return name;
   std::string const shipped = "slurm/sweeps/default.json";
   auto const tables = data_files_beside(shipped);
   if (auto const found = tables.find(name); found != tables.end()) return found->second;
-  throw Error("there is no sweep '" + name + "'",
-              "set REFRAIN_SWEEP to a path or one of: " + joined(tables | std::views::keys),
-              {.file = data_file(shipped).parent_path()});
+  throw UsageError("there is no sweep '" + name + "'",
+                   "set " + source + " to a path or one of: " + joined(tables | std::views::keys),
+                   {.file = data_file(shipped).parent_path()});
 }
 
 }  // namespace refrain::study

@@ -1,5 +1,4 @@
 #include <refrain/base/error.hpp>
-#include <refrain/base/folder_lock.hpp>
 #include <refrain/study/configuration.hpp>
 #include <refrain/study/sbatch.hpp>
 #include <refrain/study/submissions.hpp>
@@ -8,17 +7,6 @@
 namespace refrain::study {
 
 namespace fs = std::filesystem;
-
-namespace {
-
-/// Who trains in a run folder now, by its lock; empty if nobody does.
-std::string worker_in(fs::path const& run) {
-  std::string holder;
-  if (!fs::exists(run / "lock") || FolderLock::try_acquire(run / "lock", holder)) return {};
-  return holder;
-}
-
-}  // namespace
 
 SweepRequest read_sweep_request(Options const& options, Words const& needed) {
   SweepRequest sweep{.name = find_configuration(options.names.front()).name};
@@ -37,7 +25,7 @@ Standing look_at_members(SweepRequest const& sweep, Queue const& queue) {
     auto const index = static_cast<int64_t>(i);
     auto const run = sweep.run(i);
     auto const job = submissions.job_of(sweep.name, index, sweep.members[i].folder(), queue);
-    auto const holder = job.empty() ? worker_in(run.path()) : "job " + job;
+    auto const holder = job.empty() ? run.worker() : "job " + job;
     if (run.finished() || run.pruned()) {
       standing.finished.push_back(index);
     } else if (!holder.empty()) {

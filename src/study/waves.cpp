@@ -1,3 +1,5 @@
+#include <refrain/base/folder_lock.hpp>
+#include <refrain/study/run_folder.hpp>
 #include <refrain/study/submissions.hpp>
 #include <refrain/study/waves.hpp>
 
@@ -10,6 +12,15 @@ namespace refrain::study {
 namespace fs = std::filesystem;
 
 namespace {
+
+/// The job of the queue that holds the lock of a run folder, whatever its name; null if none does.
+QueuedJob const* find_holder(Queue const& queue, fs::path const& run) {
+  auto const sight = look_at_lock(run / "lock");
+  if (!sight || sight->job.empty()) return nullptr;
+  auto const found =
+      std::find_if(queue.begin(), queue.end(), [&](QueuedJob const& job) { return job.number == sight->job; });
+  return found == queue.end() ? nullptr : &*found;
+}
 
 /// What the queue has of one job: the ids for each part that waits or runs.
 std::vector<Words> find_in_queue(StudyJob const& job, std::vector<StudySubmission> const& submissions,
@@ -24,10 +35,14 @@ std::vector<Words> find_in_queue(StudyJob const& job, std::vector<StudySubmissio
   }
   if (job.stage != Stage::train) return found;
   Submissions const by_hand(job.parts.front().work.parent_path());  // `submit` shares the run folders
-  for (std::size_t i = 0; i < job.parts.size(); ++i)
-    if (auto const* const queued = by_hand.recorded(job.parts[i].work.filename().string(), queue);
-        queued && found[i].empty())
+  for (std::size_t i = 0; i < job.parts.size(); ++i) {
+    if (!found[i].empty()) continue;
+    auto const& run = job.parts[i].work;
+    if (auto const* const queued = by_hand.recorded(run.filename().string(), queue))
       found[i].push_back(queued->array_job);
+    else if (auto const* const holder = find_holder(queue, run))
+      found[i].push_back(holder->id);
+  }
   return found;
 }
 
@@ -55,6 +70,12 @@ JobStanding look_at(StudyJob const& job, std::vector<StudySubmission> const& sub
       continue;
     }
     if (counts && part.made()) continue;
+    if (auto const holder = job.stage == Stage::train ? RunFolder(part.work).worker() : std::string{};
+        !holder.empty()) {
+      ++standing.under_way;
+      standing.elsewhere.push_back({i, holder});
+      continue;
+    }
     standing.left.push_back(i);
     if (auto const* last = last_submission(part, submissions); last && needs_made)
       standing.failures.push_back({.part = i, .submission = *last, .began = fs::exists(log_of(job, part, last->job))});
@@ -87,7 +108,8 @@ private:
       for (auto const& failure : standings_[place].failures)
         if (failure.stays()) std::erase(parts, failure.part);
     bool ready = true;
-    stuck_[place] = parts.size() < left;
+    bool const elsewhere = !standings_[place].elsewhere.empty();
+    stuck_[place] = parts.size() < left || elsewhere;
     for (auto const& need : job.needs) {
       ready = ready && whole_[places_.at(need)];
       stuck_[place] = stuck_[place] || stuck_[places_.at(need)];
@@ -103,8 +125,8 @@ private:
       *room_.bytes -= job.bytes * static_cast<double>(at_once > 0 ? at_once : static_cast<int64_t>(parts.size()));
     }
     if (room_.jobs) *room_.jobs -= static_cast<int64_t>(parts.size());
-    whole_[place] = parts.size() == left;
-    // What waits for a failure is left for the user; what waits for room or for others is not.
+    whole_[place] = parts.size() == left && !elsewhere;
+    // What waits for a failure, or for who is no job, is left for the user; what waits for room or for others is not.
     if (parts.size() < wanted && (ready || !stuck_[place])) wave.more = true;
     if (!parts.empty()) wave.turns.push_back({.job = place, .parts = parts, .at_once = at_once});
   }
@@ -113,7 +135,7 @@ private:
   std::vector<JobStanding> const& standings_;
   Room room_;
   std::vector<char> whole_;  ///< made, under way, or in this wave, with all parts
-  std::vector<char> stuck_;  ///< behind a failure that stays
+  std::vector<char> stuck_;  ///< behind a failure that stays, or who is no job
   std::map<std::string, std::size_t> places_;
 };
 

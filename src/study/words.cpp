@@ -2,6 +2,7 @@
 #include <refrain/study/words.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 
 #include <glob.h>
@@ -104,7 +105,7 @@ Words split_paths(std::string const& text, std::string const& what) {
     else if (glob(word.c_str(), 0, nullptr, &found) == 0)
       paths.insert(paths.end(), found.gl_pathv, found.gl_pathv + found.gl_pathc);
     else
-      throw Error(what + " names a file that does not exist", "quote paths that hold spaces", {.file = word});
+      throw UsageError(what + " names a file that does not exist", "quote paths that hold spaces", {.file = word});
     globfree(&found);
   }
   return paths;
@@ -116,6 +117,26 @@ Words pick_options(Words const& options, Words const& names, std::string const& 
 
 Words without_options(Words const& options, Words const& names, std::string const& what) {
   return options_where(options, names, Keep::others, what);
+}
+
+Words option_values(Words const& options, std::string const& name, std::string const& what) {
+  Words values;
+  for (auto const& group : group_options(options, what)) {
+    if (option_name(group.front()) != name) continue;
+    values.assign(group.begin() + 1, group.end());
+    if (auto const equals = group.front().find('='); equals != std::string::npos)
+      values.insert(values.begin(), group.front().substr(equals + 1));
+  }
+  return values;
+}
+
+std::optional<int64_t> option_number(Words const& options, std::string const& name, std::string const& what) {
+  auto const values = option_values(options, name, what);
+  if (values.empty()) return {};
+  auto const& text = values.back();
+  int64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value > 0 ? std::optional(value) : std::nullopt;
 }
 
 Words merge_options(Words const& options, Words const& extra, Words const& reserved, std::string const& what,

@@ -199,7 +199,7 @@ std::optional<fs::path> Run::resume_from() const {
 }
 
 void Run::announce(std::optional<fs::path> const& from) const {
-  int64_t const disk = run_disk(config_, adapter_, options_.keep_checkpoints);
+  int64_t const disk = run_disk(config_, adapter_).peak_bytes(options_.keep_checkpoints);
   comm::agree(world_, [&] {
     if (world_.rank() == 0) require_free_space(options_.run_dir, disk);
   });

@@ -128,9 +128,9 @@ LayoutChoice choose_layout(Options const& options, checkpoint::ModelConfig const
                         planned_share(formats.device) * free);
   LayoutChoice choice{.chosen = planner.candidates(wishes).front(), .copies_state = formats.copies_state};
   if (hardware.gpu && formats.copies_state)
-    choice.copies_state =
-        copies_into_host(options, checkpoint_bytes(config, formats.adapter) / choice.chosen.layout.ranks() * on_a_node,
-                         world.min(available_memory()));
+    choice.copies_state = copies_into_host(
+        options, run_disk(config, formats.adapter).checkpoint_bytes() / choice.chosen.layout.ranks() * on_a_node,
+        world.min(available_memory()));
   auto const needed = static_cast<double>(choice.chosen.memory.total());
   if (needed <= free) return choice;
   std::string const fits = joined(planner.remedies(wishes), "; or ");

@@ -169,17 +169,9 @@ int64_t trained_count(ModelConfig const& config, Adapter const& adapter) {
   return count;
 }
 
-int64_t checkpoint_bytes(ModelConfig const& config, Adapter const& adapter) {
-  return 12 * trained_count(config, adapter);
-}
-
-int64_t final_bytes(ModelConfig const& config, Adapter const& adapter) {
-  // An adapter is written as it was trained, unrounded.
-  return trained_count(config, adapter) * (adapter ? 4 : width_of(config.dtype));
-}
-
-int64_t run_disk(ModelConfig const& config, Adapter const& adapter, int64_t keep) {
-  return (keep + 1) * checkpoint_bytes(config, adapter) + final_bytes(config, adapter);
+RunDisk run_disk(ModelConfig const& config, Adapter const& adapter) {
+  auto const trained = trained_count(config, adapter);
+  return adapter ? RunDisk::of_adapter(trained) : RunDisk{trained, trained * width_of(config.dtype)};
 }
 
 }  // namespace refrain::train

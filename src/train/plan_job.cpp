@@ -224,10 +224,10 @@ std::string text_of(Plan const& plan) {
 }
 
 std::string disk_line(Plan const& plan, int64_t keep) {
-  ModelConfig const& config = plan.planner.config();
+  RunDisk const disk = run_disk(plan.planner.config(), plan.planner.formats().adapter);
   return formatted("a checkpoint: %s GB; highest use of disk: %s GB\n",
-                   gigabytes(static_cast<double>(checkpoint_bytes(config, plan.planner.formats().adapter))).c_str(),
-                   gigabytes(static_cast<double>(run_disk(config, plan.planner.formats().adapter, keep))).c_str());
+                   gigabytes(static_cast<double>(disk.checkpoint_bytes())).c_str(),
+                   gigabytes(static_cast<double>(disk.peak_bytes(keep))).c_str());
 }
 
 Json sent_json(SentBytes const& sent) {
@@ -239,7 +239,7 @@ Json json_of(Plan const& plan, Options const& options) {
   for (auto const& [part, bytes] : plan.chosen().memory.parts()) memory[part] = bytes;
   memory["all"] = plan.chosen().memory.total();
   for (SentBytes const& sent : plan.by_step) by_step.push_back(sent_json(sent));
-  ModelConfig const& config = plan.planner.config();
+  RunDisk const disk = run_disk(plan.planner.config(), plan.planner.formats().adapter);
   return {{"fits", plan.chosen().fits},
           {"layout", layout_json(plan.chosen().layout)},
           {"would_fit", remedies},
@@ -256,9 +256,9 @@ Json json_of(Plan const& plan, Options const& options) {
           {"steps", plan.planner.workload().steps},
           {"training_gpu_hours", plan.gpu_hours(plan.training_seconds())},
           {"reference_gpu_hours", plan.gpu_hours(plan.reference_seconds)},
-          {"checkpoint_bytes", checkpoint_bytes(config, plan.planner.formats().adapter)},
-          {"final_bytes", final_bytes(config, plan.planner.formats().adapter)},
-          {"disk_bytes", run_disk(config, plan.planner.formats().adapter, options.keep_checkpoints)},
+          {"checkpoint_bytes", disk.checkpoint_bytes()},
+          {"final_bytes", disk.final_bytes},
+          {"disk_bytes", disk.peak_bytes(options.keep_checkpoints)},
           {"submit", submit_line(plan, options)}};
 }
 

@@ -34,8 +34,9 @@ Trainer::Trainer(RunParts parts)
       state_(parts_.from),
       writer_(parts_.optimizer, parts_.checkpoints, parts_.writes_in_background),
       // Until one was written: at 1 GiB/s.
-      checkpoint_seconds_(static_cast<double>(checkpoint_bytes(parts_.store.config(), parts_.store.options().adapter)) /
-                          (1 << 30)),
+      checkpoint_seconds_(
+          static_cast<double>(run_disk(parts_.store.config(), parts_.store.options().adapter).checkpoint_bytes()) /
+          (1 << 30)),
       product_rate_(static_cast<double>(
           parts_.layout.world().sum(static_cast<int64_t>(product_rate(parts_.store.backend().device()))))) {}
 

@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import pathlib
+import time
 
 RECIPE = {"loss": "sigmoid", "beta": 0.1, "learning-rate": 1e-6, "epochs": 3.0, "global-batch-pairs": 64, "seed": 42}
 
@@ -10,6 +13,19 @@ def seal(path, value):
     """JSON that ends with the SHA-256 of what stands before that key."""
     body = json.dumps(value, indent=2)[:-2] + ",\n  "
     path.write_text(f'{body}"sha256": "{hashlib.sha256(body.encode()).hexdigest()}"\n}}\n')
+
+
+def myself():
+    """This process, as a lock's file names its holder."""
+    boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    start = int(pathlib.Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    return {"host": "here", "machine": f"{boot} {os.readlink('/proc/self/ns/pid')}", "pid": os.getpid(), "start": start}
+
+
+def write_lock(folder, process, job="", age=0):
+    lock = folder / "lock"
+    lock.write_text(json.dumps({"token": "ab", "process": process, "slurm_job": job, "since": "2026-01-31T12:00:00Z"}))
+    os.utime(lock, (time.time() - age, time.time() - age))
 
 
 def claim_metrics(folder, size):

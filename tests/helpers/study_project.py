@@ -165,7 +165,7 @@ def fake_slurm(project):
             "SLURM_CONF": "/etc/slurm.conf"}
 
 
-# --- what follows training; test files import `project` and `trained` as their fixtures
+# --- what follows training; test files import `project`, `slurm` and `trained` as their fixtures
 
 
 def make_evaluation(folder):
@@ -190,6 +190,11 @@ def make_trained(folder):
 @pytest.fixture
 def project(tmp_path):
     return make_evaluation(tmp_path)
+
+
+@pytest.fixture
+def slurm(project):
+    return fake_slurm(project)
 
 
 @pytest.fixture

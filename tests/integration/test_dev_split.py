@@ -64,6 +64,6 @@ def test_pruned_members_are_left_out_of_what_follows(project):
     (pruned / "pruned.json").write_text("{}")
     _, err = study(project, "generate", "--index", 1, exit_code=1)
     check_line("study", err, f"the weights of {STUDY}/{MEMBERS[1]} were dropped after training [{pruned}] (remove the "
-                             f"folder, then sbatch --array=1 slurm/{STUDY}.sh trains it again)")
+                             f"folder, then refrain-study member {STUDY} --index 1 trains it again)")
     _, err = study(project, "judge")
     assert f"left out: the weights of {STUDY}/{MEMBERS[1]} were dropped after training" in err

@@ -43,6 +43,31 @@ def test_sizes_of_the_models():
         PAGE.replace("\n", " ")
 
 
+PARAMETERS = {"NeuralDaredevil-8B-abliterated": 8_030_261_248, "Llama-3.1-70B-Instruct-lorablated": 70_553_706_496,
+              "Llama-Guard-3-8B": 8_030_261_248, "PolyGuard-Qwen": 7_615_616_512,
+              "Llama-3.1-70B-Instruct": 70_553_706_496}
+
+
+def test_the_whole_study(tmp_path):
+    """The dry run of the paper's study, on folders that have no more of the models than headers."""
+    for name, parameters in PARAMETERS.items():
+        (tmp_path / name).mkdir()
+        header = json.dumps({"weights": {"dtype": "BF16", "shape": [parameters], "data_offsets": [0, 2 * parameters]}})
+        (tmp_path / name / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header.encode())
+        (tmp_path / name / "config.json").write_text(json.dumps({**COMMON, **SIZES["70B" if "70B" in name else "8B"]}))
+    data = tmp_path / "data.parquet"
+    data.write_text("")
+    said = run("study", "run", "paper", "--dry-run", REFRAIN_HOME=SOURCE, REFRAIN_MODELS=tmp_path, REFRAIN_PAIRS=data,
+               REFRAIN_PROMPTS=data, REFRAIN_RUNS=tmp_path / "runs").stdout.splitlines()
+    sums = re.search(r"ends with\n\n((?:    .+\n)+)", section(PAGE, "Answers and judges"))[1]
+    assert [line.strip() for line in sums.splitlines()] == said[-4:]
+    page = (DOCS / "studies.md").read_text()
+    for part in ("train", "generate"):
+        estimate = re.search(rf"^    70b/{part}/english_only: .*\n.*\n +(.*)$", page, flags=re.M)[1]
+        assert said[next(i for i, line in enumerate(said) if line.startswith(f"70b/{part}/english_only: ")) + 2].strip() == \
+            estimate
+
+
 def wilson(share, number, z=1.959964):
     """Half the width of the score interval."""
     return z / (1 + z * z / number) * (share * (1 - share) / number + z * z / (4 * number * number)) ** 0.5

@@ -1,11 +1,13 @@
 """refrain-study run with stand-ins of Slurm's commands: what is printed and submitted, and what a rerun does."""
 
 import json
+import os
 
 import pytest
 import refrain
 from fake_study import MEMBER, Project
 from refrain import check_line
+from run_folders import myself, write_lock
 
 
 @pytest.fixture
@@ -101,6 +103,37 @@ def test_members_that_submit_has_submitted_are_not_submitted_again_nor_the_other
                f"[{project.folder}/dpo_8b_de] (wait for it, or scancel it)")
 
 
+    # Where requeue is refused, a member of the study is submitted again: another job of the same name.
+    queue = project.queue_file.read_text()
+    project.queue_file.write_text(queue.replace(f"{job} 0 ", "900 0 "))
+    assert "under way: job 900_0 has member 0" in submit(exit_code=1).stderr
+    project.run()
+    assert project.submitted() == []
+
+
+def test_a_member_that_somebody_trains_is_not_submitted(project):
+    project.make("shard")
+    run = project.folder / "dpo_8b_de" / MEMBER
+    run.mkdir(parents=True)
+    write_lock(run, myself())
+    holder = f"process {os.getpid()} on here, since 2026-01-31T12:00:00Z"
+    out, _ = project.run("--dry-run")
+    assert f"8b/train/de: 1 under way, {holder}\n" in out
+    assert "8b/generate/de: 1 job in a later wave, behind 8b/train/de\n" in out
+    _, err = project.run()
+    assert err.endswith(f"warning: 8b/train/de: no job in the queue, but {holder} trains this member: run this again once "
+                        f"it has ended, for what waits for it [{run}]\n")
+    assert [name for name, _, _ in project.submitted()] == ["8b.train.balanced", "8b.generate.balanced",
+                                                            "8b.generate.base"]
+
+    # A job of this user, of whatever name, can be waited for.
+    write_lock(run, myself(), job="55")
+    with project.queue_file.open("a") as queue:
+        queue.write("55 N/A mine\n")
+    project.run()
+    assert project.submitted()[0] == ("8b.generate.de", "0", "afterok:55")
+
+
 def one_more_judge(root):
     definition = json.loads((refrain.SOURCE / "src/judge/judges/llama-guard-3.json").read_text())
     file = root / "one more.json"
@@ -176,6 +209,11 @@ def write_weights(model, parameters):
 def test_the_dry_run_prints_the_graph_its_lines_and_what_it_costs(project):
     project.content["models"]["70b"] = {"folder": str(project.root / "adjudicator"), "configurations": "english_only",
                                         "sbatch": {"train": "--nodes=2 --time=02:00:00"}}
+    for name, parameters in {"model": 10**12, "guard": 10**11, "other guard": 10**11, "adjudicator": 10**12}.items():
+        write_weights(project.root / name, parameters)
+    (project.root / "prompts.parquet").write_text("")
+    project.content.update(prompts=str(project.root / "prompts.parquet"), generate_args="--max-new-tokens 300")
+    project.content["sbatch"] = {"judge": "--nodes=2"}
     out, err = project.run("--dry-run", MAX_JOBS="12")
     assert project.submitted() == [] and not project.folder.exists()
     lines = out.splitlines()
@@ -184,11 +222,27 @@ def test_the_dry_run_prints_the_graph_its_lines_and_what_it_costs(project):
         "8b/shard: 1 job now", "8b/train/balanced: 1 job now, behind 8b/shard",
         "8b/generate/balanced: 1 job now, behind 8b/train/balanced", "8b/train/de: 1 job now, behind 8b/shard",
         "8b/generate/de: 1 job now, behind 8b/train/de", "8b/generate/base: 1 job now, behind 8b/shard"]
-    assert heads[-3:] == [
+    answering = 16800 * asking_hours(10**12, 155, 300)  # of one model; 8b has three, 70b two
+    judging = [16800 * asking_hours(10**11, 455, tokens) for tokens in (20, 100)]
+    deciding = 1680 * asking_hours(10**12, 455, 50)
+    judges = 5 * (sum(judging) + deciding)
+    assert heads[-6:] == [
         "archive: 1 job in a later wave, behind 8b/report, 70b/report",
         "limit: 12 jobs (MaxJobCount of slurm.conf); 11 jobs now, 8 in later waves",
         "training: 40 GPU hours, 9.9 node hours; on disk 5.6 GiB in the end, at most 72.6 GiB if all of it trains at "
-        "once (pairs as in the paper until they are sharded)"]
+        "once (pairs as in the paper until they are sharded)",
+        f"answers: {5 * answering:.0f} GPU hours, {5 * answering / 4:.0f} node hours if all are as long as they may be (prompts "
+        "as in the paper)",
+        f"judges: {judges:.0f} GPU hours, {judges / 4:.1f} node hours if all are as long as they may be (prompts as in the "
+        "paper)",
+        f"in all: {39.5 + 5 * answering + judges:.0f} GPU hours, {(39.5 + 5 * answering + judges) / 4:.0f} node hours"]
+    for job, text in {
+        "8b/generate/balanced": f"16800 answers of up to 300 tokens (assumed), {answering / 4:.1f} node hours on 1 x 4",
+        "8b/generate/base": f"16800 answers of up to 300 tokens (assumed), {answering / 4:.1f} node hours on 1 x 4",
+        "8b/judge/polyguard": f"50400 verdicts of up to 100 tokens (assumed), {3 * judging[1] / 4:.1f} node hours on 2 x 4",
+        "70b/adjudicate": f"3360 verdicts of up to 50 tokens (assumed), {2 * deciding / 4:.1f} node hours on 1 x 4"}.items():
+        begin = next(i for i, line in enumerate(lines) if line.startswith(f"{job}: "))
+        assert lines[begin + 2] == f"  {text}"
     shown = lines[lines.index("70b/train/english_only: 1 job in a later wave, behind 70b/shard") + 1]
     assert shown.endswith(f"--array=0 --dependency=afterok:70b/shard --kill-on-invalid-dep=yes "
                           f"'--chdir={project.folder}/logs' --export=ALL --nodes=2 --time=02:00:00 "
@@ -196,9 +250,21 @@ def test_the_dry_run_prints_the_graph_its_lines_and_what_it_costs(project):
     assert lines[lines.index(shown) + 1] == ("  2889 pairs (assumed), 0.6 node hours on 2 x 4, at most 24.2 GiB a "
                                              "member on disk, 1.9 GiB kept")
 
+    # What cannot be estimated is said, and left out of the sums; prompts of JSONL are counted; servers take no hours.
+    (project.root / "guard/model.safetensors").unlink()
+    project.content.update(prompts=str(project.root / "prompts.jsonl"),
+                           adjudicator={"endpoint": "https://server/v1", "model": "m"})
     out, _ = project.run("--dry-run", NO_PLAN="unknown architecture")
     assert "  no estimate: refrain-train: unknown architecture\n" in out
-    assert out.endswith("training: no estimate of all of it\n")
+    assert (f"  no estimate: cannot open the file: No such file or directory [{project.root}/guard/model.safetensors] "
+            "(check the path)\n") in out
+    assert "  1 answer of up to 300 tokens, 0.0 node hours on 1 x 4\n" in out and "verdicts of up to 50" not in out
+    assert "the sums are without the jobs that have no estimate\ntraining: 0.0 GPU hours, " in out
+
+
+def asking_hours(parameters, read, written):
+    """The formula of docs/planning.md on an H100."""
+    return (2 * parameters * (read + written) / (989e12 * 0.4) + written * 2 * parameters / (128 * 3.35e12)) / 3600
 
 
 def test_the_paper_s_study_ships(project):

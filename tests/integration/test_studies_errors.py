@@ -56,25 +56,40 @@ def content(**changes):
      '1 is no name of a configuration [FILE:configurations] (write ["balanced", "english_only"])'),
     (content(configurations=["de", "de"]), "'de' is named twice [FILE:configurations] (name each configuration once)"),
     (content(configurations=["german"]),
-     "there is no configuration 'dpo_8b_german' [FILE:configurations] (names are dpo_8b|70b_balanced|high_resource|"
-     "english_only|no_english|balanced_matched|english_only_long|en|de|fr|it|es|pt|pl|cs|sk|sl|lt|lv)"),
+     "there is no configuration 'german' [FILE:configurations] (there are balanced, high_resource, english_only, "
+     "no_english, balanced_matched, english_only_long, en, de, fr, it, es, pt, pl, cs, sk, sl, lt, lv)"),
+    (content(models={"7b": "/models/x"}), "there is no size '7b' [FILE:models.7b] (there are 8b, 70b)"),
+    (content(method="ppo"), "there is no method 'ppo' [FILE:method] (there are dpo)"),
     (content(pairs="/none/*.jsonl"),
-     "REFRAIN_PAIRS names a file that does not exist: /none/*.jsonl [FILE:pairs] (quote paths that hold spaces)"),
+     "pairs names a file that does not exist: /none/*.jsonl [FILE:pairs] (quote paths that hold spaces)"),
     (content(prompts=[]),
      'this is [], neither a text nor a list of texts [FILE:prompts] (write "a" or ["a", "b"])'),
     (content(judges=["llama-guard-3"]),
      'this is ["llama-guard-3"], not an object of judges [FILE:judges] (write {"llama-guard-3": '
      '"/models/Llama-Guard-3-8B", "refusal-pattern": null})'),
     (content(judges={"polyguard": None}),
-     "REFRAIN_GUARDS: polyguard is given no model [FILE:judges] (write polyguard=FOLDER)"),
+     'judges: polyguard is given no model [FILE:judges] (write "polyguard": "FOLDER")'),
     (content(judges={"polyguard": "/none"}),
-     "REFRAIN_GUARDS: polyguard's folder does not exist: /none [FILE:judges] (name a Hugging Face folder or a "
-     "checkpoint)"),
+     "judges: polyguard's folder does not exist: /none [FILE:judges] (name a Hugging Face folder or a checkpoint)"),
+    (content(judges={"lama": "/none"}),
+     "judges: there is no judge 'lama' [FILE:judges] (name a definition, FILE.json, or one of adjudicator, correctness, "
+     "fluency, language, llama-guard-3, polyguard, refusal-pattern)"),
+    (content(judges={"refusal-pattern": "/none"}),
+     'judges: refusal-pattern asks no model and is given one [FILE:judges] (write "refusal-pattern": null)'),
+    (content(judges={"refusal-pattern": None}),
+     'judges names no judge of kind safety [FILE:judges] (name guards, such as "llama-guard-3": "FOLDER")'),
     (content(deciders="lama"),
-     "REFRAIN_DECIDERS: lama is no guard of REFRAIN_GUARDS [FILE:deciders] (name some of: llama-guard-3 polyguard)"),
+     "deciders: lama is none of the guards [FILE:deciders] (name some of: llama-guard-3 polyguard)"),
     (content(adjudicator={"endpoint": "https://server/v1"}),
      'an adjudicator is a folder, or an endpoint with a model [FILE:adjudicator] (write {"folder": '
      '"/models/adjudicator"} or {"endpoint": "https://server/v1", "model": "NAME"})'),
+    (content(adjudicator={"folder": "/none"}),
+     "adjudicator: adjudicator's folder does not exist: /none [FILE:adjudicator] (name a Hugging Face folder or a "
+     "checkpoint)"),
+    (content(adjudicator={"name": "polyguard", "folder": "/none"}),
+     "adjudicator: polyguard is one of the guards too [FILE:adjudicator] (name a judge of another name)"),
+    (content(train_args="--loss 'ipo"),
+     "train_args has a ' that is not closed [FILE:train_args] (close it, or write \\')"),
     (content(tensor_parallel=0),
      "this is 0, not a whole number above 0 [FILE:tensor_parallel] (write a number such as 4)"),
     (content(disk_tb="much"), 'this is "much", not a number above 0 [FILE:disk_tb] (write a number such as 12.5)'),
@@ -110,7 +125,12 @@ def test_a_sweep_that_is_not_there(project):
     project.content["sweep"] = "papers"
     _, err = project.run(exit_code=1)
     assert err.startswith(f"refrain-study: there is no sweep 'papers': {refrain.SOURCE}/slurm/sweeps "
-                          f"[{project.file}:sweep] (set REFRAIN_SWEEP to a path or one of: ")
+                          f"[{project.file}:sweep] (set sweep to a path or one of: ")
+    sweep = project.root / "beta.json"
+    sweep.write_text('{"grid": {"beta": [0]}}')
+    project.content["sweep"] = str(sweep)
+    _, err = project.run(exit_code=1)
+    check_line("study", err, f"beta is 0, not a number above 0: {sweep} [{project.file}:sweep] (correct the table)")
 
 
 def test_what_neither_file_nor_environment_sets(project):
@@ -134,6 +154,12 @@ def test_files_that_are_none(project):
     done = refrain.run("study", "run", broken, exit_code=1)
     assert done.stderr.startswith("refrain-study: ") and f"[{broken}:line 1, column " in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_without_slurm_nothing_is_made(project):
+    _, err = project.run(exit_code=1, PATH="/nowhere")
+    check_line("study", err, "sbatch is not in PATH (run this where jobs are submitted, or load the site's Slurm module)")
+    assert not project.folder.exists()
 
 
 @pytest.mark.parametrize("changes, variables, line", [
@@ -189,8 +215,8 @@ def test_a_state_that_was_changed_by_hand_is_refused(project):
     ("judge", "REFRAIN_JUDGE: llama is no judge of REFRAIN_GUARDS (name some of: llama-guard-3)"),
     ("adjudicate", "dpo_8b_de/beta=0.1,lr=1e-6,seed=42 has no verdicts of llama-guard-3 yet "
                        "[RUNS/dpo_8b_de/beta=0.1,lr=1e-6,seed=42/verdicts/llama-guard-3.h5] "
-                       "(REFRAIN_JUDGE=llama-guard-3 sbatch slurm/judge.sh makes them)"),
-    ("archive", "this report is not there yet [/none/report.html] (sbatch slurm/report.sh makes it)"),
+                       "(REFRAIN_JUDGE=llama-guard-3 refrain-study judge makes them)"),
+    ("archive", "this report is not there yet [/none/report.html] (refrain-study report makes it)"),
 ])
 def test_stages_look_at_what_they_need(project, command, line):
     project.make("shard", "train", "generate", pairs=("de",))

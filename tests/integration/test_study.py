@@ -13,12 +13,7 @@ import time
 import pytest
 import refrain
 from refrain import check_line
-from study_project import calls, environment, fake_slurm, make_project, wait_for
-
-
-@pytest.fixture
-def project(tmp_path):
-    return make_project(tmp_path)
+from study_project import calls, environment, project, slurm, wait_for
 
 
 def start(root, *words, name="dpo_8b_balanced", **extra):
@@ -63,6 +58,8 @@ def test_members_take_their_row_of_the_table(project):
     member(project, SLURM_ARRAY_TASK_ID="0", REFRAIN_SWEEP=str(sweep))  # without SLURM_JOB_ID this is no job
     assert run_dir(project, member="beta=0.1,lr=1e-6,seed=1").is_dir()
     _, err = member(project, "--index", 4, exit_code=2, REFRAIN_SWEEP=str(sweep))
+    check_line("study", err, f"the sweep has no member 4, only 4 [{sweep}] (give --index 0 to 3)")
+    _, err = member(project, exit_code=2, REFRAIN_SWEEP=str(sweep), SLURM_JOB_ID="7", SLURM_ARRAY_TASK_ID="4")
     check_line("study", err, f"the sweep has no member 4, only 4 [{sweep}] (sbatch --array=0-3 "
                              "slurm/dpo_8b_balanced.sh)")
 
@@ -160,11 +157,6 @@ def test_an_old_stop_does_not_excuse_a_new_failure(project):
     member(project, exit_code=1, FAKE="fail")
 
 
-@pytest.fixture
-def slurm(project):
-    return fake_slurm(project)
-
-
 def stop(project, **variables):
     process = start(project, FAKE="wait", **variables)
     count = calls(project).count("waiting")
@@ -233,7 +225,7 @@ def test_an_array_that_fills_the_disk_is_throttled(project, slurm):
     # 28 bytes a parameter and member: two checkpoints of 12, and final/ of 4.
     variables = {**slurm, "SLURM_ARRAY_TASK_COUNT": "3", "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_MAX": "2"}
     _, err = member(project, exit_code=1, REFRAIN_DISK_TB="0.00003", **variables)
-    check_line("study", err, "3 member(s) at once may write 40.1 MiB, more than REFRAIN_DISK_TB allows (28.6 MiB) "
+    check_line("study", err, "3 members at once may write 40.1 MiB, more than REFRAIN_DISK_TB allows (28.6 MiB) "
                              "(sbatch --array=0-2%2 slurm/dpo_8b_balanced.sh)")
     member(project, REFRAIN_DISK_TB="0.00005", **variables)
 
@@ -253,12 +245,12 @@ NAMES = "|".join(["dpo_8b", "70b_balanced", "high_resource", "english_only", "no
     ([], {"REFRAIN_MODEL": "/none"},
      "REFRAIN_MODEL names no folder [/none] (set it to a Hugging Face folder or a checkpoint)", 2),
     ([], {"REFRAIN_PAIRS": "/none"},
-     "REFRAIN_PAIRS names a file that does not exist [/none] (quote paths that hold spaces)", 1),
+     "REFRAIN_PAIRS names a file that does not exist [/none] (quote paths that hold spaces)", 2),
     ([], {"REFRAIN_TENSOR_PARALLEL": "0"},
      "REFRAIN_TENSOR_PARALLEL is '0', not a number above 0 (set it to a number such as 4)", 2),
     ([], {"REFRAIN_SWEEP": "mine"},
      f"there is no sweep 'mine' [{refrain.SOURCE}/slurm/sweeps] (set REFRAIN_SWEEP to a path or one of: "
-     "beta_by_learning_rate, beta_by_learning_rate_by_seed, default, paper)", 1),
+     "beta_by_learning_rate, beta_by_learning_rate_by_seed, default, paper)", 2),
     ([], {"REFRAIN_TRAIN_ARGS": "--beta 1"},
      "REFRAIN_TRAIN_ARGS sets --beta, which the study sets itself (take it out; the sweep (REFRAIN_SWEEP) sets beta, "
      "learning rate, seed and what its table names)", 1),

@@ -8,8 +8,8 @@ import signal
 import pytest
 import refrain
 from refrain import check_line
-from study_project import (STUDY, answer_all, base, calls, fake_slurm, project, run_dir, start, stop, study, trained,
-                           wait_for, wait_until_said, words_of)
+from study_project import (STUDY, answer_all, base, calls, executable, fake_slurm, project, run_dir, start, stop, study,
+                           trained, wait_for, wait_until_said, words_of)
 
 
 @contextlib.contextmanager
@@ -278,7 +278,7 @@ def test_members_that_failed_or_never_began_are_left_out_and_named(project):
     _, err = study(project, "generate", "--index", 1, exit_code=1, **settings)
     check_line("study", err,
                f"training of {STUDY}/beta=0.1,lr=1e-6,seed=2 has failed: training ended with exit code 1 [{run(2)}] "
-               f"(sbatch --array=1 slurm/{STUDY}.sh goes on from its last checkpoint)")
+               f"(refrain-study member {STUDY} --index 1 goes on from its last checkpoint)")
     for index in (0, 3):
         study(project, "generate", "--index", index, **settings)
     for command in ("judge", "report"):
@@ -288,6 +288,31 @@ def test_members_that_failed_or_never_began_are_left_out_and_named(project):
     report = calls(project)[-1]
     assert f"{run(1)}/verdicts.h5" in report and f"{run(2)}/verdicts.h5" not in report
     assert f"--runs {run(1)} {run(2)} --out" in report  # hours of a failed run count
+
+
+# --- the archive
+
+# Makes --out, or is stopped before; says which as refrain-archive does.
+ARCHIVE = """#!/bin/sh
+[ "$FAKE" = stopped ] && exit 85
+while [ $# -gt 0 ]; do [ "$1" = --out ] && out=$2; shift; done
+echo whole > "$out"
+echo "$out: 2 runs"
+"""
+
+
+def test_an_archive_has_its_name_once_it_is_whole(trained):
+    executable(trained / "bin/refrain-archive", ARCHIVE)
+    archive = trained / "runs.h5"
+    archive.write_text("an older one")
+    for remedy, variables in (("refrain-study archive begins it again", {}),
+                              ("sbatch --time=... slurm/archive.sh, with more", {"SLURM_JOB_ID": "7"})):
+        _, err = study(trained, "archive", exit_code=1, FAKE="stopped", **variables)
+        check_line("study", err, f"the time was up before the archive was whole [{archive}] ({remedy})")
+    assert archive.read_text() == "an older one"
+    _, err = study(trained, "archive")
+    assert err.endswith(f"the archive has its name: {archive}\n") and archive.read_text() == "whole\n"
+    assert sorted(file.name for file in trained.glob("runs*")) == ["runs", "runs.h5"]
 
 
 def test_scripts_end_in_their_subcommand():

@@ -10,32 +10,37 @@ from study_project import MEMBERS, STUDY, answer_all, base, calls, project, run_
 def test_what_is_not_there_yet_is_one_line(project):
     name = f"{STUDY}/{MEMBERS[0]}"
     _, err = study(project, "generate", exit_code=1)
-    check_line("study", err, f"{name} has not been trained [{run_dir(project)}] (sbatch --array=0 slurm/{STUDY}.sh)")
+    check_line("study", err, f"{name} has not been trained [{run_dir(project)}] (refrain-study member {STUDY} "
+                             "--index 0)")
     study(project, "generate", "--index", 2)
     _, err = study(project, "judge", exit_code=1)
     assert err.splitlines()[-1] == (f"refrain-study: no member of these studies has been trained [{run_dir(project)}] "
-                                    f"(sbatch --array=0 slurm/{STUDY}.sh)")
+                                    f"(refrain-study member {STUDY} --index 0)")
 
     process = start(project, "member", STUDY, FAKE="wait")
     wait_for(project, "waiting")
     for command in ("generate", "judge"):
         _, err = study(project, command, exit_code=1)
-        check_line("study", err, f"training of {name} has not finished: it is at step 0 [{run_dir(project)}] (wait for "
-                                 f"its job (--dependency=afterok:JOB), or go on with sbatch --array=0 slurm/{STUDY}.sh)")
+        check_line("study", err, f"training of {name} has not finished: it is at step 0 [{run_dir(project)}] (wait until "
+                                 f"it has ended, or go on with refrain-study member {STUDY} --index 0)")
+    _, err = study(project, "judge", exit_code=1, SLURM_JOB_ID="7")
+    check_line("study", err, f"training of {name} has not finished: it is at step 0 [{run_dir(project)}] (wait for its "
+                             f"job (--dependency=afterok:JOB), or go on with sbatch --array=0 slurm/{STUDY}.sh)")
     process.send_signal(signal.SIGUSR1)
     assert process.wait(timeout=20) == 85
     study(project, "member", STUDY)
 
     _, err = study(project, "judge", exit_code=1)
-    check_line("study", err, f"{name} has no responses.h5 yet [{run_dir(project)}] (sbatch --array=0 "
-                             "slurm/generate.sh makes them)")
+    check_line("study", err, f"{name} has no responses.h5 yet [{run_dir(project)}] (refrain-study generate --index 0 "
+                             "makes them)")
     study(project, "generate")
     (base(project) / "responses.h5").unlink()
     _, err = study(project, "judge", exit_code=1)
-    assert err.splitlines()[-1] == (f"refrain-study: base has no responses.h5 yet [{base(project)}] (sbatch --array=2 "
-                                    "slurm/generate.sh makes them)")
+    assert err.splitlines()[-1] == (f"refrain-study: base has no responses.h5 yet [{base(project)}] (refrain-study "
+                                    "generate --index 2 makes them)")
     _, err = study(project, "report", exit_code=1)
-    check_line("study", err, f"{name} has no verdicts.h5 yet [{run_dir(project)}] (sbatch slurm/judge.sh makes them)")
+    check_line("study", err, f"{name} has no verdicts.h5 yet [{run_dir(project)}] (refrain-study judge makes "
+                             "them)")
 
 
 NAMES = ("name a definition, FILE.json, or one of adjudicator, correctness, fluency, language, llama-guard-3, polyguard, "
@@ -51,6 +56,8 @@ FORM = "write [NAME=]FOLDER, or [NAME=]URL MODEL"
      "REFRAIN_STUDY names no study (set it to training configurations, such as dpo_8b_balanced)"),
     (["report", STUDY, STUDY], {}, f"the study {STUDY} is named twice (name each study once)"),
     (["generate", "--index", "3"], {},
+     "there is no model 3: members are 0 to 1, and 2 is the model before training (give --index 0 to 2)"),
+    (["generate", "--index", "3"], {"SLURM_JOB_ID": "7"},
      "there is no model 3: members are 0 to 1, and 2 is the model before training (sbatch --array=0-2 "
      "slurm/generate.sh)"),
     (["judge"], {"REFRAIN_GUARDS": ""},
@@ -79,17 +86,19 @@ FORM = "write [NAME=]FOLDER, or [NAME=]URL MODEL"
     (["judge"], {"REFRAIN_GUARDS": "refusal-pattern"},
      "REFRAIN_GUARDS names no judge of kind safety (name guards, such as llama-guard-3=FOLDER)"),
     (["judge"], {"REFRAIN_DECIDERS": "polyguard llama"},
-     "REFRAIN_DECIDERS: llama is no guard of REFRAIN_GUARDS (name some of: llama-guard-3 polyguard)"),
+     "REFRAIN_DECIDERS: llama is none of the guards (name some of: llama-guard-3 polyguard)"),
     (["judge"], {"REFRAIN_ADJUDICATOR": "https://server/v1"},
      f"REFRAIN_ADJUDICATOR names no model of the server, or more than one ({FORM})"),
     (["judge"], {"REFRAIN_ADJUDICATOR": "adjudicator=guard a-model"},
      f"REFRAIN_ADJUDICATOR has 2 words for a folder ({FORM})"),
     (["judge"], {"REFRAIN_ADJUDICATOR": "fluency=guard"},
-     f"REFRAIN_ADJUDICATOR: fluency is of kind rubric, not safety ({FORM})"),
+     "REFRAIN_ADJUDICATOR: fluency is of kind rubric, not safety (name a judge of kind safety)"),
     (["judge"], {"REFRAIN_ADJUDICATOR": "polyguard=guard"},
-     "REFRAIN_ADJUDICATOR: polyguard is one of REFRAIN_GUARDS too (name a judge of another name)"),
+     "REFRAIN_ADJUDICATOR: polyguard is one of the guards too (name a judge of another name)"),
     (["judge"], {"REFRAIN_ADJUDICATOR": "/none"},
-     f"REFRAIN_ADJUDICATOR: there is no judge '/none' ({NAMES})"),
+     "REFRAIN_ADJUDICATOR: adjudicator's folder does not exist [/none] (name a Hugging Face folder or a checkpoint)"),
+    (["judge"], {"REFRAIN_ADJUDICATOR": "arbiter"},
+     f"REFRAIN_ADJUDICATOR: there is no judge 'arbiter' ({NAMES})"),
 ])
 def test_bad_settings_are_one_line(project, words, variables, line):
     _, err = study(project, *words, exit_code=2, **variables)

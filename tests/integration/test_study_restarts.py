@@ -9,21 +9,11 @@ import subprocess
 import pytest
 from disks import small_disk
 from refrain import check_line
-from study_project import (MEMBERS, STUDY, calls, executable, fake_slurm, make_project, run_dir, start, stop, study,
-                           wait_for)
+from study_project import (MEMBERS, STUDY, calls, executable, fake_slurm, make_project, project, run_dir, slurm, start, stop,
+                           study, wait_for)
 
 KILLED = "srun: error: n2: task 3: Killed\n"
 WORDS = ("member", STUDY)
-
-
-@pytest.fixture
-def project(tmp_path):
-    return make_project(tmp_path)
-
-
-@pytest.fixture
-def slurm(project):
-    return fake_slurm(project)
 
 
 def requeues(project):

@@ -169,8 +169,19 @@ def test_the_throttle_is_what_the_disk_allows(project):
     for disk, array in (("0.00003", "0-3%2"), ("0.00006", "0-3"), ("0.000015", "0-3%1")):
         out, _ = submit(project, "--sweep", sweep, "--dry-run", REFRAIN_DISK_TB=disk)
         assert out == line(array, f"'{sweep}'") + "\n"
+    # An adapter is small, and the sweep's largest decides.
+    name = "model.layers.0.self_attn.q_proj.weight"
+    header = json.dumps({name: {"dtype": "F32", "shape": [1000, 500], "data_offsets": [0, 2000000]}}).encode()
+    (project / "model/model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    for ranks, array in (([8, 16], "0-1"), ([8, 32], "0-1%1")):  # 42 kB a rank
+        adapters = project / "adapters.json"
+        adapters.write_text(json.dumps({"grid": {"lora_rank": ranks}}))
+        out, _ = submit(project, "--sweep", adapters, "--dry-run", REFRAIN_DISK_TB="0.0000014")
+        assert out == line(array, f"'{adapters}'") + "\n"
+    out, _ = submit(project, "--sweep", sweep, "--dry-run", REFRAIN_DISK_TB="0.0000014", REFRAIN_TRAIN_ARGS="--lora-rank 8")
+    assert out == line("0-3", f"'{sweep}'") + "\n"
     _, err = submit(project, "--dry-run", exit_code=1, REFRAIN_DISK_TB="0.00001")
-    check_line("study", err, "1 member(s) at once may write 13.4 MiB, more than REFRAIN_DISK_TB allows (9.5 MiB) (raise "
+    check_line("study", err, "1 member at once may write 13.4 MiB, more than REFRAIN_DISK_TB allows (9.5 MiB) (raise "
                              "REFRAIN_DISK_TB: one member needs 13.4 MiB)")
 
 
@@ -208,7 +219,7 @@ def test_runs_on_a_disk_that_cannot_be_written(project, tmp_path):
 @pytest.mark.parametrize("words, variables, text, exit_code", [
     ([], {"name": "dpo_9b_balanced"}, "there is no configuration 'dpo_9b_balanced' ", 2),
     (["--sweep", "mine"], {}, f"there is no sweep 'mine' [{refrain.SOURCE}/slurm/sweeps] (set REFRAIN_SWEEP to a path or "
-                              "one of: ", 1),
+                              "one of: ", 2),
     (["--after", "soon"], {}, "--after is 'soon', not the id of a job (give a number as sbatch prints it)", 2),
     ([], {"REFRAIN_RUNS": ""}, "not set: REFRAIN_RUNS (export in env/site.sh or the submitting shell: REFRAIN_RUNS=the "
                                "folder for run folders)", 2),
@@ -234,3 +245,4 @@ def test_without_slurm_it_says_so(project):
         (project / name).unlink()
     _, err = submit(project, exit_code=1, PATH=f"{project}:/nowhere")
     check_line("study", err, "sbatch is not in PATH (run this where jobs are submitted, or load the site's Slurm module)")
+    assert not (project / "runs").exists()

@@ -141,6 +141,15 @@ class Site:
         return file.read_text() if file.exists() else ""
 
 
+def site_on(*options):
+    """A fixture: a site on a cluster of its own, for all tests of a file."""
+    @pytest.fixture(scope="module")
+    def site(tmp_path_factory):
+        with Cluster(*options) as cluster:
+            yield Site(tmp_path_factory.mktemp("site"), cluster)
+    return site
+
+
 def placeholder_pairs(count):
     for language in LANGUAGES:
         for row in range(count):

@@ -5,21 +5,11 @@ import pathlib
 import time
 
 import h5py
-import pytest
 import refrain
 
-from cluster import LANGUAGES, Cluster, Site, status, wait_for_step, wait_until
+from cluster import LANGUAGES, site_on, status, wait_for_step, wait_until
 
-
-@pytest.fixture(scope="module")
-def cluster():
-    with Cluster("--nodes", 4, "--cpus", 4) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def site(cluster, tmp_path_factory):
-    return Site(tmp_path_factory.mktemp("kind"), cluster)
+site = site_on("--nodes", 4, "--cpus", 4)
 
 
 def test_the_large_script_runs_unchanged_as_an_array_of_two(site):

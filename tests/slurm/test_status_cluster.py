@@ -5,19 +5,14 @@ import json
 import os
 import time
 
-import pytest
 import refrain
 
-from cluster import Cluster, Site, status, wait_for_step, wait_until
+from cluster import site_on, status, wait_for_step, wait_until
 
 SCRIPT = "dpo_8b_de"
 TWO_NODES = ("--nodes=2", "--ntasks-per-node=2", "--array=0")
 
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    with Cluster("--nodes", 2, "--cpus", 4, "--unkind") as cluster:
-        yield Site(tmp_path_factory.mktemp("status"), cluster)
+site = site_on("--nodes", 2, "--cpus", 4, "--unkind")
 
 
 def on_login(site, *words, check=True):

@@ -8,21 +8,12 @@ import os
 import pytest
 import refrain
 
-from cluster import Cluster, Site, first_steps, starts, status, wait_for_step, wait_until
+from cluster import first_steps, site_on, starts, status, wait_for_step, wait_until
 
 STUDY = "dpo_8b_balanced"
 TRAIN_ARGS = "--max-steps 12 --epochs 12 --global-batch-pairs 16 --checkpoint-every 3 --timeout 300"
 
-
-@pytest.fixture(scope="module")
-def cluster():
-    with Cluster("--nodes", 4, "--cpus", 4) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def site(cluster, tmp_path_factory):
-    return Site(tmp_path_factory.mktemp("sweeps"), cluster)
+site = site_on("--nodes", 4, "--cpus", 4)
 
 
 def study(site, *words, check=True, **variables):

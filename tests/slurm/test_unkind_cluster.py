@@ -4,18 +4,9 @@ import subprocess
 
 import pytest
 
-from cluster import Cluster, Site, first_steps, starts, status, wait_for_step, weights
+from cluster import first_steps, site_on, starts, status, wait_for_step, weights
 
-
-@pytest.fixture(scope="module")
-def cluster():
-    with Cluster("--nodes", 4, "--cpus", 4, "--gpus", 4, "--unkind") as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def site(cluster, tmp_path_factory):
-    return Site(tmp_path_factory.mktemp("unkind"), cluster)
+site = site_on("--nodes", 4, "--cpus", 4, "--gpus", 4, "--unkind")
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +17,8 @@ def lying_flock(tmp_path_factory):
     return library
 
 
-def test_the_cluster_is_unkind(cluster):
-    settings = cluster.login("scontrol", "show", "config")
+def test_the_cluster_is_unkind(site):
+    settings = site.cluster.login("scontrol", "show", "config")
     for line in ("JobRequeue              = 0", "MpiDefault              = none",
                  "SelectTypeParameters    = CR_CPU_MEMORY"):
         assert line in settings

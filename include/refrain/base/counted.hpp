@@ -5,9 +5,12 @@
 
 namespace refrain {
 
-/// "1 run", "3 runs".
-std::string counted(std::integral auto count, std::string const& what) {
-  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+/// "1 batch", "3 batches".
+std::string counted(std::integral auto count, std::string const& one, std::string const& many) {
+  return std::to_string(count) + " " + (count == 1 ? one : many);
 }
+
+/// "1 run", "3 runs".
+std::string counted(std::integral auto count, std::string const& one) { return counted(count, one, one + "s"); }
 
 }  // namespace refrain

@@ -18,6 +18,12 @@ struct Configuration {
   Words train_options;      ///< what refrain-train is given for this method and size
 };
 
+/// The parts of which names are made.
+struct ConfigurationParts {
+  Words methods, sizes, pairs;  ///< "dpo"; "8b"; "high_resource"
+};
+ConfigurationParts configuration_parts();
+
 /// @throws Error that says how names are made, with the parts there are
 Configuration find_configuration(std::string const& name);
 

@@ -1,28 +1,38 @@
 #pragma once
 
+#include <refrain/study/configuration.hpp>
+#include <refrain/study/model_tensors.hpp>
 #include <refrain/study/slurm.hpp>
+#include <refrain/study/sweep.hpp>
 
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace refrain::study {
 
-/// Parameters of the model in a folder, Hugging Face's or a checkpoint, by the shapes that its files tell.
-/// @throws Error if there are none
-double count_parameters(std::filesystem::path const& model);
+/// Bytes that a run of refrain-train with these options writes at most (RunDisk): of the model's parameters, or, with
+/// --lora-rank or --init-adapter, of an adapter's. @throws Error as model_tensors
+double peak_disk_bytes(std::filesystem::path const& model, Words const& train_options = {});
 
-/// Bytes that one member writes at most: two resumable checkpoints side by side for a moment (fp32 master values and
-/// two moments, 12 bytes a parameter each) and final/ (4 bytes at most). @throws Error as count_parameters
-double peak_disk_bytes(std::filesystem::path const& model);
+/// What REFRAIN_DISK_TB allows the members of a sweep that run at once.
+struct DiskLimit {
+  double allowed = 0;  ///< bytes
+  double each = 0;     ///< bytes that the member which writes most writes at most
 
-/// How many members may run at once so that they write no more than REFRAIN_DISK_TB allows; none without it.
-/// @throws Error if it is too little for one
-std::optional<int64_t> members_at_once(Settings const& settings);
+  /// How many may run at once. @throws Error if it is too little for one
+  int64_t members() const;
+};
 
-/// Compares what the members of an array that run at once need with REFRAIN_DISK_TB. Nothing without it.
+/// By the options of the configuration, of the sweep and of REFRAIN_TRAIN_ARGS. Nothing without REFRAIN_DISK_TB, since
+/// all weights files are looked into for it. @throws Error as model_tensors
+std::optional<DiskLimit> disk_limit(Settings const& settings, Configuration const& configuration,
+                                    std::vector<SweepMember> const& members);
+
+/// Compares what the members of an array that run at once need with the limit.
 /// @throws Error with the sbatch line that throttles the array enough
-void check_disk(Settings const& settings, std::optional<Allocation> const& allocation, Environment const& environment,
+void check_disk(DiskLimit const& limit, std::optional<Allocation> const& allocation, Environment const& environment,
                 std::string const& script);
 
 /// N of `--array=0-11%N` in what `scontrol show job ARRAY` prints, 0 where the array is not throttled.

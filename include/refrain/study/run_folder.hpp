@@ -47,6 +47,10 @@ public:
   /// The text of status.json, or nothing: to see whether a start has changed it.
   std::string status_text() const;
 
+  /// Who trains in it now, by its lock ("process 12 on n1, Slurm job 345, since ..."); empty if nobody does. Seconds
+  /// where only the heartbeat tells (FolderLock). @throws Error if the lock cannot be read or written
+  std::string worker() const;
+
   /// Waits while ranks of an earlier start of this job (SLURM_JOB_ID) are at work in the folder: Slurm has given up
   /// their node, and they have not noticed yet. Another job's are left to refrain-train, which refuses to start beside
   /// them. Ends early if this process is asked to stop. @throws Error if the lock cannot be read or written

@@ -9,6 +9,9 @@
 
 namespace refrain::study {
 
+/// @throws Error where there is no sbatch: before anything is made for what would be submitted
+void require_sbatch();
+
 /// One call of sbatch. Fields left empty are not written, so that the script's own directives hold.
 struct Sbatch {
   std::filesystem::path script;    ///< slurm/NAME.sh, as jobs will be told of it
@@ -22,13 +25,18 @@ struct Sbatch {
   /// sbatch and its arguments. With --parsable it prints the job's id alone. A dependency that can no longer hold ends
   /// the job, which else would wait for ever.
   Words line() const;
+  /// What the queue calls the job.
+  std::string name() const { return job_name.empty() ? script.stem().string() : job_name; }
   /// The line as a person would type it: variables first.
   std::string show() const;
   /// Submits. Variables that Slurm set for this process, if it runs in a job, do not reach the new job.
   /// @returns the job's id, of an array that of the whole
-  /// @throws Error with what sbatch said and the line, if it refuses, is not there, or prints no id
+  /// @throws Error as require_sbatch; with what sbatch said and the line, if it refuses or prints no id
   std::string submit() const;
 };
+
+/// The options that the #SBATCH lines of a script give. @throws Error if it cannot be read
+Words directives(std::filesystem::path const& script);
 
 /// Indices as --array takes them: {0, 2, 3, 4} -> "0,2-4"; `at_once` above 0 adds "%at_once" where there are more.
 /// @pre `indices` ascend and are not empty

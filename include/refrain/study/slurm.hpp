@@ -34,6 +34,15 @@ SlurmConfig parse_slurm_config(std::string const& text);
 /// Nothing outside a Slurm job. @throws Error if a variable does not read as Slurm writes it
 std::optional<Allocation> read_allocation(Environment const& environment);
 
+/// Whether this process runs in a job of Slurm. What a message tells the user to start is then a script of slurm/, else
+/// refrain-study.
+bool in_job();
+/// The line that starts a subcommand, such as {"member", "dpo_8b_de"}: "sbatch --array=3 slurm/dpo_8b_de.sh" or
+/// "refrain-study member dpo_8b_de --index 3". For messages.
+std::string start_line(Words const& command, std::string const& index = {});
+/// How to start it with an index that is there, from 0 to `last`.
+std::string start_line_up_to(Words const& command, int64_t last);
+
 /// "4(x2),3" -> 4, 4, 3. @throws Error for what is no number
 std::vector<int> expand_counts(std::string const& text);
 

@@ -20,7 +20,7 @@ struct Subject {
   int64_t index = 0;  ///< of the array of generate.sh
   int tensor_parallel = 1;
   std::string split;     ///< "dev": answers and verdicts of the dev split stand in a folder of that name; else empty
-  std::string training;  ///< the sbatch line that trains it; empty for the base
+  std::string training;  ///< the line that trains it (start_line); empty for the base
 
   std::filesystem::path evaluation() const { return split.empty() ? folder : folder / split; }
   bool is_base() const { return training.empty(); }
@@ -38,9 +38,9 @@ struct Subject {
 /// @throws Error for an unknown study (or one named twice) and a table that is wrong
 std::vector<Subject> list_subjects(Settings const& settings);
 
-/// The models of the array that a job of `script` is about.
+/// The model of the array of generate.sh at this place.
 /// @throws UsageError with the right range if there is no such index
-Subject const& subject_at(std::vector<Subject> const& subjects, int64_t index, std::string const& script);
+Subject const& subject_at(std::vector<Subject> const& subjects, int64_t index);
 
 /// What refrain-generate is told to load: the base, final/, or the base with final/ as its LoRA adapter.
 /// @throws Error if training has not finished, with what is to be done

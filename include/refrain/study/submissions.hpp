@@ -13,6 +13,7 @@ namespace refrain::study {
 /// An array of members that was submitted.
 struct Submission {
   std::string job;                         ///< the array's id
+  std::string name;                        ///< in the queue; empty where an older record does not say it
   std::string sweep;                       ///< the table
   std::string line;                        ///< as it was submitted
   std::map<int64_t, std::string> members;  ///< run folder's name by array index
@@ -30,11 +31,12 @@ public:
   /// Appends one. @pre nobody else does: `folder`/submit.lock is held @throws Error
   void add(Submission const& submission);
 
-  /// The job of `queue` that is on record for the member of this run folder; null if none is.
+  /// The job of `queue` that is on record for the member of this run folder, or one with name and index of such a job,
+  /// which was submitted again where requeue is refused; null if there is none.
   QueuedJob const* recorded(std::string const& folder, Queue const& queue) const;
 
-  /// The id of that job, or of one of this name and index that is not on record, one submitted by hand or again where
-  /// requeue is refused, which is taken for the member's; empty if there is none.
+  /// The id of that job, or of one of this name and index that is not on record, one submitted by hand, which is taken
+  /// for the member's; empty if there is none.
   std::string job_of(std::string const& name, int64_t index, std::string const& folder, Queue const& queue) const;
 
 private:

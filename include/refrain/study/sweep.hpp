@@ -31,8 +31,9 @@ struct SweepMember {
 /// @throws Error for other keys, values of another kind, and members that would share a folder
 std::vector<SweepMember> read_sweep(std::filesystem::path const& path);
 
-/// The file behind REFRAIN_SWEEP: a path, or the name of a table in slurm/sweeps ("default" is default.json there).
-/// @throws Error that lists the tables there are
-std::filesystem::path find_sweep(std::string const& name);
+/// The file behind REFRAIN_SWEEP (or, for messages, another `source`): a path, or the name of a table in slurm/sweeps
+/// ("default" is default.json there).
+/// @throws UsageError that lists the tables there are
+std::filesystem::path find_sweep(std::string const& name, std::string const& source = "REFRAIN_SWEEP");
 
 }  // namespace refrain::study

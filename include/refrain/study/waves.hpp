@@ -21,12 +21,19 @@ struct FailedPart {
   bool stays() const { return began || !submission.waited; }
 };
 
+/// A member that somebody trains outside the queue's jobs: by hand, or another user.
+struct PartElsewhere {
+  std::size_t part;
+  std::string holder;  ///< as RunFolder::worker says it
+};
+
 /// How a job of a study stands.
 struct JobStanding {
-  std::vector<std::size_t> left;     ///< parts that are neither made nor under way
-  std::size_t under_way = 0;         ///< parts that wait or run
-  double bytes = 0;                  ///< that those may write at a time
-  Words jobs;                        ///< ids of the jobs, or arrays, that they belong to
+  std::vector<std::size_t> left;         ///< parts that are neither made nor under way
+  std::size_t under_way = 0;             ///< parts that wait or run
+  double bytes = 0;                      ///< that those may write at a time
+  Words jobs;                            ///< ids of the jobs, or arrays, that they belong to
+  std::vector<PartElsewhere> elsewhere;  ///< of those under way: no job can wait for them
   std::vector<FailedPart> failures;  ///< of `left`, those that were submitted before, where nothing else held them up
 
   bool done() const { return left.empty() && under_way == 0; }
@@ -36,7 +43,8 @@ struct JobStanding {
 std::filesystem::path log_of(StudyJob const& job, JobPart const& part, std::string const& id);
 
 /// How all jobs stand, by what is on disk, what was submitted, and this user's queue. A part is under way if the queue
-/// has it under a recorded id or the job's own name; a member of a sweep also if `submit` has submitted it.
+/// has it under a recorded id or the job's own name; a member of a sweep also if `submit` has submitted it, or somebody
+/// holds the lock of its run folder.
 std::vector<JobStanding> look(std::vector<StudyJob> const& graph, StudyState const& state, Queue const& queue);
 
 /// What of a wave is limited.

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,7 +20,7 @@ Words split_words(std::string_view text, std::string const& what);
 std::string join_words(Words const& words);
 
 /// Paths from a variable: the text itself where it names something that exists (spaces allowed), else its words, with
-/// patterns such as *.parquet expanded. @throws Error if a word names nothing
+/// patterns such as *.parquet expanded. @throws UsageError if a word names nothing
 Words split_paths(std::string const& text, std::string const& what);
 
 /// Those of `options` that have one of these names, with their values. @throws Error if it begins with a bare word
@@ -26,6 +28,13 @@ Words pick_options(Words const& options, Words const& names, std::string const& 
 
 /// The others. @throws Error if it begins with a bare word
 Words without_options(Words const& options, Words const& names, std::string const& what);
+
+/// The values of the last option of this name; none where it is not there, or has none.
+/// @throws Error if `options` begins with a bare word
+Words option_values(Words const& options, std::string const& name, std::string const& what);
+
+/// The same as a whole number above 0; none where it is another: the program that takes the option says so.
+std::optional<int64_t> option_number(Words const& options, std::string const& name, std::string const& what);
 
 /// Adds `extra` to `options` (both `--name value...` or `--name=value`); an option given in `extra` replaces the one
 /// of the same name. @throws Error if `extra` begins with a bare word, or sets one of `reserved`, which `what` may not

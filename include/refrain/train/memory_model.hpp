@@ -1,5 +1,6 @@
 #pragma once
 
+#include <refrain/base/run_disk.hpp>
 #include <refrain/checkpoint/model_config.hpp>
 #include <refrain/train/run_layout.hpp>
 
@@ -44,13 +45,7 @@ int64_t parameter_count(checkpoint::ModelConfig const& config, Adapter const& ad
 /// Those of them that are trained: all, or the adapter's.
 int64_t trained_count(checkpoint::ModelConfig const& config, Adapter const& adapter = {});
 
-/// Bytes of one resumable checkpoint: fp32 master weights and both moments of what is trained.
-int64_t checkpoint_bytes(checkpoint::ModelConfig const& config, Adapter const& adapter = {});
-
-/// Bytes of final/, which stays: what was trained, without optimizer state.
-int64_t final_bytes(checkpoint::ModelConfig const& config, Adapter const& adapter = {});
-
-/// Expected highest use of disk by a run in bytes: `keep` resumable checkpoints and the one being written, and final/.
-int64_t run_disk(checkpoint::ModelConfig const& config, Adapter const& adapter, int64_t keep);
+/// What a run keeps on disk; final/ has the model's own type.
+RunDisk run_disk(checkpoint::ModelConfig const& config, Adapter const& adapter = {});
 
 }  // namespace refrain::train

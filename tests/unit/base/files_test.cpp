@@ -98,6 +98,23 @@ TEST_CASE("broken JSON is reported with line and column") {
   CHECK(told_by([] { parse_json(" \n", "x.json"); }) == "the file is empty, where JSON is wanted");
 }
 
+TEST_CASE("what broken JSON holds is quoted as far as it can be printed on a line") {
+  auto const told = [](std::string const& text) { return told_by([&] { parse_json(text, "x.json"); }); };
+  std::string const value = "broken JSON: syntax error while parsing value - ";
+  CHECK(told("\x89HDF\r\n") == value + "invalid literal; last read: \"\uFFFD\" @ line 1, column 1");
+  CHECK(told("[tru\xFF") == value + "invalid literal; last read: \"[tru\uFFFD\" @ line 1, column 5");
+  CHECK(told("{\x01: 1}") ==
+        "broken JSON: syntax error while parsing object key - invalid literal; last read: \"{<U+0001>\"; expected "
+        "string literal @ line 1, column 2");
+  std::string many = "[\"";
+  for (int i = 0; i < 100; ++i) many += "\u00E4";
+  CHECK(told(many + "\n\"]") ==
+        value + "invalid string: control character U+000A (LF) must be escaped to \\u000A or \\n; last read: "
+                "\"\\\"\u00E4\u00E4\u00E4\u00E4\u00E4\u00E4\u00E4\u00E4\u00E4\u00E4\u00E4\u00E4\u00E4\u00E4\u00E4\u00E4"
+                "\u00E4\u00E4"
+                "...\" @ line 1, column 203");
+}
+
 TEST_CASE("values of JSON are checked for their type") {
   Json const json = Json::parse(
       R"({"n": 5, "x": 1.5, "s": "t", "b": true, "list": [1, 2], "big": 9999999999, "null": null, "neg": -1})");
@@ -113,6 +130,9 @@ TEST_CASE("values of JSON are checked for their type") {
         "'neg' is -1, should be a whole number of at least 0 @ neg");
   CHECK(told_by([&] { json_get<int>(json, "b", "f"); }) == "'b' is true, should be a whole number @ b");
   CHECK(told_by([&] { json_get<bool>(json, "n", "f"); }) == "'n' is 5, should be true or false @ n");
+  Json const letters{{"s", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\u00E4\u00E4\u00E4\u00E4"}};
+  CHECK(told_by([&] { json_get<int>(letters, "s", "f"); }) ==
+        "'s' is \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa..., should be a whole number @ s");
   CHECK(told_by([&] { json_get<std::vector<std::string>>(json, "list", "f"); }) ==
         "'list' is a list, should be a list of strings @ list");
 }

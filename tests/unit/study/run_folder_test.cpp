@@ -39,12 +39,13 @@ private:
 std::filesystem::path safetensors(TemporaryFolder const& folder, std::string const& name, Json const& header) {
   auto const text = dump_text(header);
   std::string bytes(8, '\0');
-  bytes[0] = static_cast<char>(text.size());
+  for (std::size_t i = 0; i < 2; ++i) bytes[i] = static_cast<char>(text.size() >> 8 * i);
   return folder.write(name, bytes + text);
 }
 
-Json tensor(std::string const& dtype, std::vector<int64_t> const& shape) {
-  return {{"dtype", dtype}, {"shape", shape}};
+Json tensor(std::string const& dtype, Shape const& shape) {
+  auto const width = dtype == "F32" || dtype == "fp32" ? 4 : 2;
+  return {{"dtype", dtype}, {"shape", shape}, {"data_offsets", {100, 100 + width * element_count(shape)}}};
 }
 
 }  // namespace
@@ -62,12 +63,13 @@ TEST_CASE("a run stands still when three restarts in a row find it at the same p
   CHECK(run.stop_at({{"state", "stopped"}, {"step", 3}}));  // beyond 4 it never came
 }
 
-TEST_CASE("what a member writes follows from the number of parameters, whatever their type") {
+TEST_CASE("what a member writes follows from the number of parameters") {
   TemporaryFolder const folder;
   safetensors(folder, "model.safetensors",
               {{"__metadata__", {{"format", "pt"}}}, {"a", tensor("F32", {3, 5})}, {"b", tensor("BF16", {4})}});
   CHECK(count_parameters(folder.path) == 19);
-  CHECK(peak_disk_bytes(folder.path) == 19 * 28);
+  CHECK(peak_disk_bytes(folder.path) == 19 * 24 + 15 * 4 + 4 * 2);
+  CHECK(peak_disk_bytes(folder.path, {"--epochs", "3", "--keep-checkpoints=2"}) == 19 * 36 + 15 * 4 + 4 * 2);
   safetensors(folder, "one.safetensors", {{"a", tensor("BF16", {3, 5})}});
   safetensors(folder, "two.safetensors", {{"b", tensor("BF16", {4})}, {"c", tensor("BF16", {})}});
   folder.write_json("model.safetensors.index.json",
@@ -80,6 +82,29 @@ TEST_CASE("what a member writes follows from the number of parameters, whatever 
                                        {{"/optimizer/master/a", tensor("fp32", {3, 7})},
                                         {"/optimizer/exp_avg/a", tensor("fp32", {3, 7})}}}});
   CHECK(count_parameters(folder.path) == 21);
+  CHECK(peak_disk_bytes(folder.path) == 21 * 28);
+}
+
+TEST_CASE("of an adapter, what a member writes follows from its rank and the matrices that it has") {
+  TemporaryFolder const folder;
+  safetensors(folder, "model.safetensors",
+              {{"model.embed_tokens.weight", tensor("BF16", {100, 8})},
+               {"model.layers.0.self_attn.q_proj.weight", tensor("BF16", {8, 8})},
+               {"model.layers.0.self_attn.k_proj.weight", tensor("BF16", {4, 8})},
+               {"model.layers.0.self_attn.q_proj.bias", tensor("BF16", {8})},
+               {"model.layers.0.mlp.down_proj.weight", tensor("BF16", {8, 20})}});
+  constexpr int64_t q = 16, k = 12, down = 28, bytes = 2 * 12 + 4;
+  CHECK(peak_disk_bytes(folder.path, {"--lora-rank", "3"}) == 3 * (q + k + down) * bytes);
+  CHECK(peak_disk_bytes(folder.path, {"--lora-rank=3", "--lora-targets", "all-linear"}) == 3 * (q + k + down) * bytes);
+  CHECK(peak_disk_bytes(folder.path, {"--lora-rank=3", "--lora-targets", "self_attn.q_proj,down_proj"}) ==
+        3 * (q + down) * bytes);
+  CHECK(peak_disk_bytes(folder.path, {"--lora-targets", "q_proj", "k_proj", "--lora-rank", "3"}) ==
+        3 * (q + k) * bytes);
+  CHECK_THROWS_WITH(peak_disk_bytes(folder.path, {"--lora-rank", "3", "--lora-targets", "v_proj"}),
+                    "the model has none of the matrices that --lora-targets names (correct --lora-targets)");
+  TemporaryFolder const adapter;
+  safetensors(adapter, "adapter_model.safetensors", {{"a", tensor("F32", {3, 5})}});
+  CHECK(peak_disk_bytes(folder.path, {"--init-adapter", adapter.path.string()}) == 15 * bytes);
 }
 
 TEST_CASE("a model whose size cannot be told is refused") {

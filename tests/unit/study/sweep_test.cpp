@@ -98,7 +98,8 @@ TEST_CASE("a sweep's keys and values are those that refrain-train takes") {
   std::string const path(200, 'a');
   CHECK(message("\"eval_pairs\": \"" + path + '"') ==
         "the folder beta=0.1,lr=1e-6,seed=42,eval-pairs=" + path +
-            " would have a name of 236 bytes [sweep.json] (set what all members share in REFRAIN_TRAIN_ARGS; 200 bytes "
+            " would have a name of 236 bytes [sweep.json] (set what all members share in REFRAIN_TRAIN_ARGS or a "
+            "study's train_args; 200 bytes "
             "are the most)");
 }
 

@@ -2,7 +2,11 @@
 
 #include <catch2/catch.hpp>
 
+#include <refrain/base/files.hpp>
+#include <refrain/base/folder_lock.hpp>
 #include <refrain/study/waves.hpp>
+
+#include <stdlib.h>
 
 using namespace refrain;
 using namespace refrain::study;
@@ -47,6 +51,38 @@ TEST_CASE("a part is made, under way by id or by name, or left") {
   REQUIRE(standing.failures.size() == 1);
   CHECK(standing.failures.front().submission.job == "7");
   CHECK_FALSE(standing.failures.front().began);  // it has no log
+}
+
+TEST_CASE("a member whose folder is locked is under way, by a job if the queue has it") {
+  TemporaryFolder const folder;
+  StudyState const none(folder.path);
+  std::vector<StudyJob> graph{job("train", {}, {false, false, false}, Stage::train),
+                              job("answers", {"train"}, {false})};
+  std::vector<FolderLock> locks;
+  for (std::size_t i = 0; i < 3; ++i) graph[0].parts[i].work = folder.path / std::to_string(i);
+  for (std::size_t i = 0; i < 2; ++i) {
+    make_folders(graph[0].parts[i].work);
+    if (i == 1) ::setenv("SLURM_JOB_ID", "77", 1);
+    locks.push_back(FolderLock::acquire(graph[0].parts[i].work / "lock"));
+    ::unsetenv("SLURM_JOB_ID");
+  }
+  auto by_hand = queued("70", 5, "mine");
+  by_hand.number = "77";
+
+  auto standings = look(graph, none, {by_hand});
+  CHECK(standings[0].jobs == Words{"70_5"});
+  CHECK(standings[0].left == std::vector<std::size_t>{2});
+  REQUIRE(standings[0].elsewhere.size() == 1);
+  CHECK(standings[0].elsewhere.front().part == 0);
+  CHECK_THAT(standings[0].elsewhere.front().holder, Catch::StartsWith("process "));
+  // Nothing can wait for who is no job.
+  auto wave = plan_wave(graph, standings, {});
+  CHECK(turns_of(wave) == Turns{{0, {2}}});
+  CHECK_FALSE(wave.more);
+
+  locks.erase(locks.begin());
+  standings = look(graph, none, {by_hand});
+  CHECK(turns_of(plan_wave(graph, standings, {})) == Turns{{0, {0, 2}}, {1, {0}}});
 }
 
 TEST_CASE("what was submitted is read again") {

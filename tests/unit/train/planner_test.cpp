@@ -85,8 +85,8 @@ TEST_CASE("70B's parameters, gradients and optimizer take what its table says") 
     CHECK(states_gb(row.zero, row.data, DType::bf16) == Approx(row.bf16).margin(0.6));
     CHECK(states_gb(row.zero, row.data, DType::fp32) == Approx(row.fp32).margin(0.6));
   }
-  CHECK(checkpoint_bytes(llama_70b()) / 1'000'000'000 == 846);
-  CHECK(run_disk(llama_70b(), {}, 1) / 1'000'000'000 == 1834);
+  CHECK(run_disk(llama_70b()).checkpoint_bytes() / 1'000'000'000 == 846);
+  CHECK(run_disk(llama_70b()).peak_bytes(1) / 1'000'000'000 == 1834);
 }
 
 TEST_CASE("saved block inputs of 70B, whole and shared over the tensor ranks") {
