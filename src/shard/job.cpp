@@ -81,6 +81,14 @@ void write_side(Options const& options, std::filesystem::path const& path, Colle
     h5::write_prompts(path, make_prompts(collected.rows, taken), provenance);
 }
 
+std::string foreign_marks_warning(Options const& options, Collected const& collected) {
+  return Error("chat template " + collected.template_name + " writes " + collected.foreign_marks +
+                   " as mere text: the tokenizer has no such tokens",
+               "name a template that belongs to the model: --chat-template",
+               {.file = options.tokenizer / "tokenizer.json"})
+      .what();
+}
+
 }  // namespace
 
 Exit run(Options const& options, comm::Communicator const& world) {
@@ -101,6 +109,7 @@ Exit run(Options const& options, comm::Communicator const& world) {
   }
 
   Collected const collected = collect_rows(options, languages, world);
+  if (!collected.foreign_marks.empty()) log_warning(foreign_marks_warning(options, collected));
   comm::agree(world, [&] {
     if (world.rank() != 0) return;
     provenance->set("chat_template", collected.template_name);

@@ -1,5 +1,6 @@
 #include <refrain/shard/tokenization.hpp>
 
+#include <refrain/base/joined.hpp>
 #include <refrain/base/json_file.hpp>
 
 #include <algorithm>
@@ -70,6 +71,10 @@ int64_t RowTokenizer::known_ids() { return config_vocab_ ? *config_vocab_ : toke
 text::ChatTemplate const& RowTokenizer::chat_template() {
   if (!template_) template_.emplace(text::ChatTemplate::load(chat_template_, folder_, template_date_));
   return *template_;
+}
+
+std::string RowTokenizer::foreign_marks() const {
+  return template_ && tokenizer_ ? refrain::joined(template_->marks_without_token(*tokenizer_)) : std::string();
 }
 
 std::string RowTokenizer::render(Turns const& turns, bool add_generation_prompt, Place const& place) {

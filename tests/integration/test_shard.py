@@ -4,6 +4,7 @@ import collections
 import gzip
 import json
 import os
+import re
 import stat
 
 import h5py
@@ -64,6 +65,19 @@ def test_any_number_of_ranks(shard, ranks):
         many, _ = shard(rows, *options, name=f"many-{options[0]}", ranks=ranks)
         assert datasets(one) == datasets(many)
         assert provenance(many)["ranks"] == ranks
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_marks_that_are_no_tokens(tokenizer, tmp_path, ranks):
+    """One line, whichever ranks saw rows; none where the template belongs to the tokenizer."""
+    rows = write_jsonl(tmp_path / "in.jsonl", corpus(each=4))
+    said = {template: run("shard", "--pairs", rows, "--tokenizer", tokenizer, "--chat-template", template,
+                          "--configuration", "all", "--out", tmp_path / f"{template}.h5", ranks=ranks).stderr
+            for template in ("qwen2", "llama-3")}
+    assert re.sub(r"(?m)^\d\d:\d\d:\d\d ", "", said["qwen2"]) == (
+        "warning: chat template qwen2 writes <|im_start|>, <|im_end|> as mere text: the tokenizer has no such tokens "
+        f"[{tokenizer}/tokenizer.json] (name a template that belongs to the model: --chat-template)\n")
+    assert "warning" not in said["llama-3"]
 
 
 def test_configurations(shard):

@@ -52,6 +52,8 @@ public:
   std::string template_name() const { return template_ ? template_->name() : std::string(); }
   /// The day that it writes, or "".
   std::string template_date() const { return template_ ? template_->date() : std::string(); }
+  /// Its marks for which the tokenizer has no token: "<|im_start|>, <|im_end|>", or "".
+  std::string foreign_marks() const;
 
 private:
   text::Tokenizer const& tokenizer();
