@@ -116,11 +116,6 @@ Exit run(Options const& options, comm::Communicator const& world) {
     if (!collected.template_date.empty()) provenance->set("template_date", collected.template_date);
     provenance->set("ranks", world.size());
     Sides const sides = choose_sides(options, sets, collected.rows);
-    if (options.for_pairs() && sides.out.empty()) {
-      std::cout << summary(options, collected.rows, sides) << std::flush;
-      throw Error("no pair is left of " + std::to_string(collected.rows.size()) + " rows, so that nothing is written",
-                  "the table says why they were dropped; a higher --max-length often helps");
-    }
     if (options.dev_fraction) write_side(options, options.dev_out, collected, sides.dev, provenance->json());
     write_side(options, options.out, collected, sides.out, provenance->json());
     std::cout << summary(options, collected.rows, sides) << std::flush;

@@ -43,6 +43,16 @@ auto at_place(Place const& place, Work const& work) {
 
 }  // namespace
 
+std::string reason_of(Drop drop, int64_t max_length) {
+  switch (drop) {
+    case Drop::none: break;
+    case Drop::prompt_fills_length: return "the prompt alone fills --max-length " + std::to_string(max_length);
+    case Drop::empty_prompt: return "the prompt has no token";
+    case Drop::empty_answer: return "an answer has no token";
+  }
+  return {};
+}
+
 RowTokenizer::RowTokenizer(std::filesystem::path folder, std::string chat_template, std::string template_date,
                            Tokenization tokenization, int64_t max_length)
     : folder_(std::move(folder)),

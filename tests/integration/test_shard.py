@@ -107,6 +107,34 @@ def test_balanced_is_equal_after_dropping(shard):
     assert pl.split() == ["pl", "6", "1", "5"]
 
 
+@pytest.fixture
+def none_left(tokenizer, tmp_path):
+    """Runs refrain-shard on `rows`, which must end with `line` and write nothing."""
+    def call(rows, line, *options):
+        fails("shard", "--pairs", write_jsonl(tmp_path / "in.jsonl", rows), "--tokenizer", tokenizer, "--chat-template",
+              "llama-3", "--out", tmp_path / "out.h5", *options, line=line)
+        assert not list(tmp_path.glob("*.h5"))
+    return call
+
+
+@pytest.mark.parametrize("configuration, count, where", [("all", 24, ""), ("english-only", 2, " in language en"), (
+    "balanced", 24, " in language cs, de, en, es, fr, it, lt, lv, pl, pt, sk, sl")])
+def test_all_pairs_are_dropped(none_left, configuration, count, where):
+    none_left(corpus(2), f"no pair is left of {count}{where}: the prompt alone fills --max-length 4 ({count}) (raise "
+              "--max-length)", "--configuration", configuration, "--max-length", 4)
+
+
+def test_all_pairs_of_a_language_or_a_side_are_dropped(none_left, tmp_path):
+    ids = {"row_id": 1, "lang": "de", "category": "S1", "prompt_ids": [1, 2], "chosen_ids": [3], "rejected_ids": [4]}
+    (tmp_path / "sets.json").write_text(json.dumps({"sets": {"two": {"languages": ["en", "de"]}}}))
+    none_left([{**ids, "lang": "en"}, {**ids, "chosen_ids": []}, {**ids, "prompt_ids": []}],
+              "no pair is left of 2 in language de: the prompt has no token (1), an answer has no token (1) (give prompts "
+              "and answers that have text)", "--configuration", "two", "--language-sets", tmp_path / "sets.json")
+    none_left([ids, {**ids, "row_id": 2, "prompt_ids": [1] * 2000}], "no pair is left for this side of the split "
+              f"[{tmp_path}/dev.h5] (raise --max-length, or give another --dev-fraction)", "--configuration", "all",
+              "--dev-fraction", 0.5, "--dev-out", tmp_path / "dev.h5")
+
+
 def test_own_language_sets(shard, tmp_path):
     own = tmp_path / "sets.json"
     own.write_text(json.dumps({"sets": {"baltic": {"languages": ["lt", "lv"]}}}))

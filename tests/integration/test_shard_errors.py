@@ -382,8 +382,3 @@ def test_an_output_in_the_place_of_something_else(tokenizer, tmp_path):
     fails("shard", *words, other,
           line=f"the output exists and is no HDF5 file [{other}] (give another name, or remove it yourself)")
     assert source.read_bytes() == before and other.read_text() == "not ours\n"
-
-
-def test_pairs_of_which_none_is_left(refused):
-    refused("no pair is left of 1 rows, so that nothing is written (the table says why they were dropped; a higher "
-            "--max-length often helps)", [GOOD], options=("--configuration", "all", "--max-length", "2"))

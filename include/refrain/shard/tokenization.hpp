@@ -25,6 +25,9 @@ enum class Drop {
   empty_answer          ///< an answer without tokens teaches nothing, and ipo would divide by its length
 };
 
+/// In words: "the prompt alone fills --max-length 1024". @pre not none
+std::string reason_of(Drop drop, int64_t max_length);
+
 /// A pair as token ids, cut to the length allowed.
 struct TokenPair {
   Parts<TokenIds> ids;
