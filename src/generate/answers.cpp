@@ -207,6 +207,8 @@ void Answers::open(comm::Communicator const& world, Purpose purpose) {
 
 bool Answers::any_finished() const { return std::find(finished_.begin(), finished_.end(), true) != finished_.end(); }
 
+bool Answers::any_kept() const { return any_finished() || holds_answers(parts_); }
+
 std::vector<int64_t> Answers::missing() const { return share(0, 1); }
 
 std::vector<int64_t> Answers::share(int rank, int size) const {

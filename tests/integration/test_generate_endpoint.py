@@ -163,6 +163,17 @@ def test_a_signal_stops_it_and_what_came_is_kept(case):
     assert len(server.calls) == 4 and len(read_responses(case.out)) == 12
 
 
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_signal_before_any_answer(case, ranks):
+    case.prompts([prompt(i) for i in range(4)])
+    with ChatServer({f"restricted activity {i}": [silent] for i in range(4)}) as server:
+        job = Running("generate", *case.server(server), ranks=ranks)
+        assert job.until(lambda: server.calls)
+        job.kill(job.ranks(), signal.SIGUSR1)
+        code, text = job.wait(20)
+    assert code == 85 and "stopped before anything was answered; the same command begins again\n" in text, text
+
+
 def test_a_server_that_never_answers(case):
     case.prompts([prompt(i) for i in range(5)])
     with ChatServer({"restricted activity 0": []}, always=[silent] * 9) as server:

@@ -102,6 +102,12 @@ def test_a_stopped_run_asks_the_rest_only(tmp_path):
     responses, guard = answers(tmp_path, [f"answer {i}" for i in range(40)]), write_judge(tmp_path, "small-guard")
     out = tmp_path / "out.h5"
     words = ["--judge", guard, "--responses", responses, "--out", out, "--endpoint-concurrency", 1]
+    with ChatServer(always=silent) as server:
+        job = Running("judge", *words, *server_options(server))
+        assert job.until(lambda: server.calls)
+        job.kill([job.process.pid], signal.SIGUSR1)
+        code, said = job.wait()
+    assert code == 85 and said.endswith(" stopped before anything was judged; the same command begins again\n"), said
     stuck = {f"Question:\nrequest {i}\nAnswer:\nanswer {i}": [silent] for i in range(25, 40)}
     with ChatServer(stuck, always=says(lambda text: "Verdict: ok")) as server:
         job = Running("judge", *words, *server_options(server))
