@@ -104,7 +104,8 @@ Exit run(Options const& options, comm::Communicator const& world) {
     finished = already_made(options, *provenance);
   });
   if (world.max(int64_t{finished}) != 0) {
-    log_line(options.out.string() + " is there already, made from the same input with the same options");
+    log_line(options.out.string() + (options.dev_fraction ? " and " + options.dev_out.string() + " are" : " is") +
+             " there already, made from the same input with the same options");
     return Exit::success;
   }
 

@@ -128,7 +128,7 @@ def test_requests_travel_as_files(tmp_path):
     words = ["--judge", guard, "--responses", responses, "--out", out, "--model", "org/judge"]
     requests, results = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
     said = run("judge", *words, "--batch-out", requests).stderr
-    assert "with --batch-in in place of --batch-out" in said and f"requests in {requests}" in said
+    assert "with --batch-in in place of --batch-out" in said and f" 6 requests in {requests}\n" in said
     assert is_private(requests) and not out.exists()
     rows = [json.loads(line) for line in requests.read_text().splitlines()]
     assert [row["body"]["messages"][-1]["content"] for row in rows] == [

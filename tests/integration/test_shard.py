@@ -262,10 +262,16 @@ def test_modes_and_second_runs(shard, tokenizer, tmp_path):
     path, _ = shard(rows, "balanced")
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
     before = path.read_bytes()
-    shard(rows, "balanced")  # the same again: it is there already
-    assert path.read_bytes() == before
     arguments = ["--pairs", tmp_path / "in.jsonl", "--tokenizer", tokenizer, "--chat-template", "llama-3",
                  "--out", path]
+    again = run("shard", *arguments, "--configuration", "balanced")
+    assert again.stdout == "" and again.stderr.split(" ", 1)[1] == (
+        f"{path} is there already, made from the same input with the same options\n")
+    assert path.read_bytes() == before
+    both = ["--configuration", "all", "--dev-fraction", 0.5, "--dev-out", tmp_path / "dev.h5"]
+    run("shard", *arguments[:-1], tmp_path / "rest.h5", *both)
+    assert run("shard", *arguments[:-1], tmp_path / "rest.h5", *both).stderr.split(" ", 1)[1] == (
+        f"{tmp_path}/rest.h5 and {tmp_path}/dev.h5 are there already, made from the same input with the same options\n")
     fails("shard", *arguments, "--configuration", "all",
           line=f"the output exists and was made from other input or with other options [{path}] (give another name, or "
                "--overwrite to replace it)")
