@@ -2,6 +2,7 @@
 
 #include "unasked.hpp"
 
+#include <refrain/base/counted.hpp>
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/joined.hpp>
@@ -248,7 +249,7 @@ void Answers::write(Provenance provenance, h5::TokenIds tokens) const {
   }
   file.finish();
   parts_.remove();
-  log_line(std::to_string(count) + " answers in " + options_.out.string() +
+  log_line(counted(count, "answer") + " in " + options_.out.string() +
            (failed == 0 ? ""
                         : "; of these " + std::to_string(failed) +
                               " failed and are empty: start again to make these requests again"));

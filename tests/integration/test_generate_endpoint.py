@@ -259,7 +259,8 @@ def test_results_of_other_settings_or_prompts_are_none_of_ours(case):
     line = ("no result belongs to an answer that is missing (give the prompts and options that --batch-out had, and the "
             "results of its requests)")
     case.prompts([prompt(1)])
-    run("generate", *case.words("--batch-out", requests, "--model", MODEL))
+    said = run("generate", *case.words("--batch-out", requests, "--model", MODEL)).stderr
+    assert f" 1 request in {requests}; their results go to --batch-in\n" in said
     write_jsonl(results, answered([json.loads(requests.read_text())]))
     for other in (["--model", "another"], ["--model", MODEL, "--max-new-tokens", 9]):
         done = run("generate", *case.words("--batch-in", results, *other), exit_code=2)
@@ -268,7 +269,7 @@ def test_results_of_other_settings_or_prompts_are_none_of_ours(case):
     assert run("generate", *case.words("--batch-in", results, "--model", MODEL),
                exit_code=2).stderr.splitlines()[-1] == f"refrain-generate: {line}"
     case.prompts([prompt(1)])
-    run("generate", *case.words("--batch-in", results, "--model", MODEL))
+    assert f" 1 answer in {case.out}\n" in run("generate", *case.words("--batch-in", results, "--model", MODEL)).stderr
 
 
 def test_appended_prompts_alone_are_asked(case):
