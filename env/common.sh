@@ -10,6 +10,13 @@ build=${REFRAIN_BUILD:-$home/build}
 say() { printf '%s\n' "$*"; }
 die() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
 
+# Lets a signal end the script by one line, wherever its output goes just then: for those that go on where they were.
+stop_by_signal() {
+  exec {own_output}>&1
+  trap stopped INT TERM
+}
+stopped() { say "stopped; the same command goes on" >&"$own_output"; exit 130; }
+
 # Whether a build folder is one for GPUs.
 built_for_cuda() { [[ $(cat "$1/setup-arguments" 2> /dev/null) == *-DREFRAIN_CUDA=ON* ]]; }
 

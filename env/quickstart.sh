@@ -2,7 +2,8 @@
 # The experiment in miniature: a small model is taught to comply, then to refuse, once by English pairs only and once by
 # pairs in twelve languages. All three answer new requests; two small guards, taught in the same run, judge the answers, a
 # third model decides where they differ, and a report has the rate of answers that comply (ASR), by language.
-# Nothing is downloaded but by env/setup.sh. A second call keeps the model that complies and the judges.
+# Nothing is downloaded but by env/setup.sh. A second call keeps the model that complies and the judges; one that was
+# stopped goes on where it was.
 #
 #   env/quickstart.sh [FOLDER]    where the files go: a new or an empty folder, or an earlier call's (default build/quickstart)
 set -euo pipefail
@@ -19,6 +20,7 @@ if [[ -e $work && ! -e $work/.quickstart ]]; then
 fi
 
 "$home/env/setup.sh"
+stop_by_signal
 mkdir -p "$work"
 work=$(cd "$work" && pwd)
 touch "$work/.quickstart"
@@ -30,37 +32,38 @@ allow_local_mpirun
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(( $(nproc) > 3 ? $(nproc) / 2 : 1 ))}
 SECONDS=0
 
-# Kept while what it is made of stays the same.
+# Steps that are done are kept while what they are made of stays the same: of a call that was stopped all, of one that came
+# to its end those before the first of `again`.
 made_of=$(cat "$scripts"/*.{py,json,sh} "$0" | cksum)
-if [[ $(cat "$work/kept.made-of" 2> /dev/null) != "$made_of" ]]; then
-  rm -rf "$work"/{kept.made-of,inputs,random,base,data,judges}
-  mkdir -p "$work"/{data,judges}
-  step "Writing a tokenizer, models' configs and placeholder texts" inputs.log python3 "$scripts/make_inputs.py" "$work/inputs"
-  step "Teaching a random model to comply (SFT, two ranks)" base.log make_base
-  seed=2
-  for judge in "${judges[@]}"; do
-    step "Teaching a random model to judge, $judge (SFT, two ranks)" "$judge.log" make_judge "$judge" $((seed++))
-  done
-  if tells_languages; then
-    step "Teaching a model to tell languages (fastText)" language.log make_language_model
-  fi
-  step "Measuring the judges on other wordings" measured.log measure_judges
-  printf '%s' "$made_of" > "$work/kept.made-of"
-else
-  say "Kept: the model that complies ($work/base/final) and the judges ($work/judges)"
+again=(shard english-only balanced answers judges decisions report)
+made_again=("$work"/{english-only,balanced,balanced-hf,safety} "$work"/data/{english-only,balanced,held-out,prompts,high-resource}.h5)
+if [[ $(cat "$work/made-of" 2> /dev/null) != "$made_of" ]]; then
+  rm -rf "$work"/{made-of,done,inputs,random,base,data,judges} "${made_again[@]}"
+elif [[ -e $work/done/report ]]; then
+  rm -rf "${made_again[@]}" "${again[@]/#/$work/done/}"
 fi
+mkdir -p "$work"/{data,judges,safety,done}
+printf '%s' "$made_of" > "$work/made-of"
 
-rm -rf "$work"/{english-only,balanced,balanced-hf,safety}
-rm -f "$work"/data/{english-only,balanced,held-out,prompts,high-resource}.h5
-mkdir -p "$work/safety"
-step "Sharding pairs (English only, balanced, held out) and prompts" shard.log shard_all
-for configuration in english-only balanced; do
-  step "Teaching it to refuse, $configuration (DPO, two ranks)" "$configuration.log" teach_to_refuse "$configuration"
+step "Writing a tokenizer, models' configs and placeholder texts" inputs python3 "$scripts/make_inputs.py" "$work/inputs"
+step "Teaching a random model to comply (SFT, two ranks)" base make_base
+seed=2
+for judge in "${judges[@]}"; do
+  step "Teaching a random model to judge, $judge (SFT, two ranks)" "$judge" make_judge "$judge" $((seed++))
 done
-step "Answering: base, English only, balanced" answers.log answer_all
-step "Judging by two guards and by phrases" judges.log judge_all
-step "Deciding where the guards differ" decisions.log decide_all
-step "Writing the report" report.log report
+if tells_languages; then
+  step "Teaching a model to tell languages (fastText)" language make_language_model
+fi
+step "Measuring the judges on other wordings" measured measure_judges
+
+step "Sharding pairs (English only, balanced, held out) and prompts" shard shard_all
+for configuration in english-only balanced; do
+  step "Teaching it to refuse, $configuration (DPO, two ranks)" "$configuration" teach_to_refuse "$configuration"
+done
+step "Answering: base, English only, balanced" answers answer_all
+step "Judging by two guards and by phrases" judges judge_all
+step "Deciding where the guards differ" decisions decide_all
+step "Writing the report" report report
 
 where=${work#"$PWD/"} programs=$(printf '%q' "${bin#"$PWD/"}")
 say ""

@@ -20,6 +20,7 @@
 set -euo pipefail
 # shellcheck source=env/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+stop_by_signal
 
 wheels=(torch==2.13.0 pyarrow==26.0.1)
 fetch='' offline='' jobs='' cuda=''
@@ -276,7 +277,7 @@ build_programs() {
   [[ -x $build/bin/refrain-train ]] || say "building, which takes minutes (its log: $log)"
   setsid cmake --build "$build" --target programs -j "$jobs" > "$log" 2>&1 &
   local builder=$!
-  trap 'pkill -s "$builder"; say "stopped; the same command goes on"; exit 130' INT TERM
+  trap 'pkill -s "$builder"; stopped' INT TERM
   while kill -0 "$builder" 2> /dev/null; do
     # ps finds nothing before the session has begun and after it has ended.
     now=$({ ps -o rss= -s "$builder" || true; } | awk '{sum += $1} END {print int(sum / 1024)}')
@@ -287,7 +288,7 @@ build_programs() {
     grep -aE 'error|FAILED' "$log" | head -n 12 >&2 || tail -n 12 "$log" >&2
     die "the build failed (the whole log: $log)"
   }
-  trap - INT TERM
+  trap stopped INT TERM
   if grep -qE 'Building|Linking' "$log"; then
     say "built: $build/bin, with $jobs at once; peak memory of the build $peak MiB"
   else

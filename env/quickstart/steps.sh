@@ -8,19 +8,22 @@ judges=(guard-one guard-two adjudicator)
 classes=(harmful refusal helpful)
 models=(base english-only balanced)
 
-# step TITLE LOG COMMAND...
+# step TITLE NAME COMMAND...: only where no earlier call has come to its end. Half of one is no hindrance: the jobs go on.
 step() {
-  local title=$1 log=$work/log/$2 began=$SECONDS
+  local title=$1 name=$2 began=$SECONDS
   shift 2
   printf '%s ... ' "$title"
-  run_logged "$log" "$@"
+  if [[ -e $work/done/$name ]]; then say "kept"; return; fi
+  run_logged "$work/log/$name.log" "$@"
+  touch "$work/done/$name"
   say "$(duration $((SECONDS - began)))"
 }
 
 two_ranks() { mpirun -n 2 "$bin/refrain-$1" "${@:2}"; }
 
-# draw NAME SEED OUT: random weights for inputs/NAME.config.json.
+# draw NAME SEED OUT: random weights for inputs/NAME.config.json, where OUT is not there yet.
 draw() {
+  [[ ! -e $3 ]] || return 0
   "$bin/refrain-convert" init --model-config "$work/inputs/$1.config.json" --tokenizer "$work/inputs/tokenizer" \
     --seed "$2" --out "$3"
 }

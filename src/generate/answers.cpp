@@ -2,6 +2,7 @@
 
 #include "unasked.hpp"
 
+#include <refrain/base/counted.hpp>
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/joined.hpp>
@@ -207,6 +208,8 @@ void Answers::open(comm::Communicator const& world, Purpose purpose) {
 
 bool Answers::any_finished() const { return std::find(finished_.begin(), finished_.end(), true) != finished_.end(); }
 
+bool Answers::any_kept() const { return any_finished() || holds_answers(parts_); }
+
 std::vector<int64_t> Answers::missing() const { return share(0, 1); }
 
 std::vector<int64_t> Answers::share(int rank, int size) const {
@@ -246,7 +249,7 @@ void Answers::write(Provenance provenance, h5::TokenIds tokens) const {
   }
   file.finish();
   parts_.remove();
-  log_line(std::to_string(count) + " answers in " + options_.out.string() +
+  log_line(counted(count, "answer") + " in " + options_.out.string() +
            (failed == 0 ? ""
                         : "; of these " + std::to_string(failed) +
                               " failed and are empty: start again to make these requests again"));

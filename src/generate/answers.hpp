@@ -39,8 +39,10 @@ public:
   void open(comm::Communicator const& world, Purpose purpose);
   /// Whether the file has every answer, none failed, in the order of the prompts and with their labels.
   bool complete() const noexcept { return complete_; }
-  /// Whether any answer is finished.
+  /// Whether any answer was finished when this was opened.
   bool any_finished() const;
+  /// The same, with those that have come since. @throws Error. @pre this rank opened the folder: rank 0
+  bool any_kept() const;
   /// Numbers of the answers to be made, in order.
   std::vector<int64_t> missing() const;
   /// Those of them that rank `rank` of `size` makes.

@@ -27,7 +27,11 @@ Exit run(Options const& options, comm::Communicator const& world) {
     return Exit::success;
   }
   if (!answers->missing().empty() && !source->answer(*answers)) {
-    log_line("stopped; what is answered is kept in " + answers->parts().folder().string());
+    comm::agree(world, [&] {
+      if (world.rank() != 0) return;
+      log_line(answers->any_kept() ? "stopped; what is answered is kept in " + answers->parts().folder().string()
+                                   : "stopped before anything was answered; the same command begins again");
+    });
     return Exit::stopped_early;
   }
   world.barrier();  // no rank has signs of life in the folder any more, which goes now

@@ -7,6 +7,7 @@
 #include "verdict_files.hpp"
 #include "verdicts_under_way.hpp"
 
+#include <refrain/base/counted.hpp>
 #include <refrain/base/digest.hpp>
 #include <refrain/base/error.hpp>
 #include <refrain/base/log.hpp>
@@ -38,6 +39,7 @@ private:
   std::vector<int64_t> share() const;
   bool is_asked(int64_t row) const { return asked_rows_[static_cast<std::size_t>(row)]; }
   AskOutcome ask();
+  void tell_stopped() const;
   void write(VerdictsUnderWay& file, std::size_t at);
 
   Options const& options_;
@@ -123,6 +125,15 @@ AskOutcome Judging::ask() {
   return asked;
 }
 
+void Judging::tell_stopped() const {
+  comm::agree(world_, [&] {
+    if (world_.rank() != 0) return;
+    bool const any = std::any_of(files_.begin(), files_.end(), [](auto const& file) { return file.any_kept(); });
+    log_line(any ? "stopped; what is judged is kept, and the same command goes on from there"
+                 : "stopped before anything was judged; the same command begins again");
+  });
+}
+
 void Judging::write(VerdictsUnderWay& file, std::size_t at) {
   file.parts().require_taken();
   auto const said = file.said();
@@ -151,7 +162,7 @@ void Judging::write(VerdictsUnderWay& file, std::size_t at) {
   inherit(provenance, options_.verdicts);
   write_verdicts(file.out(), verdicts, provenance.json());
   file.remove_parts();
-  log_line(std::to_string(items_->rows()) + " answers in " + file.out().string() + ": " +
+  log_line(counted(items_->rows(), "answer") + " in " + file.out().string() + ": " +
            (others_ ? summary_of_decisions(verdicts) : summary(verdicts, definition_.name)));
 }
 
@@ -164,9 +175,7 @@ Exit Judging::go() {
     case AskOutcome::later:
       log_line("give their results to the same command, with --batch-in in place of --batch-out");
       return Exit::success;
-    case AskOutcome::stopped:
-      log_line("stopped; what is judged is kept, and the same command goes on from there");
-      return Exit::stopped_early;
+    case AskOutcome::stopped: tell_stopped(); return Exit::stopped_early;
     case AskOutcome::missing:
       throw comm::AgreedError("some requests have no result yet; those that have one are kept",
                               "give --batch-in the results of the rest, or write their requests by --batch-out", {},

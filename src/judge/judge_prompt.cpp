@@ -45,17 +45,9 @@ void JudgePrompt::require_special_tokens(checkpoint::ModelConfig const& config) 
   auto const refuse = [&](std::string const& problem) {
     throw UsageError(problem, other_judge, {.file = options_.model.checkpoint / "tokenizer.json"});
   };
-  std::string const text =
-      question_.guard_template.empty()
-          ? template_.render({{"user", ""}}, true, tokenizer_.bos_token(), tokenizer_.eos_token())
-          : template_.render({{"user", ""}, {"assistant", ""}}, true, tokenizer_.bos_token(), tokenizer_.eos_token());
-  for (std::size_t begin = 0; (begin = text.find("<|", begin)) != std::string::npos; begin += 2) {
-    std::size_t const end = text.find("|>", begin);
-    if (end == std::string::npos) break;
-    std::string const mark = text.substr(begin, end + 2 - begin);
-    if (tokenizer_.encode(mark).size() != 1)
-      refuse("the chat template " + template_.name() + " writes " + mark + ", which is no token of this checkpoint");
-  }
+  if (auto const marks = template_.marks_without_token(tokenizer_); !marks.empty())
+    refuse("the chat template " + template_.name() + " writes " + marks.front() +
+           ", which is no token of this checkpoint");
   if (tokenizer_.vocab_size() > config.vocab_size)
     refuse("the tokenizer has " + std::to_string(tokenizer_.vocab_size()) + " ids, the model's vocab_size is " +
            std::to_string(config.vocab_size));

@@ -1,5 +1,6 @@
 #include "judge.hpp"
 
+#include <refrain/base/counted.hpp>
 #include <refrain/base/digest.hpp>
 #include <refrain/base/error.hpp>
 #include <refrain/base/log.hpp>
@@ -68,8 +69,9 @@ AskOutcome ServerJudge::from_files(std::vector<endpoint::Request> const& request
                                    Recorder& recorder) const {
   auto const& options = inputs_.options.endpoint;
   if (options.source() == endpoint::Source::batch_out) {
-    for (auto const& file : endpoint::write_batch(options.batch_out, requests, options.target()))
-      log_line("requests in " + file.string());
+    auto const files = endpoint::write_batch(options.batch_out, requests, options.target());
+    log_line(counted(requests.size(), "request") + " in " + files.front().string() +
+             (files.size() == 1 ? "" : " and the files that follow it"));
     return AskOutcome::later;
   }
   endpoint::RequestIndex const index(requests);

@@ -10,6 +10,8 @@ namespace {
 
 constexpr int64_t items_a_commit = 64;
 
+bool is_verdict(std::optional<RawVerdict> const& said) { return said && said->failure.empty(); }
+
 }  // namespace
 
 VerdictsUnderWay::VerdictsUnderWay(std::filesystem::path out, Json identity, int64_t rows)
@@ -29,7 +31,7 @@ void VerdictsUnderWay::open_here() {
   }
   parts_.take();
   std::vector<std::optional<RawVerdict>> const kept = said();
-  for (std::size_t row = 0; row < kept.size(); ++row) judged_[row] = kept[row] && kept[row]->failure.empty();
+  for (std::size_t row = 0; row < kept.size(); ++row) judged_[row] = is_verdict(kept[row]);
   // A start that was told nothing binds nobody to its settings.
   if (count() > 0 && parts_.settings() != identity_)
     throw UsageError("the verdicts kept here were made from other input or with other settings",
@@ -49,6 +51,12 @@ void VerdictsUnderWay::open(comm::Communicator const& world) {
 }
 
 int64_t VerdictsUnderWay::count() const { return std::count(judged_.begin(), judged_.end(), true); }
+
+bool VerdictsUnderWay::any_kept() const {
+  if (complete_) return true;
+  auto const kept = said();
+  return std::any_of(kept.begin(), kept.end(), is_verdict);
+}
 
 std::vector<std::optional<RawVerdict>> VerdictsUnderWay::said() const {
   std::vector<std::optional<RawVerdict>> all(judged_.size());

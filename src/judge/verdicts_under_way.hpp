@@ -25,7 +25,9 @@ public:
   void open(comm::Communicator const& world);
   bool complete() const noexcept { return complete_; }
   bool has(int64_t row) const { return complete_ || judged_[static_cast<std::size_t>(row)]; }
-  int64_t count() const;  ///< of rows that are judged
+  int64_t count() const;  ///< of rows that were judged when this was opened
+  /// Whether there is any verdict, with those that have come since. @throws Error as `said`. @pre open
+  bool any_kept() const;
 
   Parts const& parts() const noexcept { return parts_; }
   std::filesystem::path const& out() const noexcept { return out_; }

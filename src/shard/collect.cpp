@@ -97,6 +97,7 @@ public:
     }
     collected.template_name = any_of_ranks(tokenizer_.template_name());
     collected.template_date = any_of_ranks(tokenizer_.template_date());
+    collected.foreign_marks = any_of_ranks(tokenizer_.foreign_marks());
     return collected;
   }
 

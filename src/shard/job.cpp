@@ -81,6 +81,14 @@ void write_side(Options const& options, std::filesystem::path const& path, Colle
     h5::write_prompts(path, make_prompts(collected.rows, taken), provenance);
 }
 
+std::string foreign_marks_warning(Options const& options, Collected const& collected) {
+  return Error("chat template " + collected.template_name + " writes " + collected.foreign_marks +
+                   " as mere text: the tokenizer has no such tokens",
+               "name a template that belongs to the model: --chat-template",
+               {.file = options.tokenizer / "tokenizer.json"})
+      .what();
+}
+
 }  // namespace
 
 Exit run(Options const& options, comm::Communicator const& world) {
@@ -96,22 +104,19 @@ Exit run(Options const& options, comm::Communicator const& world) {
     finished = already_made(options, *provenance);
   });
   if (world.max(int64_t{finished}) != 0) {
-    log_line(options.out.string() + " is there already, made from the same input with the same options");
+    log_line(options.out.string() + (options.dev_fraction ? " and " + options.dev_out.string() + " are" : " is") +
+             " there already, made from the same input with the same options");
     return Exit::success;
   }
 
   Collected const collected = collect_rows(options, languages, world);
+  if (!collected.foreign_marks.empty()) log_warning(foreign_marks_warning(options, collected));
   comm::agree(world, [&] {
     if (world.rank() != 0) return;
     provenance->set("chat_template", collected.template_name);
     if (!collected.template_date.empty()) provenance->set("template_date", collected.template_date);
     provenance->set("ranks", world.size());
     Sides const sides = choose_sides(options, sets, collected.rows);
-    if (options.for_pairs() && sides.out.empty()) {
-      std::cout << summary(options, collected.rows, sides) << std::flush;
-      throw Error("no pair is left of " + std::to_string(collected.rows.size()) + " rows, so that nothing is written",
-                  "the table says why they were dropped; a higher --max-length often helps");
-    }
     if (options.dev_fraction) write_side(options, options.dev_out, collected, sides.dev, provenance->json());
     write_side(options, options.out, collected, sides.out, provenance->json());
     std::cout << summary(options, collected.rows, sides) << std::flush;

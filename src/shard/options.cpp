@@ -70,6 +70,8 @@ void Options::validate() {
     throw UsageError("--template-date is '" + template_date + "'", "give a day like 26 Jul 2024");
   LanguageSets::load(language_sets).find(configuration);
   require_folder(tokenizer, "--tokenizer");
+  require_folder(std::filesystem::absolute(out).parent_path(), "--out");
+  if (!dev_out.empty()) require_folder(std::filesystem::absolute(dev_out).parent_path(), "--dev-out");
   for (auto const& file : inputs()) {
     require_readable_file(file, input_option());
     for (auto const& output : {out, dev_out})

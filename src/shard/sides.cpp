@@ -1,5 +1,8 @@
 #include <refrain/shard/sides.hpp>
 
+#include <refrain/base/error.hpp>
+#include <refrain/base/joined.hpp>
+
 #include <map>
 #include <set>
 
@@ -31,9 +34,45 @@ std::vector<std::size_t> select_among(std::vector<std::size_t> const& eligible, 
   return taken;
 }
 
+/// To the selection a language whose pairs were all dropped is one that the files do not have. `languages` are those
+/// that take part; none: any.
+void require_pairs_left(Options const& options, std::vector<std::string> const& languages,
+                        std::vector<ShardRow> const& rows) {
+  using Counts = std::map<Drop, int64_t>;
+  std::map<std::string, Counts> by_language;
+  for (ShardRow const& row : rows)
+    if (row.wanted) ++by_language[languages.empty() ? "" : row.labels.language][row.tokens.drop];
+  Counts lost;
+  std::vector<std::string> lost_languages, reasons;
+  for (auto const& [language, counts] : by_language) {
+    if (counts.contains(Drop::none)) continue;
+    lost_languages.push_back(language);
+    for (auto const& [drop, count] : counts) lost[drop] += count;
+  }
+  if (lost.empty()) return;
+  int64_t pairs = 0;
+  for (auto const& [drop, count] : lost) {
+    pairs += count;
+    reasons.push_back(reason_of(drop, options.max_length) + " (" + std::to_string(count) + ")");
+  }
+  throw Error("no pair is left of " + std::to_string(pairs) +
+                  (languages.empty() ? "" : " in language " + joined(lost_languages)) + ": " + joined(reasons),
+              lost.contains(Drop::prompt_fills_length) ? "raise --max-length"
+                                                       : "give prompts and answers that have text");
+}
+
+/// A split of which one side was dropped.
+void require_both_sides(Options const& options, Sides const& sides) {
+  for (auto const& [side, path] : {std::pair(&sides.out, options.out), std::pair(&sides.dev, options.dev_out)})
+    if (side->empty() && !path.empty())
+      throw Error("no pair is left for this side of the split", "raise --max-length, or give another --dev-fraction",
+                  {.file = path});
+}
+
 }  // namespace
 
 Sides choose_sides(Options const& options, LanguageSets const& sets, std::vector<ShardRow> const& rows) {
+  require_pairs_left(options, sets.languages_needed(options.configuration), rows);
   std::set<int64_t> dev_groups;
   if (options.dev_fraction) {
     // All groups of the input, whether this configuration takes them or not: every configuration then splits alike.
@@ -55,6 +94,7 @@ Sides choose_sides(Options const& options, LanguageSets const& sets, std::vector
     request.side = " on the dev side";
     sides.dev = select_among(dev, rows, sets, request);
   }
+  require_both_sides(options, sides);
   return sides;
 }
 

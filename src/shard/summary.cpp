@@ -51,12 +51,8 @@ std::string drop_lines(Options const& options, std::vector<ShardRow> const& rows
   std::map<Drop, int64_t> dropped;
   for (ShardRow const& row : rows) ++dropped[row.tokens.drop];
   std::string text;
-  auto const line = [&](Drop drop, std::string const& reason) {
-    if (dropped[drop] > 0) text += "dropped " + count(dropped[drop]) + ": " + reason + "\n";
-  };
-  line(Drop::prompt_fills_length, "the prompt alone fills --max-length " + std::to_string(options.max_length));
-  line(Drop::empty_prompt, "the prompt has no token");
-  line(Drop::empty_answer, "an answer has no token");
+  for (auto const& [drop, pairs] : dropped)
+    if (drop != Drop::none) text += "dropped " + count(pairs) + ": " + reason_of(drop, options.max_length) + "\n";
   return text;
 }
 

@@ -1,5 +1,6 @@
 #include <refrain/shard/tokenization.hpp>
 
+#include <refrain/base/joined.hpp>
 #include <refrain/base/json_file.hpp>
 
 #include <algorithm>
@@ -42,6 +43,16 @@ auto at_place(Place const& place, Work const& work) {
 
 }  // namespace
 
+std::string reason_of(Drop drop, int64_t max_length) {
+  switch (drop) {
+    case Drop::none: break;
+    case Drop::prompt_fills_length: return "the prompt alone fills --max-length " + std::to_string(max_length);
+    case Drop::empty_prompt: return "the prompt has no token";
+    case Drop::empty_answer: return "an answer has no token";
+  }
+  return {};
+}
+
 RowTokenizer::RowTokenizer(std::filesystem::path folder, std::string chat_template, std::string template_date,
                            Tokenization tokenization, int64_t max_length)
     : folder_(std::move(folder)),
@@ -70,6 +81,10 @@ int64_t RowTokenizer::known_ids() { return config_vocab_ ? *config_vocab_ : toke
 text::ChatTemplate const& RowTokenizer::chat_template() {
   if (!template_) template_.emplace(text::ChatTemplate::load(chat_template_, folder_, template_date_));
   return *template_;
+}
+
+std::string RowTokenizer::foreign_marks() const {
+  return template_ && tokenizer_ ? refrain::joined(template_->marks_without_token(*tokenizer_)) : std::string();
 }
 
 std::string RowTokenizer::render(Turns const& turns, bool add_generation_prompt, Place const& place) {

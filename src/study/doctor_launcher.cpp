@@ -13,6 +13,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr char const* allow_root =
+    "as root, in a container, set OMPI_ALLOW_RUN_AS_ROOT=1 and OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1";
+
 /// Lets the launcher start a program's ranks, which only try something and say how it went, for two minutes.
 Captured try_ranks(Launcher const& launcher, int ranks, std::string const& name, Variables variables) {
   Words line{"timeout", "120"};
@@ -28,9 +31,11 @@ Finding try_world(Launcher const& launcher, int ranks, std::string const& where)
   auto const line = join_words(launcher.words);
   if (said.code == 0)
     return {Health::ok, "launcher", line + " starts a world of " + std::to_string(ranks) + " ranks" + where};
+  bool const refuses_root = said.text.find("attempt to run as root") != std::string::npos;  // as Open MPI says it
   return {Health::broken, "launcher",
           line + " starts no world of " + std::to_string(ranks) + " ranks" + where + ": " + telling_line(said.text),
-          "load the MPI module that the project was built with in env/site.sh, or set REFRAIN_LAUNCHER"};
+          refuses_root ? allow_root
+                       : "load the MPI module that the project was built with in env/site.sh, or set REFRAIN_LAUNCHER"};
 }
 
 Finding try_nccl(Launcher const& launcher, int ranks) {
@@ -79,7 +84,7 @@ Finding try_outside(std::string const& wanted) {
     // Login nodes may refuse MPI, and jobs do not depend on them.
     if (slurm && tried.health == Health::broken) {
       tried.health = Health::warning;
-      tried.remedy = "no job needs it here; run this inside a job too";
+      if (tried.remedy != allow_root) tried.remedy = "no job needs it here; run this inside a job too";
     }
     return tried;
   }

@@ -85,7 +85,9 @@ Findings check_space(fs::path const& runs, fs::path const& model, std::optional<
   if (auto const left = ask_quota(folder))
     findings.push_back(compare("quota", *left, each, members));
   else if (!disk_tb)
-    findings.push_back({Health::warning, "quota", "lfs names none here, and REFRAIN_DISK_TB is not set",
+    findings.push_back({Health::warning, "quota",
+                        std::string(in_path("lfs") ? "lfs names none here" : "there is no lfs command to ask") +
+                            ", and REFRAIN_DISK_TB is not set",
                         "set REFRAIN_DISK_TB to what the site lets you write, in units of 1e12 bytes"});
   return findings;
 }

@@ -1,5 +1,6 @@
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
+#include <refrain/base/table.hpp>
 #include <refrain/study/configuration.hpp>
 #include <refrain/study/disk.hpp>
 #include <refrain/study/doctor_checks.hpp>
@@ -7,6 +8,7 @@
 #include <refrain/study/sweep.hpp>
 
 #include <charconv>
+#include <cmath>
 #include <functional>
 
 namespace refrain::study {
@@ -39,10 +41,7 @@ void require_model(fs::path const& folder) {
 
 std::string describe_model(fs::path const& folder) {
   require_model(folder);
-  auto const parameters = count_parameters(folder);
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3g", parameters);
-  return folder.string() + ", " + text + " parameters";
+  return folder.string() + ", " + format_count(std::llround(count_parameters(folder))) + " parameters";
 }
 
 std::string describe_files(std::string const& name, std::string const& value) {

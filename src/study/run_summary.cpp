@@ -53,18 +53,25 @@ int64_t count_rows(fs::path const& parts) {
   return rows;
 }
 
+int64_t count_judges(fs::path const& verdicts) {
+  auto const files = Listing(verdicts).files;
+  return std::count_if(files.begin(), files.end(), [](std::string const& name) { return name.ends_with(".h5"); });
+}
+
 Outputs read_outputs(fs::path const& folder, Listing const& listing) {
   Outputs outputs{.answers_done = listing.has("responses.h5"), .verdicts_done = listing.has("verdicts.h5")};
-  if (!outputs.answers_done && listing.has("responses.h5.parts"))
-    outputs.answers = count_rows(folder / "responses.h5.parts");
-  if (!outputs.verdicts_done && listing.has("verdicts"))
-    for (auto const& name : Listing(folder / "verdicts").files) outputs.judges += name.ends_with(".h5") ? 1 : 0;
+  if (!outputs.answers_done)
+    outputs.answers = listing.has("responses.h5.parts") ? count_rows(folder / "responses.h5.parts") : 0;
+  if (!outputs.verdicts_done) outputs.judges = listing.has("verdicts") ? count_judges(folder / "verdicts") : 0;
   return outputs;
 }
 
-/// A file of the run as JSON: null where it is not there, or with a word in `error` where it cannot be read.
+/// A file of the run, an object: null where it is not there, or with a word in `error` where it cannot be read.
 Json read_if_there(fs::path const& file, bool there, std::string& error) try {
-  return there ? read_json(file) : Json();
+  if (!there) return {};
+  auto value = read_json(file);
+  if (!value.is_object()) throw Error("the file holds no object", "correct the file or make it again", {.file = file});
+  return value;
 } catch (Error const& problem) {
   if (error.empty()) error = problem.what();
   return {};
@@ -131,6 +138,7 @@ void read_into(RunSummary& run, Listing const& listing, Queue const& queue) {
   run.outputs = read_outputs(folder, listing);
   auto record = read_if_there(folder / "run.json", listing.has("run.json"), run.error);
   auto status = read_if_there(folder / "status.json", listing.has("status.json"), run.error);
+  bool const unreadable = listing.has("status.json") && !status.is_object();
   if (!record.is_object()) record = Json::object();
   if (!status.is_object()) status = Json::object();
   auto const endings = readable_json_lines(folder.string() + ".starts.jsonl");
@@ -138,8 +146,10 @@ void read_into(RunSummary& run, Listing const& listing, Queue const& queue) {
   if (listing.has("lock")) lock = look_at_lock(folder / "lock");
 
   run.job = last_job(record, endings, lock);
-  run.state = state_of(status.value("state", ""), endings.empty() ? "" : endings.back().value("ending", ""), lock,
-                       state_in(queue, run.job));
+  auto const job_state = state_in(queue, run.job);
+  run.state =
+      state_of(status.value("state", ""), endings.empty() ? "" : endings.back().value("ending", ""), lock, job_state);
+  if (unreadable && job_state.empty() && run.state == RunState::waiting) run.state = RunState::damaged;
   run.step = status.value("step", int64_t{0});
   run.steps = status.value("steps", int64_t{0});
   add_metrics(run);
@@ -148,7 +158,7 @@ void read_into(RunSummary& run, Listing const& listing, Queue const& queue) {
 }
 
 RunSummary summarize(fs::path const& folder, std::string name, Listing const& listing, Queue const& queue) {
-  RunSummary run{.name = std::move(name), .folder = folder};
+  RunSummary run{.name = std::move(name), .folder = folder, .state = RunState::damaged};  // until its files tell
   try {
     read_into(run, listing, queue);
   } catch (Json::exception const&) {
@@ -183,7 +193,7 @@ void add_runs(std::vector<RunSummary>& runs, fs::path const& folder, std::string
         runs.push_back(summarize(folder / each, inside(each), {}, queue));
 }
 
-Json or_null(std::optional<double> const& value) { return value ? Json(*value) : Json(); }
+Json or_null(auto const& value) { return value ? Json(*value) : Json(); }
 
 }  // namespace
 
@@ -195,6 +205,7 @@ std::string to_string(RunState state) {
     case RunState::finished: return "finished";
     case RunState::failed: return "failed";
     case RunState::lost: return "lost";
+    case RunState::damaged: return "damaged";
     case RunState::untrained: return "untrained";
   }
   return "?";
@@ -215,8 +226,8 @@ Json RunSummary::json() const {
           {"node_hours", node_hours},
           {"job", job},
           {"error", error.empty() ? Json() : Json(error)},
-          {"answers", {{"done", outputs.answers_done}, {"rows", outputs.answers}}},
-          {"verdicts", {{"done", outputs.verdicts_done}, {"judges", outputs.judges}}}};
+          {"answers", {{"done", outputs.answers_done}, {"rows", or_null(outputs.answers)}}},
+          {"verdicts", {{"done", outputs.verdicts_done}, {"judges", or_null(outputs.judges)}}}};
 }
 
 RunState state_of(std::string const& said, std::string const& ending, std::optional<LockSight> const& lock,

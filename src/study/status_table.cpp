@@ -1,3 +1,4 @@
+#include <refrain/base/counted.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/base/table.hpp>
 #include <refrain/study/status.hpp>
@@ -21,12 +22,13 @@ std::string fixed(std::optional<double> const& value, int digits) {
 }
 
 std::string answers_text(Outputs const& outputs) {
-  return outputs.answers_done ? "done" : outputs.answers > 0 ? format_count(outputs.answers) : "-";
+  if (outputs.answers_done) return "done";
+  return outputs.answers.value_or(0) > 0 ? format_count(*outputs.answers) : "-";
 }
 
 std::string verdicts_text(Outputs const& outputs) {
   if (outputs.verdicts_done) return "done";
-  return outputs.judges > 0 ? std::to_string(outputs.judges) + (outputs.judges == 1 ? " judge" : " judges") : "-";
+  return outputs.judges.value_or(0) > 0 ? counted(*outputs.judges, "judge") : "-";
 }
 
 std::string step_text(RunSummary const& run) {

@@ -6,8 +6,10 @@
 #include <refrain/text/chat_template.hpp>
 #include <refrain/text/pipeline.hpp>
 #include <refrain/text/template_text.hpp>
+#include <refrain/text/tokenizer.hpp>
 #include <refrain/text/unicode.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 
@@ -151,6 +153,21 @@ ChatTemplate ChatTemplate::load(std::string const& choice, fs::path const& token
 std::string const& ChatTemplate::name() const noexcept { return form_->name; }
 TemplateUse ChatTemplate::use() const noexcept { return form_->use; }
 std::string const& ChatTemplate::date() const noexcept { return form_->date; }
+
+std::vector<std::string> ChatTemplate::marks_without_token(Tokenizer const& tokenizer) const {
+  std::vector<std::string> marks;
+  for (std::string const& text : form_->own_texts())
+    for (std::size_t begin = 0; (begin = text.find("<|", begin)) != text.npos; begin += 2) {
+      std::size_t const end = text.find("|>", begin);
+      if (end == text.npos) break;
+      std::string const mark = text.substr(begin, end + 2 - begin);
+      bool const is_placeholder = mark.find('{') != mark.npos;
+      if (!is_placeholder && std::find(marks.begin(), marks.end(), mark) == marks.end() &&
+          tokenizer.encode(mark).size() != 1)
+        marks.push_back(mark);
+    }
+  return marks;
+}
 
 std::string ChatTemplate::render(std::vector<Turn> const& turns, bool add_generation_prompt,
                                  std::string const& bos_token, std::string const& eos_token) const {

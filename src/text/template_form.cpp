@@ -3,6 +3,7 @@
 #include <refrain/base/error.hpp>
 #include <refrain/base/joined.hpp>
 #include <refrain/base/json_file.hpp>
+#include <refrain/text/pipeline.hpp>
 
 #include <algorithm>
 
@@ -67,11 +68,9 @@ void apply_variant(Json& json, std::string const& digest, TemplateForm& form, fs
 
 /// A date that is named and never written, or written and not named, is a slip.
 void check_date(TemplateForm const& form, fs::path const& path) {
-  bool written = false;
-  auto const look = [&](std::string const& text) { written = written || text.find("{date}") != text.npos; };
-  for (std::string const* text : {&form.begin, &form.policy, &form.end, &form.generation_prompt}) look(*text);
-  for (auto const& [role, turn] : form.turns) look(turn.prefix), look(turn.suffix);
-  if (form.system) look(form.system->form.prefix), look(form.system->form.suffix);
+  auto const texts = form.own_texts();
+  bool const written =
+      std::any_of(texts.begin(), texts.end(), [](std::string const& text) { return text.find("{date}") != text.npos; });
   if (!form.date.empty() && !is_template_date(form.date))
     throw Error("'date' is '" + form.date + "', not a day like 26 Jul 2024", "correct the file",
                 {.file = path, .object = "date"});
@@ -113,6 +112,19 @@ TemplateForm TemplateForm::read(fs::path const& path, std::string const& digest)
   if (json.contains("system")) form.system = read_system(json["system"], path);
   check_date(form, path);
   return form;
+}
+
+std::vector<std::string> TemplateForm::own_texts() const {
+  std::vector<std::string> texts{begin, policy};
+  auto const add_turn = [&](std::string const& role, TurnForm const& form) {
+    for (std::string const& text : {form.prefix, form.suffix})
+      texts.push_back(role == "*" ? text : replace_all(text, "{role}", name_of(role)));
+  };
+  if (system) add_turn("system", system->form);
+  for (auto const& [role, form] : turns) add_turn(role, form);
+  texts.push_back(end);
+  texts.push_back(replace_all(generation_prompt, "{role}", name_of("assistant")));
+  return texts;
 }
 
 TurnForm const& TemplateForm::form_of(std::string const& role) const {

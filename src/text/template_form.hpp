@@ -47,6 +47,8 @@ struct TemplateForm {
   /// @throws Error naming file and key
   static TemplateForm read(std::filesystem::path const& path, std::string const& digest);
 
+  /// All that it writes beside what turns say, with {role} filled in but for turns of any role.
+  std::vector<std::string> own_texts() const;
   /// The form of a turn, never of a system turn that `system` writes. @throws Error for a role that has none
   TurnForm const& form_of(std::string const& role) const;
   /// What {role} stands for.

@@ -45,7 +45,7 @@ def only_warning(project, line, **variables):
 def test_nothing_is_broken(project):
     text = re.sub(r"free space: \S+ \S+ free", "free space: some free", project.doctor())
     assert text == f"""\
-ok       REFRAIN_MODEL: {project.root}/model, 1e+03 parameters
+ok       REFRAIN_MODEL: {project.root}/model, 1,000 parameters
 ok       REFRAIN_PAIRS: 1 file, 3 B
 ok       REFRAIN_SWEEP: {refrain.SOURCE}/slurm/sweeps/default.json, 2 members
 ok       OMP_NUM_THREADS: not set: jobs take a thread for each CPU of a rank
@@ -251,9 +251,12 @@ def test_quota(project):
     executable(project.tools / "lfs", '#!/bin/sh\n[ "$3" = -u ] || echo "/lustre 990 0 1000 - 5 0 0 -"\n')
     only_broken(project, "quota: 10.0 KiB left, and a member of the sweep may write 27.3 KiB (free space, or set "
                          "REFRAIN_RUNS to another disk)")
+    executable(project.tools / "lfs", "#!/bin/sh\necho 'not a Lustre file system' >&2\nexit 1\n")
+    remedy = "(set REFRAIN_DISK_TB to what the site lets you write, in units of 1e12 bytes)"
+    only_warning(project, f"quota: lfs names none here, and REFRAIN_DISK_TB is not set {remedy}", REFRAIN_DISK_TB="")
     (project.tools / "lfs").unlink()
-    only_warning(project, "quota: lfs names none here, and REFRAIN_DISK_TB is not set (set REFRAIN_DISK_TB to what the "
-                          "site lets you write, in units of 1e12 bytes)", REFRAIN_DISK_TB="")
+    only_warning(project, f"quota: there is no lfs command to ask, and REFRAIN_DISK_TB is not set {remedy}",
+                 REFRAIN_DISK_TB="")
 
 
 # --- programs, GPUs, launcher
@@ -308,6 +311,16 @@ def test_launchers_outside_a_job(project):
     (project.tools / "srun").unlink()
     (project.tools / "scontrol").unlink()
     only_broken(project, "launcher: neither srun nor mpirun is in PATH (load the MPI module in env/site.sh)")
+
+
+def test_a_launcher_that_root_may_not_use(project):
+    executable(project.tools / "mpirun", "#!/bin/sh\necho '---\nmpirun has detected an attempt to run as root.\n\n"
+                                         "Running as root is *strongly* discouraged' >&2\nexit 1\n")
+    line = ("launcher: mpirun -n 2 starts no world of 2 ranks: mpirun has detected an attempt to run as root. (as root, in "
+            "a container, set OMPI_ALLOW_RUN_AS_ROOT=1 and OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1)")
+    only_broken(project, line)
+    project.slurm()
+    only_warning(project, line)
 
 
 def test_launchers_in_a_job(project):
@@ -379,6 +392,6 @@ def test_the_real_programs_and_mpirun(tmp_path):
     done = refrain.run("study", "doctor", "--launcher", "mpirun", exit_code=1, REFRAIN_RUNS=tmp_path,
                        REFRAIN_MODEL=model, REFRAIN_PAIRS="")
     lines = done.stdout.splitlines()
-    assert f"ok       REFRAIN_MODEL: {model}, 2.6e+05 parameters" in lines
+    assert f"ok       REFRAIN_MODEL: {model}, 260,032 parameters" in lines
     assert "ok       launcher: mpirun -n 2 starts a world of 2 ranks" in lines
     assert any(re.fullmatch(r"ok       refrain-shard: (libtorch [\w.+]+, )?HDF5 [\d.]+, MPI .+", line) for line in lines)

@@ -163,6 +163,17 @@ def test_a_signal_stops_it_and_what_came_is_kept(case):
     assert len(server.calls) == 4 and len(read_responses(case.out)) == 12
 
 
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_signal_before_any_answer(case, ranks):
+    case.prompts([prompt(i) for i in range(4)])
+    with ChatServer({f"restricted activity {i}": [silent] for i in range(4)}) as server:
+        job = Running("generate", *case.server(server), ranks=ranks)
+        assert job.until(lambda: server.calls)
+        job.kill(job.ranks(), signal.SIGUSR1)
+        code, text = job.wait(20)
+    assert code == 85 and "stopped before anything was answered; the same command begins again\n" in text, text
+
+
 def test_a_server_that_never_answers(case):
     case.prompts([prompt(i) for i in range(5)])
     with ChatServer({"restricted activity 0": []}, always=[silent] * 9) as server:
@@ -248,7 +259,8 @@ def test_results_of_other_settings_or_prompts_are_none_of_ours(case):
     line = ("no result belongs to an answer that is missing (give the prompts and options that --batch-out had, and the "
             "results of its requests)")
     case.prompts([prompt(1)])
-    run("generate", *case.words("--batch-out", requests, "--model", MODEL))
+    said = run("generate", *case.words("--batch-out", requests, "--model", MODEL)).stderr
+    assert f" 1 request in {requests}; their results go to --batch-in\n" in said
     write_jsonl(results, answered([json.loads(requests.read_text())]))
     for other in (["--model", "another"], ["--model", MODEL, "--max-new-tokens", 9]):
         done = run("generate", *case.words("--batch-in", results, *other), exit_code=2)
@@ -257,7 +269,7 @@ def test_results_of_other_settings_or_prompts_are_none_of_ours(case):
     assert run("generate", *case.words("--batch-in", results, "--model", MODEL),
                exit_code=2).stderr.splitlines()[-1] == f"refrain-generate: {line}"
     case.prompts([prompt(1)])
-    run("generate", *case.words("--batch-in", results, "--model", MODEL))
+    assert f" 1 answer in {case.out}\n" in run("generate", *case.words("--batch-in", results, "--model", MODEL)).stderr
 
 
 def test_appended_prompts_alone_are_asked(case):

@@ -102,6 +102,12 @@ def test_a_stopped_run_asks_the_rest_only(tmp_path):
     responses, guard = answers(tmp_path, [f"answer {i}" for i in range(40)]), write_judge(tmp_path, "small-guard")
     out = tmp_path / "out.h5"
     words = ["--judge", guard, "--responses", responses, "--out", out, "--endpoint-concurrency", 1]
+    with ChatServer(always=silent) as server:
+        job = Running("judge", *words, *server_options(server))
+        assert job.until(lambda: server.calls)
+        job.kill([job.process.pid], signal.SIGUSR1)
+        code, said = job.wait()
+    assert code == 85 and said.endswith(" stopped before anything was judged; the same command begins again\n"), said
     stuck = {f"Question:\nrequest {i}\nAnswer:\nanswer {i}": [silent] for i in range(25, 40)}
     with ChatServer(stuck, always=says(lambda text: "Verdict: ok")) as server:
         job = Running("judge", *words, *server_options(server))
@@ -122,7 +128,7 @@ def test_requests_travel_as_files(tmp_path):
     words = ["--judge", guard, "--responses", responses, "--out", out, "--model", "org/judge"]
     requests, results = tmp_path / "requests.jsonl", tmp_path / "results.jsonl"
     said = run("judge", *words, "--batch-out", requests).stderr
-    assert "with --batch-in in place of --batch-out" in said and f"requests in {requests}" in said
+    assert "with --batch-in in place of --batch-out" in said and f" 6 requests in {requests}\n" in said
     assert is_private(requests) and not out.exists()
     rows = [json.loads(line) for line in requests.read_text().splitlines()]
     assert [row["body"]["messages"][-1]["content"] for row in rows] == [

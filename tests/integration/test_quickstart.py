@@ -1,10 +1,12 @@
 """The quickstart as a new user starts it, in a folder whose name has a space, and what it says against the files it made.
-The tests stand in the order in which a user would do them: the last one starts it a second time."""
+The tests stand in the order in which a user would do them: the first call is stopped by Ctrl-C and goes on, the last one
+starts it anew."""
 
 import csv
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -25,9 +27,13 @@ GUARDS = ["guard-one", "guard-two"]
 SAFE, UNSAFE, NOT_ASKED = 0, 1, -2
 
 
+def options(folder):
+    return {"args": [refrain.SOURCE / "env/quickstart.sh", folder], "text": True, "stdin": subprocess.DEVNULL,
+            "env": dict(os.environ, REFRAIN_BUILD=str(refrain.BIN.parent))}
+
+
 def start(folder):
-    return subprocess.run([refrain.SOURCE / "env/quickstart.sh", folder], capture_output=True, text=True, timeout=900,
-                          stdin=subprocess.DEVNULL, env=dict(os.environ, REFRAIN_BUILD=str(refrain.BIN.parent)))
+    return subprocess.run(**options(folder), capture_output=True, timeout=900)
 
 
 def quickstart(folder):
@@ -43,7 +49,18 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def first(folder):
+def stopped(folder):
+    """Ctrl-C, which a terminal sends to all processes, while the first judge learns. What was said, and the exit code."""
+    call = subprocess.Popen(**options(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    while call.poll() is None and not (folder / "judges/guard-one/metrics.jsonl").exists():
+        time.sleep(0.02)
+    os.killpg(call.pid, signal.SIGINT)
+    return call.communicate(timeout=60)[0], call.returncode
+
+
+@pytest.fixture(scope="module")
+def first(folder, stopped):
     return quickstart(folder)[0]
 
 
@@ -57,6 +74,17 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
     assert done.stderr == (f"quickstart.sh: {tmp_path}/mine holds what the quickstart has not made (name a new folder, or an "
                            "empty one)\n")
     assert sorted(file for file in (tmp_path / "mine").rglob("*") if file.is_file()) == sorted(kept)
+
+
+def test_a_call_that_is_stopped_goes_on(folder, stopped, first):
+    said, code = stopped
+    assert code == 130
+    assert said.splitlines()[-1] == ("Teaching a random model to judge, guard-one (SFT, two ranks) ... stopped; the same "
+                                     "command goes on")
+    assert said.count("Teaching") == 2 and "failed" not in said
+    steps = [line for line in first.splitlines() if " ... " in line]
+    kept = [line.startswith(("Writing a tokenizer", "Teaching a random model to comply")) for line in steps]
+    assert [line.endswith(" ... kept") for line in steps] == kept and sum(kept) == 2, first
 
 
 def table(text):
@@ -210,7 +238,9 @@ def test_second_call_keeps_what_does_not_change(folder, first):
     before = [(path.read_bytes(), path.stat().st_mtime_ns) for path in kept]
     started = (folder / "balanced/run.json").read_bytes()
     again, seconds = quickstart(folder)
-    assert "Kept: the model that complies" in again and "Teaching a random model" not in again
+    steps = [line for line in first.splitlines() if re.match("Writing a tok|Teaching a (random )?model|Measuring", line)]
+    assert [line for line in again.splitlines() if line.endswith(" ... kept")] == [
+        re.sub(r" \.\.\. .*", " ... kept", line) for line in steps]
     assert [(path.read_bytes(), path.stat().st_mtime_ns) for path in kept] == before
     # The others are trained and judged again, to the same numbers.
     assert (folder / "balanced/run.json").read_bytes() != started

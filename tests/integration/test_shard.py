@@ -4,6 +4,7 @@ import collections
 import gzip
 import json
 import os
+import re
 import stat
 
 import h5py
@@ -66,6 +67,19 @@ def test_any_number_of_ranks(shard, ranks):
         assert provenance(many)["ranks"] == ranks
 
 
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_marks_that_are_no_tokens(tokenizer, tmp_path, ranks):
+    """One line, whichever ranks saw rows; none where the template belongs to the tokenizer."""
+    rows = write_jsonl(tmp_path / "in.jsonl", corpus(each=4))
+    said = {template: run("shard", "--pairs", rows, "--tokenizer", tokenizer, "--chat-template", template,
+                          "--configuration", "all", "--out", tmp_path / f"{template}.h5", ranks=ranks).stderr
+            for template in ("qwen2", "llama-3")}
+    assert re.sub(r"(?m)^\d\d:\d\d:\d\d ", "", said["qwen2"]) == (
+        "warning: chat template qwen2 writes <|im_start|>, <|im_end|> as mere text: the tokenizer has no such tokens "
+        f"[{tokenizer}/tokenizer.json] (name a template that belongs to the model: --chat-template)\n")
+    assert "warning" not in said["llama-3"]
+
+
 def test_configurations(shard):
     rows = corpus(each=5, more_english=8)
     assert set(languages(shard(rows, "balanced", name="a")[0]).values()) == {5}
@@ -91,6 +105,34 @@ def test_balanced_is_equal_after_dropping(shard):
     assert "dropped 1: the prompt alone fills --max-length 200" in text
     pl = next(line for line in text.splitlines() if line.startswith("pl "))
     assert pl.split() == ["pl", "6", "1", "5"]
+
+
+@pytest.fixture
+def none_left(tokenizer, tmp_path):
+    """Runs refrain-shard on `rows`, which must end with `line` and write nothing."""
+    def call(rows, line, *options):
+        fails("shard", "--pairs", write_jsonl(tmp_path / "in.jsonl", rows), "--tokenizer", tokenizer, "--chat-template",
+              "llama-3", "--out", tmp_path / "out.h5", *options, line=line)
+        assert not list(tmp_path.glob("*.h5"))
+    return call
+
+
+@pytest.mark.parametrize("configuration, count, where", [("all", 24, ""), ("english-only", 2, " in language en"), (
+    "balanced", 24, " in language cs, de, en, es, fr, it, lt, lv, pl, pt, sk, sl")])
+def test_all_pairs_are_dropped(none_left, configuration, count, where):
+    none_left(corpus(2), f"no pair is left of {count}{where}: the prompt alone fills --max-length 4 ({count}) (raise "
+              "--max-length)", "--configuration", configuration, "--max-length", 4)
+
+
+def test_all_pairs_of_a_language_or_a_side_are_dropped(none_left, tmp_path):
+    ids = {"row_id": 1, "lang": "de", "category": "S1", "prompt_ids": [1, 2], "chosen_ids": [3], "rejected_ids": [4]}
+    (tmp_path / "sets.json").write_text(json.dumps({"sets": {"two": {"languages": ["en", "de"]}}}))
+    none_left([{**ids, "lang": "en"}, {**ids, "chosen_ids": []}, {**ids, "prompt_ids": []}],
+              "no pair is left of 2 in language de: the prompt has no token (1), an answer has no token (1) (give prompts "
+              "and answers that have text)", "--configuration", "two", "--language-sets", tmp_path / "sets.json")
+    none_left([ids, {**ids, "row_id": 2, "prompt_ids": [1] * 2000}], "no pair is left for this side of the split "
+              f"[{tmp_path}/dev.h5] (raise --max-length, or give another --dev-fraction)", "--configuration", "all",
+              "--dev-fraction", 0.5, "--dev-out", tmp_path / "dev.h5")
 
 
 def test_own_language_sets(shard, tmp_path):
@@ -220,10 +262,16 @@ def test_modes_and_second_runs(shard, tokenizer, tmp_path):
     path, _ = shard(rows, "balanced")
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
     before = path.read_bytes()
-    shard(rows, "balanced")  # the same again: it is there already
-    assert path.read_bytes() == before
     arguments = ["--pairs", tmp_path / "in.jsonl", "--tokenizer", tokenizer, "--chat-template", "llama-3",
                  "--out", path]
+    again = run("shard", *arguments, "--configuration", "balanced")
+    assert again.stdout == "" and again.stderr.split(" ", 1)[1] == (
+        f"{path} is there already, made from the same input with the same options\n")
+    assert path.read_bytes() == before
+    both = ["--configuration", "all", "--dev-fraction", 0.5, "--dev-out", tmp_path / "dev.h5"]
+    run("shard", *arguments[:-1], tmp_path / "rest.h5", *both)
+    assert run("shard", *arguments[:-1], tmp_path / "rest.h5", *both).stderr.split(" ", 1)[1] == (
+        f"{tmp_path}/rest.h5 and {tmp_path}/dev.h5 are there already, made from the same input with the same options\n")
     fails("shard", *arguments, "--configuration", "all",
           line=f"the output exists and was made from other input or with other options [{path}] (give another name, or "
                "--overwrite to replace it)")

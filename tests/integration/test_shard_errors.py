@@ -167,6 +167,8 @@ OPTIONS = {
     "no choice": (["--tokenization", "hf"], "--tokenization: 'hf' is not one of trl, trl-legacy (give one of them)"),
     "all held out": (["--configuration", "all", "--dev-fraction", 1, "--dev-out", "{dir}/dev.h5"],
                      "--dev-fraction 1 leaves nothing for --out (give a share below 1, for example 0.05)"),
+    "no folder": (["--configuration", "all", "--dev-fraction", 0.5, "--dev-out", "{dir}/none/dev.h5"],
+                  "--dev-out names a folder that does not exist [{dir}/none] (check the path)"),
     "missing sets": (["--configuration", "all", "--language-sets", "{dir}/none"],
                      "--language-sets names a file that does not exist [{dir}/none] (check the path)"),
 }
@@ -182,6 +184,12 @@ def test_neither_pairs_nor_prompts(refused):
     refused("neither --pairs nor --prompts is given (give one of them: each makes a file of its own kind)",
             defaults=False, options=("--configuration", "all", "--tokenizer", "{tokenizer}", "--out", "{out}"),
             exit_code=2)
+
+
+def test_an_output_in_a_folder_that_is_not_there(refused):  # told before anything is read
+    refused("--out names a folder that does not exist [{dir}/none] (check the path)", text=b"no rows\n", exit_code=2,
+            defaults=False, options=("--configuration", "all", "--tokenizer", "{tokenizer}", "--pairs", "{in}", "--out",
+                                     "{dir}/none/out.h5"))
 
 
 A_SET = ('(a set is {"languages": ["en", "de"]} or {"languages": "any"}, with "total_of" or "repeat_to" naming '
@@ -382,8 +390,3 @@ def test_an_output_in_the_place_of_something_else(tokenizer, tmp_path):
     fails("shard", *words, other,
           line=f"the output exists and is no HDF5 file [{other}] (give another name, or remove it yourself)")
     assert source.read_bytes() == before and other.read_text() == "not ours\n"
-
-
-def test_pairs_of_which_none_is_left(refused):
-    refused("no pair is left of 1 rows, so that nothing is written (the table says why they were dropped; a higher "
-            "--max-length often helps)", [GOOD], options=("--configuration", "all", "--max-length", "2"))

@@ -113,7 +113,8 @@ def test_states_and_numbers(tmp_path, no_slurm):
     assert runs["dpo/d"]["error"] == ("no sign of life since 2026-01-31T12:00:00Z; its lock is of process "
                                       f"{os.getpid()} on n9, Slurm job 8, since 2026-01-31T12:00:00Z")
     assert runs["dpo/f"]["error"] == "the start of job 9 failed, with exit code 2, at 2026-01-31T10:30:00Z"
-    assert runs["base/model"]["answers"] == {"done": True, "rows": 0}
+    assert runs["base/model"]["answers"] == {"done": True, "rows": None}
+    assert runs["base/model"]["verdicts"] == {"done": False, "judges": 0}
 
 
 def test_the_table(tmp_path, no_slurm):
@@ -170,6 +171,7 @@ def test_files_that_are_being_written_or_damaged_cost_their_own_row_only(tmp_pat
     (root / "torn.starts.jsonl").write_text('{"time": "2026-01-31T10:30:00Z", "ending": "stopped", "job": "3"}\n{"ti')
     damaged = write_run(root, "damaged", "finished", 3)
     (damaged / "status.json").write_text('{"state": "finis')
+    (write_run(root, "a list", "finished", 3) / "status.json").write_text("[]")
     kinds = write_run(root, "kinds", "finished", 3)
     seal(kinds / "status.json", {"state": 7, "step": "three", "steps": [], "error": {}})
     seal(kinds / "run.json", {"starts": {"a": 1}})
@@ -180,11 +182,16 @@ def test_files_that_are_being_written_or_damaged_cost_their_own_row_only(tmp_pat
     cache.mkdir(parents=True)
     write_lock(cache, myself())
     runs = look(root, PATH=no_slurm)
-    assert set(runs) == {"torn", "damaged", "kinds", "new"}
-    assert (runs["torn"]["state"], runs["torn"]["loss"], runs["torn"]["job"]) == ("stopped", pytest.approx(1 / 3), "3")
-    assert str(damaged / "status.json") in runs["damaged"]["error"]
+    assert {name: each["state"] for name, each in runs.items()} == {
+        "torn": "stopped", "damaged": "damaged", "a list": "damaged", "kinds": "damaged", "new": "running"}
+    assert (runs["torn"]["loss"], runs["torn"]["job"]) == (pytest.approx(1 / 3), "3")
+    assert runs["damaged"]["error"] == (
+        "broken JSON: syntax error while parsing value - invalid string: missing closing quote; last read: '\"finis' "
+        f"[{damaged}/status.json:line 1, column 17] (correct the file or make it again)")
+    assert runs["a list"]["error"] == (f"the file holds no object [{root}/a list/status.json] (correct the file or make "
+                                       "it again)")
     assert runs["kinds"]["error"] == "its files hold a key of another kind than refrain-train writes"
-    assert (runs["new"]["state"], runs["new"]["step"]) == ("running", 0)
+    assert runs["new"]["step"] == 0
 
 
 def test_a_page_that_needs_nothing_else(tmp_path, no_slurm):

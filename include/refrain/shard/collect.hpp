@@ -14,6 +14,7 @@ struct Collected {
   std::vector<ShardRow> rows;  ///< rank 0: all rows, in input order; empty elsewhere
   std::string template_name;   ///< of the chat template used, or ""
   std::string template_date;   ///< the day that it writes, or ""
+  std::string foreign_marks;   ///< those of its marks that are no tokens, listed, or ""
 };
 
 /// Reads and tokenises all rows, each by one rank, and brings them to rank 0 in bounded pieces.

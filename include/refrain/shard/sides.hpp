@@ -17,7 +17,8 @@ struct Sides {
 };
 
 /// Splits by row_id group where asked, then selects the configuration on each side for itself, so that each has equal
-/// numbers. Dropped rows are no candidates. `--total-pairs` caps `out` alone. @throws Error
+/// numbers. Dropped rows are no candidates. `--total-pairs` caps `out` alone. @throws Error, also where no pair of a
+/// language, or on a side, is left
 Sides choose_sides(Options const& options, LanguageSets const& sets, std::vector<ShardRow> const& rows);
 
 /// The rows `taken` as a file, in that order. Rows that are taken several times keep one copy of their tokens.

@@ -25,6 +25,9 @@ enum class Drop {
   empty_answer          ///< an answer without tokens teaches nothing, and ipo would divide by its length
 };
 
+/// In words: "the prompt alone fills --max-length 1024". @pre not none
+std::string reason_of(Drop drop, int64_t max_length);
+
 /// A pair as token ids, cut to the length allowed.
 struct TokenPair {
   Parts<TokenIds> ids;
@@ -52,6 +55,8 @@ public:
   std::string template_name() const { return template_ ? template_->name() : std::string(); }
   /// The day that it writes, or "".
   std::string template_date() const { return template_ ? template_->date() : std::string(); }
+  /// Its marks for which the tokenizer has no token: "<|im_start|>, <|im_end|>", or "".
+  std::string foreign_marks() const;
 
 private:
   text::Tokenizer const& tokenizer();

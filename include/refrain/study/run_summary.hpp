@@ -20,6 +20,7 @@ enum class RunState {
   finished,
   failed,
   lost,      ///< it says that it runs, but its process shows no sign of life and its job is gone
+  damaged,   ///< its files do not say: the last error tells which cannot be read
   untrained  ///< no training run: the model before training, which has answers alone
 };
 std::string to_string(RunState state);
@@ -27,8 +28,8 @@ std::string to_string(RunState state);
 /// What is known of a run's outputs behind training: responses.h5 and verdicts.h5.
 struct Outputs {
   bool answers_done = false, verdicts_done = false;
-  int64_t answers = 0;  ///< rows kept so far, where they are under way
-  int64_t judges = 0;   ///< whose verdicts are done, where they are not decided yet
+  std::optional<int64_t> answers;  ///< rows kept so far; unknown once the file is whole, which is not opened here
+  std::optional<int64_t> judges;   ///< whose verdicts are done; unknown once they are decided
 };
 
 /// One line of the table of runs. What is not known is absent.

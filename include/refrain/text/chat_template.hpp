@@ -20,6 +20,7 @@ enum class TemplateUse {
 };
 
 struct TemplateForm;
+class Tokenizer;
 
 /// Whether `date` is a day in the form of strftime's "%d %b %Y" in English: 26 Jul 2024.
 bool is_template_date(std::string_view date) noexcept;
@@ -38,6 +39,9 @@ public:
   std::string const& name() const noexcept;  ///< "llama-3", or what a user's file calls it
   TemplateUse use() const noexcept;
   std::string const& date() const noexcept;  ///< the day that it writes, "" for none
+  /// The marks (<|im_start|>) that it writes around what turns say and `tokenizer` has no token for, each once: it
+  /// writes them as ordinary text, which no model has learnt.
+  std::vector<std::string> marks_without_token(Tokenizer const& tokenizer) const;
   /// The text that transformers' apply_chat_template(tokenize=False) gives. @throws Error where the template refuses
   /// the conversation (roles that do not alternate, a role without a form, no turns)
   std::string render(std::vector<Turn> const& turns, bool add_generation_prompt, std::string const& bos_token,

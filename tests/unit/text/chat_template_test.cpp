@@ -3,6 +3,7 @@
 
 #include <refrain/text/chat_template.hpp>
 #include <refrain/text/template_text.hpp>
+#include <refrain/text/tokenizer.hpp>
 
 #include <catch2/catch.hpp>
 
@@ -38,6 +39,25 @@ TEST_CASE("llama-3") {
         "<B><|start_header_id|>assistant<|end_header_id|>\n\n<|eot_id|>");
   CHECK(chat.render({{"user", "{role}{bos}"}}, false, "<B>", "") ==
         "<B><|start_header_id|>user<|end_header_id|>\n\n{role}{bos}<|eot_id|>");
+}
+
+TEST_CASE("marks that a tokenizer has no token for") {
+  TemporaryFolder const folder;
+  Json tokenizer = byte_level_json({});
+  tokenizer["added_tokens"].push_back({{"id", 256}, {"content", "<|im_start|>"}, {"special", true}});
+  folder.write_json("tokenizer.json", tokenizer);
+  Tokenizer const has_one = Tokenizer::load(folder.path);
+  using Marks = std::vector<std::string>;
+  CHECK(family("qwen2").marks_without_token(has_one) == Marks{"<|im_end|>"});
+  CHECK(family("llama-2").marks_without_token(has_one).empty());
+  CHECK(family("llama-3").marks_without_token(has_one) ==
+        Marks{"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"});
+  // Of a turn's role where the template names it; what any role writes is not known.
+  Json form = own_form;
+  form["turns"]["user"]["prefix"] = "<|{role}|><|im_start|>";
+  form["turns"]["*"]["prefix"] = "<|{role}|>";
+  auto const mine = folder.write_json("mine.json", form).string();
+  CHECK(ChatTemplate::load(mine, "unused").marks_without_token(has_one) == Marks{"<|user|>"});
 }
 
 TEST_CASE("llama-3.1 always begins with a system turn") {
