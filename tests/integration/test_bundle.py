@@ -205,7 +205,7 @@ def test_the_bundle_runs_in_a_bare_debian_13(packed, room):
     assert newest_glibc(home) == glibc
     prefix = pathlib.Path("/") / home.relative_to(root)
     done = inside(root, SETTINGS.format(out="bare") + f"export PATH='{prefix}/bin':$PATH\n" + RUNS.format(out="bare") +
-                  "for program in '{prefix}'/bin/refrain-*; do \"$program\" --version; done\n"
+                  f"for program in '{prefix}'/bin/refrain-*; do \"$program\" --version; done\n"
                   f"REFRAIN_HOME='{prefix}/share/refrain'; . \"$REFRAIN_HOME/slurm/environment.sh\"; command -v refrain-study\n")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.endswith("bin/refrain-study\n")
