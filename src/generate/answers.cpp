@@ -2,6 +2,7 @@
 
 #include "unasked.hpp"
 
+#include <refrain/base/counted.hpp>
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/joined.hpp>
@@ -202,7 +203,8 @@ void Answers::open(comm::Communicator const& world, Purpose purpose) {
   auto const before = std::count(finished_.begin(), finished_.end(), true);
   if (before > 0 && !complete_)
     log_line(std::to_string(before) + " of " + std::to_string(asked_.size()) + " answers are there already");
-  if (failed_ > 0) log_line(std::to_string(failed_) + " requests that failed before are made again");
+  if (failed_ > 0)
+    log_line(counted(failed_, "request") + " that failed before " + (failed_ == 1 ? "is" : "are") + " made again");
 }
 
 bool Answers::any_finished() const { return std::find(finished_.begin(), finished_.end(), true) != finished_.end(); }
@@ -248,7 +250,7 @@ void Answers::write(Provenance provenance, h5::TokenIds tokens) const {
   }
   file.finish();
   parts_.remove();
-  log_line(std::to_string(count) + " answers in " + options_.out.string() +
+  log_line(counted(count, "answer") + " in " + options_.out.string() +
            (failed == 0 ? ""
                         : "; of these " + std::to_string(failed) +
                               " failed and are empty: start again to make these requests again"));

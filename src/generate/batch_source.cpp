@@ -2,6 +2,7 @@
 
 #include "chat_source.hpp"
 
+#include <refrain/base/counted.hpp>
 #include <refrain/base/error.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/endpoint/batch.hpp>
@@ -68,7 +69,7 @@ void write_requests(Options const& options, Answers const& answers, comm::Commun
     auto const requests = chat_requests(options, answers, answers.missing());
     if (requests.empty()) return log_line("no answer is missing: there is nothing to request");
     auto const files = endpoint::write_batch(options.endpoint.batch_out, requests, options.endpoint.target());
-    log_line(std::to_string(requests.size()) + " requests in " + files.front().string() +
+    log_line(counted(requests.size(), "request") + " in " + files.front().string() +
              (files.size() == 1 ? "" : " and the files that follow it") + "; their results go to --batch-in");
   });
 }

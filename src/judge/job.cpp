@@ -7,6 +7,7 @@
 #include "verdict_files.hpp"
 #include "verdicts_under_way.hpp"
 
+#include <refrain/base/counted.hpp>
 #include <refrain/base/digest.hpp>
 #include <refrain/base/error.hpp>
 #include <refrain/base/log.hpp>
@@ -161,7 +162,7 @@ void Judging::write(VerdictsUnderWay& file, std::size_t at) {
   inherit(provenance, options_.verdicts);
   write_verdicts(file.out(), verdicts, provenance.json());
   file.remove_parts();
-  log_line(std::to_string(items_->rows()) + " answers in " + file.out().string() + ": " +
+  log_line(counted(items_->rows(), "answer") + " in " + file.out().string() + ": " +
            (others_ ? summary_of_decisions(verdicts) : summary(verdicts, definition_.name)));
 }
 

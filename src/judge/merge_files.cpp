@@ -3,6 +3,7 @@
 #include "summary.hpp"
 #include "verdict_files.hpp"
 
+#include <refrain/base/counted.hpp>
 #include <refrain/base/error.hpp>
 #include <refrain/base/joined.hpp>
 #include <refrain/base/log.hpp>
@@ -44,7 +45,7 @@ void merge_files(Options const& options) {
   for (auto const& path : options.verdicts) provenance.add_input(path);
   inherit(provenance, options.verdicts);
   write_verdicts(out, verdicts, provenance.json());
-  log_line(std::to_string(verdicts.size()) + " answers in " + out.string() + ": " +
+  log_line(counted(verdicts.size(), "answer") + " in " + out.string() + ": " +
            (verdicts.final_label.empty() ? "no guard among the judges, so nothing is decided"
                                          : summary_of_decisions(verdicts)));
 }
