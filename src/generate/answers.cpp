@@ -203,7 +203,8 @@ void Answers::open(comm::Communicator const& world, Purpose purpose) {
   auto const before = std::count(finished_.begin(), finished_.end(), true);
   if (before > 0 && !complete_)
     log_line(std::to_string(before) + " of " + std::to_string(asked_.size()) + " answers are there already");
-  if (failed_ > 0) log_line(std::to_string(failed_) + " requests that failed before are made again");
+  if (failed_ > 0)
+    log_line(counted(failed_, "request") + " that failed before " + (failed_ == 1 ? "is" : "are") + " made again");
 }
 
 bool Answers::any_finished() const { return std::find(finished_.begin(), finished_.end(), true) != finished_.end(); }

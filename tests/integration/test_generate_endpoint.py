@@ -225,7 +225,8 @@ def test_batch_files_there_and_back(case):
     def write():
         said = run("generate", *case.words("--batch-out", requests, "--model", MODEL)).stderr
         lines = [json.loads(line) for line in requests.read_text().splitlines()]
-        assert f"{len(lines)} requests in {requests}; their results go to --batch-in" in said
+        count = "1 request" if len(lines) == 1 else f"{len(lines)} requests"
+        assert f" {count} in {requests}; their results go to --batch-in\n" in said
         return lines
 
     taken = case.words("--batch-in", results, "--model", MODEL)
@@ -245,7 +246,7 @@ def test_batch_files_there_and_back(case):
     assert "of these 1 failed and are empty" in run("generate", *taken).stderr
     lines = write()
     write_jsonl(results, answered(lines))
-    run("generate", *taken)
+    assert " 1 request that failed before is made again\n" in run("generate", *taken).stderr
     assert [(row["text"], row["finish"]) for row in read_responses(case.out)] == [
         (f"batch says restricted activity {i}", STOP) for i in range(5)]
     assert provenance(case.out)["served_models"] == [f"{MODEL}-2"]
