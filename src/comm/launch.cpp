@@ -1,3 +1,4 @@
+#include <refrain/base/counted.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/launch.hpp>
 #include <refrain/base/log.hpp>
@@ -64,7 +65,7 @@ int check_world(int argc, char** argv, std::string const& program, LaunchEnviron
     MpiSession const session(argc, argv);
     int const size = Communicator::world().size();
     require_same_world(environment, size);
-    if (size != ranks) throw Error("MPI has " + std::to_string(size) + " ranks instead of " + std::to_string(ranks));
+    if (size != ranks) throw Error("MPI has " + counted(size, "rank") + " instead of " + std::to_string(ranks));
     if (std::getenv("REFRAIN_CHECK_DEVICES")) try_devices(Communicator::world());
     return Exit::success;
   });

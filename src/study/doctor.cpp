@@ -57,7 +57,7 @@ Exit run_doctor(Options const& options) {
   tell(check_variables(environment, allocation));
   if (!runs.empty()) {
     tell(check_runs_folder(runs));
-    tell(check_space(runs, value_of(environment, "REFRAIN_MODEL"), disk_of(environment), members));
+    tell(check_space(runs, environment, disk_of(environment), members));
   }
   tell(check_programs());
   tell(check_devices(allocation));

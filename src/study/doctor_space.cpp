@@ -31,8 +31,9 @@ std::optional<double> ask_quota(fs::path const& folder) {
 }
 
 /// What one member writes at most; none where the model does not tell.
-std::optional<double> member_bytes(fs::path const& model) try {
-  return model.empty() ? std::nullopt : std::optional(peak_disk_bytes(model));
+std::optional<double> member_bytes(fs::path const& model, std::string const& train_args) try {
+  if (model.empty()) return std::nullopt;
+  return peak_disk_bytes(model, split_words(train_args, "REFRAIN_TRAIN_ARGS"));
 } catch (std::exception const&) {  // which check_variables says
   return std::nullopt;
 }
@@ -63,10 +64,11 @@ std::optional<double> quota_left(std::string const& text) {
   return std::max((bound - std::atof(used.c_str())) * 1024, 0.0);
 }
 
-Findings check_space(fs::path const& runs, fs::path const& model, std::optional<double> disk_tb, int64_t members) {
+Findings check_space(fs::path const& runs, Environment const& environment, std::optional<double> disk_tb,
+                     int64_t members) {
   constexpr uint64_t few_files = 10'000;  // a run makes a few hundred
   auto const folder = nearest_folder(fs::absolute(runs));
-  auto const each = member_bytes(model);
+  auto const each = member_bytes(value_of(environment, "REFRAIN_MODEL"), value_of(environment, "REFRAIN_TRAIN_ARGS"));
   Findings findings;
   try {
     auto const free = static_cast<double>(free_bytes(folder));

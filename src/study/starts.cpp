@@ -67,9 +67,8 @@ void Starts::append(Json line, Ending ending, Json const& reached) const {
   line.update(reached);
   std::error_code ignored;
   // What a start that was killed as it wrote left behind the last line break is overwritten.
-  auto const before = std::filesystem::exists(path_)
-                          ? visit_lines(read_file(path_), [](std::string_view) { return true; })
-                          : 0;
+  auto const before =
+      std::filesystem::exists(path_) ? visit_lines(read_file(path_), [](std::string_view) { return true; }) : 0;
   std::filesystem::resize_file(path_, before, ignored);
   std::ofstream out(path_, std::ios::app);
   out << dump_text(line) << "\n";

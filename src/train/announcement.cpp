@@ -1,5 +1,6 @@
 #include <refrain/train/announcement.hpp>
 
+#include <refrain/base/counted.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/table.hpp>
 
@@ -32,7 +33,8 @@ std::string announcement(checkpoint::ModelConfig const& config, Candidate const&
                                               : "";
   return format_count(parameter_count(config, formats.adapter)) + " parameters " + adapter + "in " +
          to_string(formats.weights) + ", " +
-         formatted("%d ranks (%s) of %d threads, ", chosen.layout.ranks(), chosen.layout.text().c_str(), threads) +
+         counted(chosen.layout.ranks(), "rank") + " (" + chosen.layout.text() + ") of " + counted(threads, "thread") +
+         ", " +
          format_count(workload.lengths.size()) + " pairs, " + format_count(workload.steps) + " steps of " +
          format_count(workload.batches.global_batch_pairs) + " pairs, " + format_count(tokens) + " tokens a pass, " +
          describe(balance, data) + ", about " + bytes(chosen.memory.total()) + " of memory a rank, up to " +

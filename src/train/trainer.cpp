@@ -1,5 +1,6 @@
 #include <refrain/train/trainer.hpp>
 
+#include <refrain/base/counted.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/base/sealed_json.hpp>
@@ -260,8 +261,8 @@ void Trainer::finish() {
     folder.write_status("finished", progressed());
   });
   if (parts_.eval != nullptr) say_language_table(after);
-  log_line(formatted("finished %ld steps; the %s is in %s", parts_.steps,
-                     parts_.store.options().adapter ? "adapter" : "model", folders.final_folder().c_str()));
+  log_line("finished " + counted(parts_.steps, "step") + "; the " +
+           (parts_.store.options().adapter ? "adapter" : "model") + " is in " + folders.final_folder().string());
 }
 
 void Trainer::say_language_table(Json const& after) const {

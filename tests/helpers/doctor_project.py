@@ -2,6 +2,7 @@
 commands."""
 
 import json
+import math
 import os
 import shutil
 import struct
@@ -74,7 +75,7 @@ class Project:
         for name in ("timeout", "sh", "cat", "env", "hostname", "sleep"):  # the machine's own Slurm stays out
             (self.tools / name).symlink_to(shutil.which(name))
         executable(self.tools / "mpirun", MPIRUN)
-        self.write_model(1000)
+        self.write_model(1024)
         (self.root / "pairs.jsonl").write_text("{}\n")
         self.variables = {"PATH": str(self.tools), "REFRAIN_HOME": str(refrain.SOURCE),
                           "REFRAIN_MODEL": str(self.root / "model"), "REFRAIN_PAIRS": str(self.root / "pairs.jsonl"),
@@ -84,7 +85,10 @@ class Project:
         executable(self.bin / f"refrain-{name}", PROGRAM.format(name=name, version=version or self.version, more=more))
 
     def write_model(self, parameters):
-        header = json.dumps({"weight": {"dtype": "F32", "shape": [parameters], "data_offsets": [0, 4 * parameters]}})
+        """One matrix, square: `parameters` has a whole root."""
+        side = math.isqrt(parameters)
+        header = json.dumps({"model.layers.0.self_attn.q_proj.weight": {
+            "dtype": "F32", "shape": [side, side], "data_offsets": [0, 4 * parameters]}})
         (self.root / "model/model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header.encode())
         for name in ("config.json", "tokenizer.json"):
             (self.root / "model" / name).write_text("{}")

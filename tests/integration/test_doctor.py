@@ -232,6 +232,9 @@ def test_space_for_none_and_for_some(project, tmp_path):
         project.write_model(1 << 20)
         only_broken(project, "free space: 10.0 MiB free, and a member of the sweep may write 28.0 MiB (free space, or "
                              "set REFRAIN_RUNS to another disk)", REFRAIN_RUNS=str(disk), REFRAIN_DISK_TB="1e-6")
+        # Of what it trains less.
+        text = project.doctor(REFRAIN_RUNS=str(disk), REFRAIN_DISK_TB="1e-6", REFRAIN_TRAIN_ARGS="--lora-rank 1")
+        assert "ok       free space: 10.0 MiB free, and a member of the sweep may write 56.0 KiB" in text, text
 
 
 def test_too_few_files(project, tmp_path):
@@ -302,7 +305,7 @@ LOAD_MPI = "(load the MPI module that the project was built with in env/site.sh,
 
 def test_launchers_outside_a_job(project):
     executable(project.tools / "mpirun", '#!/bin/sh\nshift 2\nexec "$@"\n')
-    line = "launcher: mpirun -n 2 starts no world of 2 ranks: refrain-shard: MPI has 1 ranks instead of 2"
+    line = "launcher: mpirun -n 2 starts no world of 2 ranks: refrain-shard: MPI has 1 rank instead of 2"
     only_broken(project, f"{line} {LOAD_MPI}")
     project.slurm()
     only_warning(project, f"{line} (no job needs it here; run this inside a job too)")

@@ -35,7 +35,7 @@ def finished(inputs):
 
 def test_header_says_what_will_run(finished):
     header = finished[1].splitlines()[0]
-    for part in ("model: ", "parameters in fp32", "1 ranks (tensor 1 x data 1, zero 0, recompute none)", "64 pairs", "20 steps of 16 pairs",
+    for part in ("model: ", "parameters in fp32", "1 rank (tensor 1 x data 1, zero 0, recompute none)", "64 pairs", "20 steps of 16 pairs",
                  "tokens a pass", "of memory a rank", "on disk"):
         assert part in header, header
 

@@ -37,10 +37,10 @@ Findings check_runs_folder(std::filesystem::path const& runs);
 /// `folder`, or the nearest one above it that this user can see.
 std::filesystem::path nearest_folder(std::filesystem::path folder);
 
-/// Free space and quota where `runs` is, against what members of the sweep may write. `model` may be empty: then what
-/// they write is not known.
-Findings check_space(std::filesystem::path const& runs, std::filesystem::path const& model,
-                     std::optional<double> disk_tb, int64_t members);
+/// Free space and quota where `runs` is, against what members of the sweep may write by REFRAIN_MODEL and
+/// REFRAIN_TRAIN_ARGS. Without a model that is not known.
+Findings check_space(std::filesystem::path const& runs, Environment const& environment, std::optional<double> disk_tb,
+                     int64_t members);
 
 /// Slurm's settings that decide how jobs here live, and this job's own. `members` of the sweep are an array.
 Findings check_slurm(Environment const& environment, std::optional<Allocation> const& allocation, int64_t members);
