@@ -45,13 +45,13 @@ def only_warning(project, line, **variables):
 def test_nothing_is_broken(project):
     text = re.sub(r"free space: \S+ \S+ free", "free space: some free", project.doctor())
     assert text == f"""\
-ok       REFRAIN_MODEL: {project.root}/model, 1,000 parameters
+ok       REFRAIN_MODEL: {project.root}/model, 1,024 parameters
 ok       REFRAIN_PAIRS: 1 file, 3 B
 ok       REFRAIN_SWEEP: {refrain.SOURCE}/slurm/sweeps/default.json, 2 members
 ok       OMP_NUM_THREADS: not set: jobs take a thread for each CPU of a rank
 ok       REFRAIN_RUNS: files are made, synced and renamed [{project.runs}]
 ok       locks: of two processes one gets each of 64; hard links work
-ok       free space: some free, and a member of the sweep may write 27.3 KiB
+ok       free space: some free, and a member of the sweep may write 28.0 KiB
 ok       refrain-convert: libtorch 2.13.0, HDF5 1.10.8
 ok       refrain-shard: libtorch 2.13.0, HDF5 1.10.8
 ok       refrain-train: libtorch 2.13.0, HDF5 1.10.8
@@ -250,9 +250,9 @@ def test_too_few_files(project, tmp_path):
 
 def test_quota(project):
     executable(project.tools / "lfs", '#!/bin/sh\n[ "$3" = -g ] || echo "/lustre 900 0 1000 - 5 0 0 -"\n')
-    assert "ok       quota: 100.0 KiB left, and a member of the sweep may write 27.3 KiB\n" in project.doctor()
+    assert "ok       quota: 100.0 KiB left, and a member of the sweep may write 28.0 KiB\n" in project.doctor()
     executable(project.tools / "lfs", '#!/bin/sh\n[ "$3" = -u ] || echo "/lustre 990 0 1000 - 5 0 0 -"\n')
-    only_broken(project, "quota: 10.0 KiB left, and a member of the sweep may write 27.3 KiB (free space, or set "
+    only_broken(project, "quota: 10.0 KiB left, and a member of the sweep may write 28.0 KiB (free space, or set "
                          "REFRAIN_RUNS to another disk)")
     executable(project.tools / "lfs", "#!/bin/sh\necho 'not a Lustre file system' >&2\nexit 1\n")
     remedy = "(set REFRAIN_DISK_TB to what the site lets you write, in units of 1e12 bytes)"
@@ -305,7 +305,7 @@ LOAD_MPI = "(load the MPI module that the project was built with in env/site.sh,
 
 def test_launchers_outside_a_job(project):
     executable(project.tools / "mpirun", '#!/bin/sh\nshift 2\nexec "$@"\n')
-    line = "launcher: mpirun -n 2 starts no world of 2 ranks: refrain-shard: MPI has 1 rank instead of 2"
+    line = "launcher: mpirun -n 2 starts no world of 2 ranks: refrain-shard: MPI has 1 ranks instead of 2"
     only_broken(project, f"{line} {LOAD_MPI}")
     project.slurm()
     only_warning(project, f"{line} (no job needs it here; run this inside a job too)")

@@ -186,7 +186,7 @@ def test_files_that_are_being_written_or_damaged_cost_their_own_row_only(tmp_pat
         "torn": "stopped", "damaged": "damaged", "a list": "damaged", "kinds": "damaged", "new": "running"}
     assert (runs["torn"]["loss"], runs["torn"]["job"]) == (pytest.approx(1 / 3), "3")
     assert runs["damaged"]["error"] == (
-        "broken JSON: syntax error while parsing value - invalid string: missing closing quote; last read: '\"finis' "
+        "broken JSON: syntax error while parsing value - invalid string: missing closing quote; last read: \"\\\"finis\" "
         f"[{damaged}/status.json:line 1, column 17] (correct the file or make it again)")
     assert runs["a list"]["error"] == (f"the file holds no object [{root}/a list/status.json] (correct the file or make "
                                        "it again)")
