@@ -20,8 +20,8 @@ struct Ended {
 std::string name_of(Words const& program) { return std::filesystem::path(program.front()).filename().string(); }
 
 /// Runs the program's ranks in the allocation. A job that is requeued numbers its steps anew, and Slurm's PMIx starts
-/// none where the node still has a socket of the step of the same number: one that was lost there, or whose end the
-/// controller has yet to be told of, which Slurm does once a minute. The next number is free.
+/// none on a node that still has the socket of an earlier step of the same number: of one that was lost, or that ended
+/// while the controller was away, which the node tells it only once a minute. The next number is free.
 Captured run_ranks(Words const& line, Variables const& variables) {
   constexpr int most_tries = 3;
   for (int tries = 1;; ++tries) {
