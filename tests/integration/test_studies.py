@@ -115,6 +115,9 @@ def test_a_member_that_somebody_trains_is_not_submitted(project):
     project.make("shard")
     run = project.folder / "dpo_8b_de" / MEMBER
     run.mkdir(parents=True)
+    write_lock(run, myself() | {"start": 1})  # a process that is gone: its lock is left to who trains next
+    before = (run / "lock").read_text()
+    assert "8b/train/de: 1 job now" in project.run("--dry-run")[0] and (run / "lock").read_text() == before
     write_lock(run, myself())
     holder = f"process {os.getpid()} on here, since 2026-01-31T12:00:00Z"
     out, _ = project.run("--dry-run")
