@@ -50,7 +50,7 @@ public:
 
   Exit run() {
     remove_temporary();  // of a call that was killed
-    if (fs::exists(options_.out)) open_old();
+    if (fs::exists(options_.out) && !options_.replace) open_old();
     found_ = collect(options_);
     require_idle(found_);
     // Of all that was found: what the archive has already may be verdicts on answers that it has not.
@@ -77,8 +77,8 @@ public:
 private:
   void open_old() {
     if (!options_.add)
-      throw UsageError("--out names a file that is there already", "add to it with --add, or name another",
-                       {.file = options_.out});
+      throw UsageError("--out names a file that is there already",
+                       "add to it with --add, make it anew with --replace, or name another", {.file = options_.out});
     old_ = std::make_unique<ArchiveFile>(options_.out);
     if (old_->manifest().anonymous != options_.anonymous)
       throw UsageError(std::string("the archive is ") + (options_.anonymous ? "not " : "") + "anonymous",

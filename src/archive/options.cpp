@@ -14,6 +14,8 @@ OptionTable Options::table(Options& options) {
       .add("out", options.out, "archive to make", "FILE.h5")
       .required()
       .flag("add", options.add, "if the archive is there, add to it what it does not have yet")
+      .flag("replace", options.replace,
+            "if the archive is there, make it anew: the old one stays until the new one is whole")
       .add("weights", options.weights, "final: take each run's final/ too")
       .add("compression", options.compression, "deflate's level, 0 for none", Range<int64_t>{.least = 0, .most = 9})
       .flag("include-text", options.include_text,
@@ -49,6 +51,7 @@ void Options::validate() {
     throw UsageError("--out names a folder, where a file is wanted", "name a file", {.file = out});
   if (auto const folder = fs::absolute(out).parent_path(); !fs::is_directory(folder))
     throw UsageError("--out names a file in a folder that does not exist", "make the folder first", {.file = out});
+  if (add && replace) throw UsageError("--add and --replace contradict each other", "leave one of them out");
   check_included(include_categories, include_text);
   if (anonymous && weights == Weights::final)
     throw UsageError("--anonymous and --weights final contradict each other: a checkpoint's files name paths",

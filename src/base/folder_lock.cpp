@@ -174,4 +174,13 @@ std::optional<LockSight> look_at_lock(fs::path const& path) {
       .holder = holder->description(), .job = holder->job, .life = process_life(holder->process), .age = holder->age};
 }
 
+std::string watch_lock(fs::path const& path) {
+  while (auto const seen = lock_file::read(path)) {
+    auto const life = judge(path, *seen, Clock::time_point::max());
+    auto const now = lock_file::read(path);
+    if (now && now->token == seen->token) return life == Life::alive ? now->description() : std::string{};
+  }
+  return {};
+}
+
 }  // namespace refrain

@@ -1,6 +1,4 @@
 #include <refrain/base/error.hpp>
-#include <refrain/base/files.hpp>
-#include <refrain/base/folder_lock.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/base/signals.hpp>
 #include <refrain/study/batch_job.hpp>
@@ -15,10 +13,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// The archive is made beside an older one, whose place it takes once it is complete.
 Words archive_line(Settings const& settings, fs::path const& out) {
-  Words line{program("archive").string(), "create", "--out", out.string()};
-  auto const more = merge_options({}, settings.archive_args, {"--out", "--add"}, "REFRAIN_ARCHIVE_ARGS");
+  Words line{program("archive").string(), "create", "--replace", "--out", out.string()};
+  auto const more = merge_options({}, settings.archive_args, {"--out", "--add", "--replace"}, "REFRAIN_ARCHIVE_ARGS");
   line.push_back(settings.runs.string());
   line.insert(line.end(), more.begin(), more.end());
   return line;
@@ -29,17 +26,15 @@ Words archive_line(Settings const& settings, fs::path const& out) {
 Exit run_archive(Options const& options) {
   install_stop_handlers();
   auto const settings = read_settings(current_environment(), {});
-  fs::path const file = settings.runs.string() + ".h5", made = settings.runs.string() + ".new.h5";
+  fs::path const file = settings.runs.string() + ".h5";
   for (auto const& page : settings.reports)
     if (!fs::exists(page))
       throw Error("this report is not there yet", start_line({"report"}) + " makes it", {.file = page});
-  auto const line = archive_line(settings, made);
+  auto const line = archive_line(settings, file);
   if (options.dry_run) {
     std::cout << join_words(line) << "\n";
     return Exit::success;
   }
-  auto const lock = FolderLock::acquire(file.string() + ".lock");
-  fs::remove(made);
   log_line(join_words(line));
   int const code = run_forwarding(line);
   if (code == static_cast<int>(Exit::stopped_early))  // nothing of it is kept: the next start would stop there, too
@@ -48,8 +43,6 @@ Exit run_archive(Options const& options) {
                          : start_line({"archive"}) + " begins it again",
                 {.file = file});
   if (code != 0) throw Error("refrain-archive ended with " + exit_text(code), "its lines are above", {.file = file});
-  rename_durably(made, file);
-  log_line("the archive has its name: " + file.string());
   return Exit::success;
 }
 

@@ -1,5 +1,6 @@
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
+#include <refrain/base/joined.hpp>
 #include <refrain/base/json_file.hpp>
 #include <refrain/study/asking_estimate.hpp>
 #include <refrain/study/model_tensors.hpp>
@@ -24,7 +25,11 @@ DeviceRate find_device(std::string const& machine) {
   auto const file = data_file("train/machines.json");
   auto const name = machine.empty() ? std::string("H100") : machine;  // as refrain-train --plan
   auto const machines = json_get<Json>(read_json(file), "machines", file);
-  if (!machines.contains(name)) throw Error("machine " + name + " is not known", "", {.file = file});
+  if (!machines.contains(name)) {
+    Words known;
+    for (auto const& [other, entry] : machines.items()) known.push_back(other);
+    throw Error("machine " + name + " is not known", "known are " + joined(known), {.file = file});
+  }
   auto const& entry = machines.at(name);
   auto const number = [&](char const* key) { return json_get<double>(entry, key, file); };
   return {.flops = number("tflops") * 1e12 * number("efficiency"),
@@ -52,17 +57,15 @@ int64_t paper_prompts() {
 /// The jobs of one model of the study.
 class ModelAsking {
 public:
-  ModelAsking(Study const& study, StudyModel const& model)
-      : study_(study),
-        model_(model),
-        members_(static_cast<int64_t>(model.subjects.size() - 1) / static_cast<int64_t>(model.pairs.size())) {
+  ModelAsking(Study const& study, StudyModel const& model) : study_(study), model_(model) {
     auto const known = count_prompts(model.settings.prompts);
     auto const& options = model.settings.generate_args;
     assumed_ = !known;
     answers_ = known.value_or(paper_prompts()) * option_number(options, "--samples", "generate_args").value_or(1);
     answer_tokens_ = static_cast<double>(option_number(options, "--max-new-tokens", "generate_args").value_or(512));
     auto const folder = model.settings.model.string();
-    for (auto const& pairs : model.pairs) add(Stage::generate, "/" + pairs, folder, answering(members_));
+    auto const members = static_cast<int64_t>(model.members());
+    for (auto const& pairs : model.pairs) add(Stage::generate, "/" + pairs, folder, answering(members));
     add(Stage::generate, "/base", folder, answering(1));
     for (auto const& guard : model.guards)
       if (guard.asks_model) add(Stage::judge, "/" + guard.name, guard.model.back(), judging(guard, 1));
@@ -101,23 +104,27 @@ private:
                             .nodes = number("--nodes"),
                             .tasks_per_node = number("--ntasks-per-node")};
     try {
-      auto const known = parameters_.find(folder);
-      double const parameters = known == parameters_.end() ? count_parameters(folder) : known->second;
-      parameters_[folder] = parameters;
-      estimate.gpu_hours = asking_seconds(parameters, find_device(study_.machine), asked) / 3600;
+      estimate.gpu_hours = asking_seconds(parameters_of(folder), find_device(study_.machine), asked) / 3600;
     } catch (Error const& error) {
       estimate.missing = error.what();
     }
     estimates.push_back(std::move(estimate));
   }
 
+  /// All configurations ask the same model, and its files are read once.
+  double parameters_of(fs::path const& folder) {
+    auto const known = parameters_.find(folder);
+    auto const count = known == parameters_.end() ? count_parameters(folder) : known->second;
+    parameters_[folder] = count;
+    return static_cast<double>(count);
+  }
+
   Study const& study_;
   StudyModel const& model_;
-  int64_t members_;           // of the sweep
   int64_t answers_ = 0;       // of one model
   double answer_tokens_ = 0;  // at most
   bool assumed_ = false;      // the number of prompts
-  std::map<fs::path, double> parameters_;
+  std::map<fs::path, int64_t> parameters_;
 };
 
 }  // namespace

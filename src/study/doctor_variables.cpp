@@ -8,7 +8,6 @@
 #include <refrain/study/sweep.hpp>
 
 #include <charconv>
-#include <cmath>
 #include <functional>
 
 namespace refrain::study {
@@ -41,7 +40,7 @@ void require_model(fs::path const& folder) {
 
 std::string describe_model(fs::path const& folder) {
   require_model(folder);
-  return folder.string() + ", " + format_count(std::llround(count_parameters(folder))) + " parameters";
+  return folder.string() + ", " + format_count(count_parameters(folder)) + " parameters";
 }
 
 std::string describe_files(std::string const& name, std::string const& value) {

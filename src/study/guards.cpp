@@ -104,6 +104,7 @@ Guard read_adjudicator(Words const& words, std::vector<Guard> const& guards, Jud
   std::string const form = "write [NAME=]FOLDER, or [NAME=]URL MODEL";
   if (words.empty()) throw UsageError(source.name + " is empty", form);
   auto const& word = words.front();
+  // A folder's full path, though it is not there, is no judge's name; what stands before NAME.json= is one.
   bool const is_path = word.starts_with("/") && !is_file(word.substr(0, word.find('=')));
   auto named = is_url(word) || is_path || fs::is_directory(word) ? Named{.judge = {}, .model = word} : split_name(word);
   if (named.judge.empty()) named.judge = "adjudicator";

@@ -86,6 +86,6 @@ int64_t count_parameters(std::vector<ModelTensor> const& tensors) {
   return count;
 }
 
-double count_parameters(fs::path const& model) { return static_cast<double>(count_parameters(model_tensors(model))); }
+int64_t count_parameters(fs::path const& model) { return count_parameters(model_tensors(model)); }
 
 }  // namespace refrain::study

@@ -80,11 +80,7 @@ std::string RunFolder::status_text() const {
   return fs::exists(file) ? read_file(file) : std::string{};
 }
 
-std::string RunFolder::worker() const {
-  std::string holder;
-  if (!fs::exists(path_ / "lock") || FolderLock::try_acquire(path_ / "lock", holder)) return {};
-  return holder;
-}
+std::string RunFolder::worker() const { return watch_lock(path_ / "lock"); }
 
 void RunFolder::wait_for_ranks_of(std::string const& job) const {
   auto const file = path_ / "lock";

@@ -65,17 +65,19 @@ void Starts::record(std::string const& job, std::string const& command, int exit
 void Starts::append(Json line, Ending ending, Json const& reached) const {
   line["ending"] = name_of(ending);
   line.update(reached);
-  std::error_code ignored;
-  // What a start that was killed as it wrote left behind the last line break is overwritten.
-  auto const before =
-      std::filesystem::exists(path_) ? visit_lines(read_file(path_), [](std::string_view) { return true; }) : 0;
-  std::filesystem::resize_file(path_, before, ignored);
+  Error const unwritable("cannot write the record of starts", "check space and permissions", {.file = path_});
+  auto const text = std::filesystem::exists(path_) ? read_file(path_) : std::string{};
+  auto const before = visit_lines(text, [](std::string_view) { return true; });
+  // What a start that was killed as it wrote left behind the last line break would spoil the line.
+  std::error_code uncut, ignored;
+  if (before < text.size()) std::filesystem::resize_file(path_, before, uncut);
+  if (uncut) throw unwritable;
   std::ofstream out(path_, std::ios::app);
   out << dump_text(line) << "\n";
   if (!out.flush()) {
     out.close();
     std::filesystem::resize_file(path_, before, ignored);  // no half line
-    throw Error("cannot write the record of starts", "check space and permissions", {.file = path_});
+    throw unwritable;
   }
   std::filesystem::remove(running_, ignored);
 }

@@ -96,18 +96,18 @@ std::vector<Estimate> estimate_training(Study const& study) {
       Estimate estimate{.job = model.size + "/train/" + model.pairs[i],
                         .pairs = configuration.paper_pairs,
                         .assumed = !fs::exists(pairs),
-                        .members = static_cast<int>((model.subjects.size() - 1) / model.pairs.size()),
+                        .members = static_cast<int>(model.members()),
                         .nodes = number("--nodes", configuration.nodes),
                         .tasks_per_node = number("--ntasks-per-node", configuration.tasks_per_node)};
       auto const answer = planner.ask(plan_line(study, model, configuration, estimate, pairs));
       if (answer.is_string()) {
         estimate.missing = answer.get<std::string>();
       } else {
-        auto const number = [&](char const* key) { return json_get<double>(answer, key, "the planner's answer"); };
+        auto const planned = [&](char const* key) { return json_get<double>(answer, key, "the planner's answer"); };
         estimate.fits = json_get<bool>(answer, "fits", "the planner's answer");
-        estimate.gpu_hours = estimate.members * (number("training_gpu_hours") + number("reference_gpu_hours"));
-        estimate.peak_bytes = number("disk_bytes");
-        estimate.kept_bytes = number("final_bytes");
+        estimate.gpu_hours = estimate.members * (planned("training_gpu_hours") + planned("reference_gpu_hours"));
+        estimate.peak_bytes = planned("disk_bytes");
+        estimate.kept_bytes = planned("final_bytes");
       }
       estimates.push_back(std::move(estimate));
     }

@@ -56,8 +56,7 @@ fs::path report_folder(Study const& study, StudyModel const& model) { return stu
 /// Makes the jobs of one model.
 class ModelGraph {
 public:
-  ModelGraph(Study const& study, StudyModel const& model)
-      : study_(study), model_(model), members_((model.subjects.size() - 1) / model.settings.studies.size()) {
+  ModelGraph(Study const& study, StudyModel const& model) : study_(study), model_(model), members_(model.members()) {
     auto const& settings = model.settings;
     // What a member writes depends on method and size, which all configurations of a model share.
     if (auto const limit =

@@ -82,16 +82,19 @@ std::string training_sum(std::vector<Estimate> const& estimates, Hours& all) {
          (assumed ? " (pairs as in the paper until they are sharded)" : "") + "\n";
 }
 
-std::string asking_sum(std::string const& what, bool judges, std::vector<AskingEstimate> const& estimates, Hours& all) {
+/// What a line of sums is about.
+enum class Asking { answers, judges };
+
+std::string asking_sum(Asking about, std::vector<AskingEstimate> const& estimates, Hours& all) {
   bool assumed = false;
   Hours hours;
   for (auto const& each : estimates) {
-    if ((each.stage != Stage::generate) != judges) continue;
+    if ((each.stage == Stage::generate) != (about == Asking::answers)) continue;
     hours.add(each);
     all.add(each);
     assumed = assumed || each.assumed;
   }
-  return what + ": " + hours.text() + " if all are as long as they may be" +
+  return (about == Asking::answers ? "answers: " : "judges: ") + hours.text() + " if all are as long as they may be" +
          (assumed ? " (prompts as in the paper)" : "") + "\n";
 }
 
@@ -104,7 +107,7 @@ std::string sums(std::vector<Estimate> const& training, std::vector<AskingEstima
       std::any_of(asking.begin(), asking.end(), no_estimate))
     text = "the sums are without the jobs that have no estimate\n";
   text +=
-      training_sum(training, all) + asking_sum("answers", false, asking, all) + asking_sum("judges", true, asking, all);
+      training_sum(training, all) + asking_sum(Asking::answers, asking, all) + asking_sum(Asking::judges, asking, all);
   return text + "in all: " + all.text() + "\n";
 }
 

@@ -114,6 +114,23 @@ def test_add(study, whole, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"grown.h5"}
 
 
+def test_replace(tmp_path):
+    """The old archive goes once the new one is whole, with what the new one lacks."""
+    for name in ("one", "two"):
+        write_member(tmp_path / name)
+    out, lone = tmp_path / "runs.h5", tmp_path / "lone.h5"
+    run("archive", "create", "--out", out, tmp_path / "one", tmp_path / "two")
+    before = out.read_bytes()
+    (tmp_path / "empty").mkdir()
+    run("archive", "create", "--replace", "--out", out, tmp_path / "empty", exit_code=1)
+    assert out.read_bytes() == before
+    done = run("archive", "create", "--replace", "--out", out, tmp_path / "two")
+    assert done.stdout.startswith(f"{out}: 1 run, ")
+    run("archive", "create", "--replace", "--out", lone, tmp_path / "two")
+    assert datasets(out) == datasets(lone)
+    assert {path.name for path in tmp_path.glob("*.h5*")} == {"runs.h5", "lone.h5"}
+
+
 def test_what_is_added_later_was_not_left_out(tmp_path):
     """Neither weights that come by a second call, nor those that a third one does without."""
     write_member(tmp_path / "one")

@@ -52,7 +52,8 @@ CREATE = {
               "two files would be runs/one/eval.json in the archive [{dir}/runs/one/eval.json] (name each folder once, and "
               "give folders of one name others)", 2),
     "there already": (["create", "--out", "{dir}/good.h5", "{dir}/runs"],
-                      "--out names a file that is there already [{dir}/good.h5] (add to it with --add, or name another)", 2),
+                      "--out names a file that is there already [{dir}/good.h5] (add to it with --add, "
+                      "make it anew with --replace, or name another)", 2),
     "out is a folder": (["create", "--out", "{dir}/runs", "{dir}/runs"],
                         "--out names a folder, where a file is wanted [{dir}/runs] (name a file)", 2),
     "no folder for out": (["create", "--out", "{dir}/none/a.h5", "{dir}/runs"],
@@ -66,6 +67,8 @@ CREATE = {
                           "of them out)", 2),
     "compression": (["create", "--out", "{new}", "{dir}/runs", "--compression", "12"],
                     "--compression: 12 is out of range (give a whole number from 0 to 9)", 2),
+    "add and replace": (["create", "--add", "--replace", "--out", "{dir}/good.h5", "{dir}/runs"],
+                        "--add and --replace contradict each other (leave one of them out)", 2),
     "mixed": (["create", "--add", "--out", "{dir}/good.h5", "{dir}/runs", "--anonymous"],
               "the archive is not anonymous [{dir}/good.h5] (add to it without --anonymous, or name another)", 2),
     "other content": (["create", "--add", "--out", "{dir}/good.h5", "{dir}/runs", "--include-text"],

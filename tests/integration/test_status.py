@@ -4,7 +4,6 @@ import fcntl
 import html.parser
 import json
 import os
-import pathlib
 import pty
 import resource
 import signal
@@ -17,23 +16,10 @@ import time
 import pytest
 import refrain
 from refrain import check_line, command, fails, run
-from run_folders import seal
+from run_folders import myself, seal, write_lock
 from study_project import executable
 
 STEP = {"rewards/accuracies": 0.75, "pairs_per_second": 12.5, "step_seconds": 30}
-
-
-def myself():
-    """This process, as a lock's file names its holder."""
-    boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    start = int(pathlib.Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
-    return {"host": "here", "machine": f"{boot} {os.readlink('/proc/self/ns/pid')}", "pid": os.getpid(), "start": start}
-
-
-def write_lock(folder, process, job="", age=0):
-    lock = folder / "lock"
-    lock.write_text(json.dumps({"token": "ab", "process": process, "slurm_job": job, "since": "2026-01-31T12:00:00Z"}))
-    os.utime(lock, (time.time() - age, time.time() - age))
 
 
 def write_run(root, name, state, step, *, steps=100, error=None, starts=(), endings=(), rows=None, updated=None):

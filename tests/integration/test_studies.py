@@ -115,6 +115,9 @@ def test_a_member_that_somebody_trains_is_not_submitted(project):
     project.make("shard")
     run = project.folder / "dpo_8b_de" / MEMBER
     run.mkdir(parents=True)
+    write_lock(run, myself() | {"start": 1})  # a process that is gone: its lock is left to who trains next
+    before = (run / "lock").read_text()
+    assert "8b/train/de: 1 job now" in project.run("--dry-run")[0] and (run / "lock").read_text() == before
     write_lock(run, myself())
     holder = f"process {os.getpid()} on here, since 2026-01-31T12:00:00Z"
     out, _ = project.run("--dry-run")
@@ -260,6 +263,9 @@ def test_the_dry_run_prints_the_graph_its_lines_and_what_it_costs(project):
             "(check the path)\n") in out
     assert "  1 answer of up to 300 tokens, 0.0 node hours on 1 x 4\n" in out and "verdicts of up to 50" not in out
     assert "the sums are without the jobs that have no estimate\ntraining: 0.0 GPU hours, " in out
+    project.content["machine"] = "H900"
+    assert (f"  no estimate: machine H900 is not known [{refrain.SOURCE}/src/train/machines.json] (known are H100, H200, "
+            "A100-64, A100-40, GH200, CPU)\n") in project.run("--dry-run")[0]
 
 
 def asking_hours(parameters, read, written):

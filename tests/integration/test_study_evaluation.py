@@ -292,7 +292,7 @@ def test_members_that_failed_or_never_began_are_left_out_and_named(project):
 
 # --- the archive
 
-# Makes --out, or is stopped before; says which as refrain-archive does.
+# Makes --out anew, or is stopped before; says which as refrain-archive does.
 ARCHIVE = """#!/bin/sh
 [ "$FAKE" = stopped ] && exit 85
 while [ $# -gt 0 ]; do [ "$1" = --out ] && out=$2; shift; done
@@ -301,7 +301,7 @@ echo "$out: 2 runs"
 """
 
 
-def test_an_archive_has_its_name_once_it_is_whole(trained):
+def test_an_archive_is_made_anew_in_the_older_ones_place(trained):
     executable(trained / "bin/refrain-archive", ARCHIVE)
     archive = trained / "runs.h5"
     archive.write_text("an older one")
@@ -311,7 +311,8 @@ def test_an_archive_has_its_name_once_it_is_whole(trained):
         check_line("study", err, f"the time was up before the archive was whole [{archive}] ({remedy})")
     assert archive.read_text() == "an older one"
     _, err = study(trained, "archive")
-    assert err.endswith(f"the archive has its name: {archive}\n") and archive.read_text() == "whole\n"
+    assert err.endswith(f" create --replace --out '{archive}' '{trained}/runs'\n")
+    assert archive.read_text() == "whole\n"
     assert sorted(file.name for file in trained.glob("runs*")) == ["runs", "runs.h5"]
 
 

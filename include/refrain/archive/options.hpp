@@ -21,6 +21,7 @@ struct Options {
   std::filesystem::path archive;  ///< of restore
   std::string run;                ///< of restore: its name in the archive; empty: all
   bool add = false;
+  bool replace = false;
   bool overwrite = false;
   bool anonymous = false;
   bool include_text = false;

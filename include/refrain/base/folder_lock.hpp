@@ -51,4 +51,8 @@ struct LockSight {
 /// Nothing where there is no lock. Changes nothing. @throws Error if it cannot be read
 std::optional<LockSight> look_at_lock(std::filesystem::path const& path);
 
+/// Who holds the lock, as LockSight::holder; empty if nobody does. Watches a holder as long as `acquire` and, unlike
+/// it, changes nothing: whoever wants the lock meanwhile finds it free. @throws Error if it cannot be read
+std::string watch_lock(std::filesystem::path const& path);
+
 }  // namespace refrain

@@ -12,7 +12,7 @@ namespace refrain::study {
 struct DeviceRate {
   double flops = 0;      ///< operations that products reach
   double memory = 0;     ///< bytes that it reads
-  double parameter = 2;  ///< bytes of a parameter: bf16 on GPUs, fp32 on CPUs
+  double parameter = 2;  ///< bytes of a parameter at most: bf16 on GPUs, fp32 on CPUs
 };
 
 /// What a model is asked. Tokens are those of one request.

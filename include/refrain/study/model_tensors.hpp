@@ -22,6 +22,6 @@ std::vector<ModelTensor> model_tensors(std::filesystem::path const& model);
 
 /// Parameters of all of them.
 int64_t count_parameters(std::vector<ModelTensor> const& tensors);
-double count_parameters(std::filesystem::path const& model);
+int64_t count_parameters(std::filesystem::path const& model);
 
 }  // namespace refrain::study

@@ -48,7 +48,7 @@ public:
   std::string status_text() const;
 
   /// Who trains in it now, by its lock ("process 12 on n1, Slurm job 345, since ..."); empty if nobody does. Seconds
-  /// where only the heartbeat tells (FolderLock). @throws Error if the lock cannot be read or written
+  /// where only the heartbeat tells (FolderLock). Changes nothing. @throws Error if the lock cannot be read
   std::string worker() const;
 
   /// Waits while ranks of an earlier start of this job (SLURM_JOB_ID) are at work in the folder: Slurm has given up

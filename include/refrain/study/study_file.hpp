@@ -22,6 +22,8 @@ struct StudyModel {
   std::vector<Guard> guards;
   std::vector<Subject> subjects;  ///< the members of all configurations, the base last
 
+  /// Of the sweep, which all configurations share.
+  std::size_t members() const { return (subjects.size() - 1) / pairs.size(); }
   /// Those variables that jobs of a stage read. REFRAIN_STUDY is left out: it differs from job to job.
   Environment variables_of(Stage stage) const;
 };

@@ -33,7 +33,8 @@ Words without_options(Words const& options, Words const& names, std::string cons
 /// @throws Error if `options` begins with a bare word
 Words option_values(Words const& options, std::string const& name, std::string const& what);
 
-/// The same as a whole number above 0; none where it is another: the program that takes the option says so.
+/// The number that the last of them begins with (2 of sbatch's --nodes=2-4); none unless it is above 0: that a value is
+/// no number says the program that takes the option.
 std::optional<int64_t> option_number(Words const& options, std::string const& name, std::string const& what);
 
 /// Adds `extra` to `options` (both `--name value...` or `--name=value`); an option given in `extra` replaces the one

@@ -82,6 +82,21 @@ TEST_CASE("a lock is held by one and released") {
   FolderLock const again = FolderLock::acquire(folder.lock());
 }
 
+TEST_CASE("who watches a lock leaves it as it is") {
+  Folder const folder;
+  CHECK(watch_lock(folder.lock()).empty());
+  CHECK(fs::is_empty(folder.path));
+  {
+    FolderLock const lock = FolderLock::acquire(folder.lock());
+    CHECK_THAT(watch_lock(folder.lock()), Catch::StartsWith("process " + std::to_string(::getpid())));
+    lock.require_held();
+  }
+  leave_dead_lock(folder.lock());
+  auto const before = read_file(folder.lock());
+  CHECK(watch_lock(folder.lock()).empty());
+  CHECK(read_file(folder.lock()) == before);
+}
+
 TEST_CASE("a lock in a folder that is not there says so") {
   REQUIRE_THROWS_WITH(FolderLock::acquire("/nowhere/at/all/lock"), Catch::Contains("No such file or directory"));
 }
