@@ -169,9 +169,10 @@ Exit submit_wave(Moment& now, Options const& options) {
   for (auto const& turn : now.wave.turns) submit(now, turn);
   bool const finished = std::all_of(now.standings.begin(), now.standings.end(),
                                     [](JobStanding const& standing) { return standing.done(); });
-  if (now.wave.more && !now.wave.place_for_next) {
+  bool const next_is_needed = now.wave.more && !now.next_wave_waits();
+  if (next_is_needed && !now.wave.place_for_next) {
     log_warning("no place is left for the job that submits the next wave: run this again once jobs have ended");
-  } else if (now.wave.more && !now.next_wave_waits()) {
+  } else if (next_is_needed) {
     auto const call = now.next_wave();
     std::cout << call.show() << "\n";
     std::cout << "the next wave: job " << call.submit() << std::endl;

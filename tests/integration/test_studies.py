@@ -181,8 +181,8 @@ def test_waves_fill_the_site_s_limit_and_one_job_submits_the_next(project):
     assert wave.endswith("/slurm/study.sh")
     assert f"REFRAIN_STUDY_FILE='{project.file}' sbatch " in out
 
-    # A rerun by hand while the wave's job waits adds nothing: there is no place.
-    out, _ = project.run(MAX_JOBS="5")
+    # A rerun by hand while the wave's job waits adds nothing: there is no place, and nothing to do about it.
+    assert project.run(MAX_JOBS="5") == ("0 of 11 jobs made, 4 under way, 7 to come\n", "")
     assert project.submitted() == []
     project.make("shard")
     project.make("train", pairs=("balanced",))
