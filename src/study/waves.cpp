@@ -22,14 +22,12 @@ QueuedJob const* find_holder(Queue const& queue, fs::path const& run) {
   return found == queue.end() ? nullptr : &*found;
 }
 
-/// What the queue has of one job: the ids for each part that waits or runs.
-std::vector<Words> find_in_queue(StudyJob const& job, std::vector<StudySubmission> const& submissions,
-                                 Queue const& queue) {
+/// What the queue has of one job: the ids for each part that waits or runs. It is known by its name: a cluster whose
+/// controller was set up anew gives other jobs the ids of this study's.
+std::vector<Words> find_in_queue(StudyJob const& job, Queue const& queue) {
   std::vector<Words> found(job.parts.size());
   for (auto const& queued : queue) {
-    bool const recorded = std::any_of(submissions.begin(), submissions.end(),
-                                      [&](StudySubmission const& each) { return each.job == queued.array_job; });
-    if (!recorded && queued.name != job.call.job_name) continue;
+    if (queued.name != job.call.job_name) continue;
     for (std::size_t i = 0; i < job.parts.size(); ++i)
       if (!job.is_array() || job.parts[i].index == queued.index) found[i].push_back(queued.array_job);
   }
@@ -58,7 +56,7 @@ JobStanding look_at(StudyJob const& job, std::vector<StudySubmission> const& sub
                     bool needs_made) {
   // Of the stages that read what all models have made, a result counts only if all of that is made.
   bool const counts = needs_made || job.stage <= Stage::generate;
-  auto const queued = find_in_queue(job, submissions, queue);
+  auto const queued = find_in_queue(job, queue);
   JobStanding standing;
   for (std::size_t i = 0; i < job.parts.size(); ++i) {
     auto const& part = job.parts[i];

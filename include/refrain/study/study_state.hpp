@@ -19,8 +19,8 @@ struct StudySubmission {
   std::string time{};              ///< when; of now if it is empty
 };
 
-/// What was submitted of a study: STUDY/study.json, written anew after each sbatch. A job that stands in no file, since
-/// `run` was killed behind its sbatch, is known by its name in the queue.
+/// What was submitted of a study: STUDY/study.json, written anew after each sbatch. What waits or runs is known by its
+/// name in the queue, so that a job counts of which this says nothing, since `run` was killed behind its sbatch.
 class StudyState {
 public:
   /// Reads the file if it is there. @throws Error for a damaged one

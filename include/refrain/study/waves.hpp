@@ -43,8 +43,8 @@ struct JobStanding {
 std::filesystem::path log_of(StudyJob const& job, JobPart const& part, std::string const& id);
 
 /// How all jobs stand, by what is on disk, what was submitted, and this user's queue. A part is under way if the queue
-/// has it under a recorded id or the job's own name; a member of a sweep also if `submit` has submitted it, or somebody
-/// holds the lock of its run folder.
+/// has it under the job's name; a member of a sweep also if `submit` has submitted it, or somebody holds the lock of
+/// its run folder.
 std::vector<JobStanding> look(std::vector<StudyJob> const& graph, StudyState const& state, Queue const& queue);
 
 /// What of a wave is limited.

@@ -39,12 +39,13 @@ Turns turns_of(Wave const& wave) {
 
 }  // namespace
 
-TEST_CASE("a part is made, under way by id or by name, or left") {
+TEST_CASE("a part is made, under way by the job's name, or left") {
   TemporaryFolder const folder;
   StudyState state(folder.path);
   std::vector<StudyJob> const graph{job("a", {}, {true, false, false, false})};
   state.add("a", {.job = "7", .indices = {1, 2}});
-  auto const standing = look(graph, state, {queued("7", 1, "renamed"), queued("9", 3, "trial.a")}).front();
+  auto const standing = look(graph, state, {queued("7", 1, "trial.a"), queued("7", 2, "another.a"), queued("9", 3, "trial.a")})
+                            .front();  // job 7 is also another study's, of another cluster or before it was set up anew
   CHECK(standing.left == std::vector<std::size_t>{2});
   CHECK(standing.under_way == 2);
   CHECK(standing.jobs == Words{"7", "9"});
