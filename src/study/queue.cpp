@@ -18,6 +18,18 @@ bool is_number(std::string const& text) {
   return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
 }
 
+/// The ids in "afterok:12_*(unfulfilled),afterok:13(unfulfilled)": 12 and 13, and "12_1" of a member.
+std::vector<std::string> ids_in(std::string const& dependencies) {
+  std::vector<std::string> ids;
+  for (auto colon = dependencies.find(':'); colon != std::string::npos; colon = dependencies.find(':', colon + 1)) {
+    auto const end = std::min(dependencies.find_first_not_of("0123456789_", colon + 1), dependencies.size());
+    auto id = dependencies.substr(colon + 1, end - colon - 1);
+    if (id.ends_with('_')) id.pop_back();
+    ids.push_back(std::move(id));
+  }
+  return ids;
+}
+
 }  // namespace
 
 Queue read_queue(std::string const& listing) {
@@ -29,6 +41,10 @@ Queue read_queue(std::string const& listing) {
     std::string index;
     if (!(words >> job.array_job >> index >> job.state >> job.number) || !is_number(job.array_job)) continue;
     std::getline(words >> std::ws, job.name);
+    if (auto const bar = job.name.rfind('|'); bar != std::string::npos) {
+      job.behind = ids_in(job.name.substr(bar));
+      job.name.resize(bar);
+    }
     if (is_number(index)) job.index = std::stoll(index);  // "N/A" outside an array
     job.id = job.array_job + (job.index ? "_" + index : "");
     queue.push_back(std::move(job));
@@ -41,7 +57,7 @@ Queue ask_queue(int seconds) {
   if (!in_path("squeue")) return {};
   auto const limit = std::to_string(seconds);
   auto const answer = run_captured({"timeout", limit, "squeue", "--noheader", "--array",
-                                    "--user=" + std::to_string(getuid()), "--format=%F %K %T %A %j"},
+                                    "--user=" + std::to_string(getuid()), "--format=%F %K %T %A %j|%E"},
                                    Stderr::capture);
   if (answer.code != 0)
     throw Error("squeue does not answer (" +

@@ -3,6 +3,7 @@
 #include <refrain/base/folder_lock.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/study/job_limits.hpp>
+#include <refrain/study/process.hpp>
 #include <refrain/study/run_study.hpp>
 #include <refrain/study/sbatch.hpp>
 #include <refrain/study/study_page.hpp>
@@ -144,6 +145,16 @@ void say_elsewhere(Moment const& now) {
                   "once it has ended, for what waits for it [" + now.graph[i].parts[part].work.string() + "]");
 }
 
+/// Takes jobs out of the queue that can never begin. Slurm does so itself once the whole array that they wait for has
+/// ended, so that it does not matter if it refuses.
+void cancel_doomed(Moment const& now) {
+  for (std::size_t i = 0; i < now.graph.size(); ++i)
+    for (auto const& id : now.standings[i].doomed) {
+      log_warning(now.graph[i].name + ": job " + id + " waits for one that ended without its results: cancelled");
+      run_captured({"scancel", id}, Stderr::capture);
+    }
+}
+
 /// What failed, a line each; in a wave without what it submits again. @returns how many
 std::size_t say_failures(Moment const& now, Options const& options) {
   std::size_t count = 0;
@@ -159,6 +170,7 @@ std::size_t say_failures(Moment const& now, Options const& options) {
 Exit submit_wave(Moment& now, Options const& options) {
   auto const failures = say_failures(now, options);
   say_elsewhere(now);
+  cancel_doomed(now);
   bool const alone = std::all_of(now.standings.begin(), now.standings.end(),
                                  [](JobStanding const& standing) { return standing.jobs.empty(); });
   if (now.wave.turns.empty() && now.wave.more && alone)

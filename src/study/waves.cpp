@@ -22,49 +22,89 @@ QueuedJob const* find_holder(Queue const& queue, fs::path const& run) {
   return found == queue.end() ? nullptr : &*found;
 }
 
-/// What the queue has of one job: the ids for each part that waits or runs. It is known by its name: a cluster whose
-/// controller was set up anew gives other jobs the ids of this study's.
-std::vector<Words> find_in_queue(StudyJob const& job, Queue const& queue) {
-  std::vector<Words> found(job.parts.size());
+bool holds(Words const& ids, std::string const& id) { return std::find(ids.begin(), ids.end(), id) != ids.end(); }
+
+bool is_of(StudySubmission const& submission, JobPart const& part) {
+  return !part.index ||
+         std::find(submission.indices.begin(), submission.indices.end(), *part.index) != submission.indices.end();
+}
+
+/// What the queue has of one job, for each part. It is known by its name: a cluster whose controller was set up anew
+/// gives other jobs the ids of this study's.
+std::vector<Queue> find_in_queue(StudyJob const& job, Queue const& queue) {
+  std::vector<Queue> found(job.parts.size());
   for (auto const& queued : queue) {
     if (queued.name != job.call.job_name) continue;
     for (std::size_t i = 0; i < job.parts.size(); ++i)
-      if (!job.is_array() || job.parts[i].index == queued.index) found[i].push_back(queued.array_job);
-  }
-  if (job.stage != Stage::train) return found;
-  Submissions const by_hand(job.parts.front().work.parent_path());  // `submit` shares the run folders
-  for (std::size_t i = 0; i < job.parts.size(); ++i) {
-    if (!found[i].empty()) continue;
-    auto const& run = job.parts[i].work;
-    if (auto const* const queued = by_hand.recorded(run.filename().string(), queue))
-      found[i].push_back(queued->array_job);
-    else if (auto const* const holder = find_holder(queue, run))
-      found[i].push_back(holder->id);
+      if (!job.is_array() || job.parts[i].index == queued.index) found[i].push_back(queued);
   }
   return found;
 }
 
+/// The id of a job with another name that trains the member; empty if none does.
+std::string find_trainer(Submissions const& by_hand, fs::path const& run, Queue const& queue) {
+  if (auto const* const queued = by_hand.recorded(run.filename().string(), queue)) return queued->array_job;
+  auto const* const holder = find_holder(queue, run);
+  return holder ? holder->id : std::string{};
+}
+
+/// Takes the jobs of this name out of the queue that wait for one of `broken`. @returns their ids
+Words take_doomed(Queue& queue, std::string const& name, Words const& broken) {
+  Words taken;
+  std::erase_if(queue, [&](QueuedJob const& each) {
+    bool const doomed = each.name == name && std::any_of(each.behind.begin(), each.behind.end(),
+                                                         [&](std::string const& id) { return holds(broken, id); });
+    if (doomed && !holds(taken, each.array_job)) taken.push_back(each.array_job);
+    return doomed;
+  });
+  return taken;
+}
+
+/// Adds the ids of submissions that no `afterok` can hold for: of a part of theirs neither results nor the queue's job
+/// are there.
+void add_broken(Words& broken, StudyJob const& job, std::vector<Queue> const& queued,
+                std::vector<StudySubmission> const& submissions) {
+  for (std::size_t i = 0; i < job.parts.size(); ++i) {
+    if (job.parts[i].made()) continue;
+    for (auto const& submission : submissions) {
+      bool const is_there = std::any_of(queued[i].begin(), queued[i].end(),
+                                        [&](QueuedJob const& each) { return each.array_job == submission.job; });
+      if (is_there || !is_of(submission, job.parts[i])) continue;
+      broken.push_back(submission.job);
+      if (job.parts[i].index) broken.push_back(submission.job + "_" + std::to_string(*job.parts[i].index));
+    }
+  }
+}
+
 /// The last submission that the part was in.
 StudySubmission const* last_submission(JobPart const& part, std::vector<StudySubmission> const& submissions) {
-  auto const found = std::find_if(submissions.rbegin(), submissions.rend(), [&](StudySubmission const& each) {
-    return !part.index || std::find(each.indices.begin(), each.indices.end(), *part.index) != each.indices.end();
-  });
+  auto const found = std::find_if(submissions.rbegin(), submissions.rend(),
+                                  [&](StudySubmission const& each) { return is_of(each, part); });
   return found == submissions.rend() ? nullptr : &*found;
 }
 
-JobStanding look_at(StudyJob const& job, std::vector<StudySubmission> const& submissions, Queue const& queue,
-                    bool needs_made) {
+/// @param queue loses what can never begin
+/// @param broken as of the jobs before, and then of this one too
+JobStanding look_at(StudyJob const& job, std::vector<StudySubmission> const& submissions, Queue& queue, bool needs_made,
+                    Words& broken) {
   // Of the stages that read what all models have made, a result counts only if all of that is made.
   bool const counts = needs_made || job.stage <= Stage::generate;
-  auto const queued = find_in_queue(job, queue);
   JobStanding standing;
+  standing.doomed = take_doomed(queue, job.call.job_name, broken);
+  auto const queued = find_in_queue(job, queue);
+  add_broken(broken, job, queued, submissions);
+  std::optional<Submissions> by_hand;  // `submit` shares the run folders
+  if (job.stage == Stage::train) by_hand.emplace(job.parts.front().work.parent_path());
   for (std::size_t i = 0; i < job.parts.size(); ++i) {
     auto const& part = job.parts[i];
-    if (!queued[i].empty()) {
+    Words ids;  // of an array that has lost a member, those of the others
+    for (auto const& each : queued[i]) ids.push_back(holds(broken, each.array_job) ? each.id : each.array_job);
+    if (ids.empty() && by_hand)
+      if (auto const id = find_trainer(*by_hand, part.work, queue); !id.empty()) ids.push_back(id);
+    if (!ids.empty()) {
       ++standing.under_way;
-      for (auto const& id : queued[i])
-        if (std::find(standing.jobs.begin(), standing.jobs.end(), id) == standing.jobs.end())
-          standing.jobs.push_back(id);
+      for (auto const& id : ids)
+        if (!holds(standing.jobs, id)) standing.jobs.push_back(id);
       continue;
     }
     if (counts && part.made()) continue;
@@ -144,13 +184,14 @@ fs::path log_of(StudyJob const& job, JobPart const& part, std::string const& id)
   return job.call.folder / (job.call.job_name + "-" + id + index + ".log");
 }
 
-std::vector<JobStanding> look(std::vector<StudyJob> const& graph, StudyState const& state, Queue const& queue) {
+std::vector<JobStanding> look(std::vector<StudyJob> const& graph, StudyState const& state, Queue& queue) {
   std::vector<JobStanding> standings;
   std::map<std::string, bool> made;
+  Words broken;
   for (auto const& job : graph) {
     bool const needs_made =
         std::all_of(job.needs.begin(), job.needs.end(), [&](auto const& need) { return made.at(need); });
-    standings.push_back(look_at(job, state.of(job.name), queue, needs_made));
+    standings.push_back(look_at(job, state.of(job.name), queue, needs_made, broken));
     made[job.name] = standings.back().done();
   }
   return standings;

@@ -10,26 +10,30 @@ from study_project import executable, make_evaluation
 
 MEMBER = "beta=0.1,lr=1e-6,seed=42"
 
-# Numbers the jobs from 101 on and keeps them in the queue: "ID INDEX NAME" a line.
+# Numbers the jobs from 101 on and keeps them in the queue: "ID INDEX NAME DEPENDENCY" a line.
 SBATCH = """#!/bin/sh
 [ -n "$FAKE_SBATCH" ] && { echo "sbatch: error: $FAKE_SBATCH" >&2; exit 1; }
 id=$((101 + $(wc -l < "$CALLS")))
 echo "$@" >> "$CALLS"
-name= array=
+name= array= after=
 for word in "$@"; do
-  case $word in --job-name=*) name=${word#*=} ;; --array=*) array=${word#*=} ;; esac
+  case $word in --job-name=*) name=${word#*=} ;; --array=*) array=${word#*=} ;;
+    --dependency=*) after=${word#*=} ;; esac
 done
 [ -n "$name" ] || name=$(basename "$word" .sh)
 for index in $(echo "${array:-N/A}" | sed 's/%.*//; s/,/ /g'); do
   case $index in
-    *-*) for each in $(seq "${index%-*}" "${index#*-}"); do echo "$id $each $name" >> "$QUEUE"; done ;;
-    *) echo "$id $index $name" >> "$QUEUE" ;;
+    *-*) for each in $(seq "${index%-*}" "${index#*-}"); do echo "$id $each $name $after" >> "$QUEUE"; done ;;
+    *) echo "$id $index $name $after" >> "$QUEUE" ;;
   esac
 done
 echo "$id;virtual"
 """
 SQUEUE = """#!/bin/sh
-while read -r id index name; do echo "$id $index PENDING $id $name"; done < "$QUEUE"
+while read -r id index name after; do echo "$id $index PENDING $id $name|${after:-(null)}"; done < "$QUEUE"
+"""
+SCANCEL = """#!/bin/sh
+sed -i "/^$1 /d" "$QUEUE"
 """
 SCONTROL = """#!/bin/sh
 echo "MaxJobCount             = ${MAX_JOBS:-10000}"
@@ -61,7 +65,8 @@ class Project:
             file.write_text("")
         slurm = self.root / "slurm commands"
         slurm.mkdir()
-        for name, text in {"sbatch": SBATCH, "squeue": SQUEUE, "scontrol": SCONTROL, "sacctmgr": "#!/bin/sh\n"}.items():
+        for name, text in {"sbatch": SBATCH, "squeue": SQUEUE, "scancel": SCANCEL, "scontrol": SCONTROL,
+                           "sacctmgr": "#!/bin/sh\n"}.items():
             executable(slurm / name, text)
         executable(self.root / "bin/refrain-train", TRAIN)
         self.variables = {"REFRAIN_HOME": str(refrain.SOURCE), "PATH": f"{slurm}:{os.environ['PATH']}",
@@ -101,7 +106,7 @@ class Project:
         """Takes jobs out of the queue: those of these names, or all. `log`: what their logs say, if they began."""
         left = []
         for line in self.queue_file.read_text().splitlines():
-            job, index, name = line.split()
+            job, index, name, *_ = line.split()
             if names and name.split(".", 1)[-1] not in names:
                 left.append(line)
             elif log is not None:

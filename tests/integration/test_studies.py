@@ -103,10 +103,14 @@ def test_members_that_submit_has_submitted_are_not_submitted_again_nor_the_other
                f"[{project.folder}/dpo_8b_de] (wait for it, or scancel it)")
 
 
-    # Where requeue is refused, a member of the study is submitted again: another job of the same name.
+    # Where requeue is refused, a member of the study is submitted again: another job of the same name. What waits for
+    # the one that has ended would never begin.
     queue = project.queue_file.read_text()
     project.queue_file.write_text(queue.replace(f"{job} 0 ", "900 0 "))
     assert "under way: job 900_0 has member 0" in submit(exit_code=1).stderr
+    project.run()
+    names = [name for name, _, _ in project.submitted()]
+    assert names[0] == "8b.generate.de" and "8b.train.de" not in names
     project.run()
     assert project.submitted() == []
 
@@ -171,6 +175,29 @@ def test_a_failure_is_told_with_its_log_and_folder_and_submitted_again(project):
     assert [each for each, _, _ in project.submitted()] == [
         "8b.train.de", "8b.generate.de", "8b.judge.llama-guard-3", "8b.judge.polyguard", "8b.adjudicate", "8b.report",
         "archive"]
+
+
+def test_jobs_behind_a_member_that_was_cancelled_are_submitted_anew_though_others_of_its_array_run(project):
+    project.content["sweep"] = "default"
+    project.run()
+    project.submitted()
+    project.make("shard")
+    project.end("8b.shard")
+    queue = project.queue_file.read_text()
+    assert "104 1 " in queue  # 8b/train/de, which has members 0 and 1
+    project.queue_file.write_text("".join(line for line in queue.splitlines(True) if not line.startswith("104 1 ")))
+    out, err = project.run()
+    assert project.submitted() == [
+        ("8b.train.de", "1", None), ("8b.generate.de", "0-1", "afterok:104_0:112"),
+        ("8b.judge.llama-guard-3", None, "afterok:103:113:106"), ("8b.judge.polyguard", None, "afterok:103:113:106"),
+        ("8b.adjudicate", None, "afterok:114:115"), ("8b.report", None, "afterok:116"), ("archive", None, "afterok:117")]
+    doomed = {"8b/generate/de": 105, "8b/judge/llama-guard-3": 107, "8b/judge/polyguard": 108, "8b/adjudicate": 109,
+              "8b/report": 110, "archive": 111}
+    assert [line.partition("warning: ")[2] for line in err.splitlines()][1:] == [
+        f"{name}: job {job} waits for one that ended without its results: cancelled" for name, job in doomed.items()]
+    assert not set(project.queue_file.read_text().split()) & {str(job) for job in doomed.values()}
+    assert out.splitlines()[-1] == "1 of 11 jobs made, 10 under way, 0 to come"
+    assert project.run() == ("1 of 11 jobs made, 10 under way, 0 to come\n", "")
 
 
 def test_waves_fill_the_site_s_limit_and_one_job_submits_the_next(project):

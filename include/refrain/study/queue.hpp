@@ -15,10 +15,11 @@ struct QueuedJob {
   std::string state;             ///< PENDING, RUNNING, ...
   std::string number;            ///< SLURM_JOB_ID in it: a member of an array has one of its own
   std::string name;
+  std::vector<std::string> behind{};  ///< ids of the jobs that it waits for still: of an array, or of its members
 };
 using Queue = std::vector<QueuedJob>;
 
-/// From the lines of `squeue --noheader --array --format="%F %K %T %A %j"`.
+/// From the lines of `squeue --noheader --array --format="%F %K %T %A %j|%E"`.
 Queue read_queue(std::string const& listing);
 
 /// All of this user's jobs; none where there is no Slurm. @throws Error if squeue does not answer within `seconds`

@@ -33,6 +33,7 @@ struct JobStanding {
   std::size_t under_way = 0;             ///< parts that wait or run
   double bytes = 0;                      ///< that those may write at a time
   Words jobs;                            ///< ids of the jobs, or arrays, that they belong to
+  Words doomed;                          ///< ids of jobs that wait for one that ended without its results: not counted
   std::vector<PartElsewhere> elsewhere;  ///< of those under way: no job can wait for them
   std::vector<FailedPart> failures;  ///< of `left`, those that were submitted before, where nothing else held them up
 
@@ -44,8 +45,9 @@ std::filesystem::path log_of(StudyJob const& job, JobPart const& part, std::stri
 
 /// How all jobs stand, by what is on disk, what was submitted, and this user's queue. A part is under way if the queue
 /// has it under the job's name; a member of a sweep also if `submit` has submitted it, or somebody holds the lock of
-/// its run folder.
-std::vector<JobStanding> look(std::vector<StudyJob> const& graph, StudyState const& state, Queue const& queue);
+/// its run folder. Jobs that wait for one that has failed or was cancelled are taken out of `queue`: Slurm cancels
+/// them, but not before the whole array has ended.
+std::vector<JobStanding> look(std::vector<StudyJob> const& graph, StudyState const& state, Queue& queue);
 
 /// What of a wave is limited.
 struct Room {

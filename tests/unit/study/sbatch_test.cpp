@@ -73,8 +73,9 @@ TEST_CASE("REFRAIN_MAX_JOBS is a number") {
 }
 
 TEST_CASE("the queue is read, members of arrays one by one") {
-  auto const jobs =
-      read_queue("16 0 RUNNING 16 dpo_8b_balanced\n16 1 PENDING 18 dpo_8b_balanced\n17 N/A PENDING 17 a report\n");
+  auto const jobs = read_queue(
+      "16 0 RUNNING 16 dpo_8b_balanced|(null)\n16 1 PENDING 18 dpo_8b_balanced|(null)\n"
+      "17 N/A PENDING 17 a report|afterok:14_*(unfulfilled),afterok:15(unfulfilled),afterok:16_1(unfulfilled)\n");
   REQUIRE(jobs.size() == 3);
   CHECK(jobs[1].id == "16_1");
   CHECK(jobs[1].index == 1);
@@ -84,6 +85,8 @@ TEST_CASE("the queue is read, members of arrays one by one") {
   CHECK(jobs[2].array_job == "17");
   CHECK_FALSE(jobs[2].index);
   CHECK(jobs[2].name == "a report");
+  CHECK(jobs[2].behind == std::vector<std::string>{"14", "15", "16_1"});
+  CHECK(jobs[1].behind.empty());
   CHECK(read_queue("").empty());
 }
 

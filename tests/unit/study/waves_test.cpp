@@ -29,6 +29,10 @@ QueuedJob queued(std::string const& id, int64_t index, std::string const& name) 
   return {.id = id + "_" + std::to_string(index), .array_job = id, .index = index, .state = "PENDING", .name = name};
 }
 
+std::vector<JobStanding> look_in(std::vector<StudyJob> const& graph, StudyState const& state, Queue queue) {
+  return look(graph, state, queue);
+}
+
 using Turns = std::vector<std::pair<std::size_t, std::vector<std::size_t>>>;
 
 Turns turns_of(Wave const& wave) {
@@ -44,11 +48,12 @@ TEST_CASE("a part is made, under way by the job's name, or left") {
   StudyState state(folder.path);
   std::vector<StudyJob> const graph{job("a", {}, {true, false, false, false})};
   state.add("a", {.job = "7", .indices = {1, 2}});
-  auto const standing = look(graph, state, {queued("7", 1, "trial.a"), queued("7", 2, "another.a"), queued("9", 3, "trial.a")})
-                            .front();  // job 7 is also another study's, of another cluster or before it was set up anew
+  auto const standing =
+      look_in(graph, state, {queued("7", 1, "trial.a"), queued("7", 2, "another.a"), queued("9", 3, "trial.a")})
+          .front();  // job 7 is also another study's, of another cluster or before it was set up anew
   CHECK(standing.left == std::vector<std::size_t>{2});
   CHECK(standing.under_way == 2);
-  CHECK(standing.jobs == Words{"7", "9"});
+  CHECK(standing.jobs == Words{"7_1", "9"});  // afterok of all of 7 can never hold
   REQUIRE(standing.failures.size() == 1);
   CHECK(standing.failures.front().submission.job == "7");
   CHECK_FALSE(standing.failures.front().began);  // it has no log
@@ -70,7 +75,7 @@ TEST_CASE("a member whose folder is locked is under way, by a job if the queue h
   auto by_hand = queued("70", 5, "mine");
   by_hand.number = "77";
 
-  auto standings = look(graph, none, {by_hand});
+  auto standings = look_in(graph, none, {by_hand});
   CHECK(standings[0].jobs == Words{"70_5"});
   CHECK(standings[0].left == std::vector<std::size_t>{2});
   REQUIRE(standings[0].elsewhere.size() == 1);
@@ -82,7 +87,7 @@ TEST_CASE("a member whose folder is locked is under way, by a job if the queue h
   CHECK_FALSE(wave.more);
 
   locks.erase(locks.begin());
-  standings = look(graph, none, {by_hand});
+  standings = look_in(graph, none, {by_hand});
   CHECK(turns_of(plan_wave(graph, standings, {})) == Turns{{0, {0, 2}}, {1, {0}}});
 }
 
@@ -104,7 +109,7 @@ TEST_CASE("verdicts and what follows count only if all that they are made of is 
   StudyState const none(TemporaryFolder().path);
   std::vector<StudyJob> const graph{job("answers", {}, {false}), job("judge", {"answers"}, {true}, Stage::judge),
                                     job("other answers", {"answers"}, {true})};
-  auto const standings = look(graph, none, {});
+  auto const standings = look_in(graph, none, {});
   CHECK(standings[1].left.size() == 1);
   CHECK(standings[2].done());
 }
@@ -113,7 +118,7 @@ TEST_CASE("a wave takes what has room, whole jobs before those that need them") 
   StudyState const none(TemporaryFolder().path);
   std::vector<StudyJob> const graph{job("a", {}, {false, false}), job("b", {"a"}, {false, false}),
                                     job("c", {"b"}, {false}), job("d", {}, {false})};
-  auto const standings = look(graph, none, {});
+  auto const standings = look_in(graph, none, {});
   auto const all = plan_wave(graph, standings, {});
   CHECK(turns_of(all) == Turns{{0, {0, 1}}, {1, {0, 1}}, {2, {0}}, {3, {0}}});
   CHECK_FALSE(all.more);
@@ -134,7 +139,7 @@ TEST_CASE("training members share what may be written") {
   StudyState const none(TemporaryFolder().path);
   std::vector<StudyJob> graph{job("a", {}, {false, false}), job("b", {}, {false, false}), job("c", {}, {false})};
   for (auto& each : graph) each.bytes = 10;
-  auto const standings = look(graph, none, {});
+  auto const standings = look_in(graph, none, {});
   auto const wave = plan_wave(graph, standings, {.jobs = {}, .bytes = 35});
   CHECK(turns_of(wave) == Turns{{0, {0, 1}}, {1, {0, 1}}});
   CHECK((wave.turns[0].at_once == 0 && wave.turns[1].at_once == 1));
@@ -144,7 +149,7 @@ TEST_CASE("training members share what may be written") {
   TemporaryFolder const folder;
   StudyState state(folder.path);
   state.add("a", {.job = "7", .indices = {0, 1}, .at_once = 1});
-  auto const later = look(graph, state, {queued("7", 0, "trial.a"), queued("7", 1, "trial.a")});
+  auto const later = look_in(graph, state, {queued("7", 0, "trial.a"), queued("7", 1, "trial.a")});
   CHECK(later[0].bytes == 10);
   CHECK(plan_wave(graph, later, {.jobs = {}, .bytes = 35}).turns[0].at_once == 0);
 }
@@ -156,7 +161,7 @@ TEST_CASE("what failed holds up what needs it, and nothing else") {
   for (auto& each : graph) each.call.folder = folder.path;
   state.add("a", {.job = "7", .indices = {0}});
   folder.write("trial.a-7_0.log", "its last words");
-  auto const standings = look(graph, state, {});
+  auto const standings = look_in(graph, state, {});
   REQUIRE(standings[0].failures.size() == 1);
   CHECK(standings[0].failures.front().began);
   auto const wave = plan_wave(graph, standings, {.jobs = {}, .bytes = {}, .failed_stay = true});
@@ -172,7 +177,7 @@ TEST_CASE("a job that Slurm cancelled for another's sake is submitted again by a
     StudyState state(folder.path / (waited ? "waited" : "first"));
     std::filesystem::create_directories(folder.path / (waited ? "waited" : "first"));
     state.add("b", {.job = "8", .indices = {0}, .waited = waited});
-    CHECK(plan_wave(graph, look(graph, state, {}), {.jobs = {}, .bytes = {}, .failed_stay = true}).turns.size() ==
+    CHECK(plan_wave(graph, look_in(graph, state, {}), {.jobs = {}, .bytes = {}, .failed_stay = true}).turns.size() ==
           (waited ? 1 : 0));
   }
 }
@@ -181,10 +186,10 @@ TEST_CASE("a call waits for all jobs of what it needs") {
   StudyState const none(TemporaryFolder().path);
   std::vector<StudyJob> const graph{job("a", {}, {false, false}), job("b", {}, {true}),
                                     job("c", {"a", "b"}, {false, false, false})};
-  auto standings = look(graph, none, {queued("7", 0, "trial.a"), queued("8", 1, "trial.a")});
+  auto standings = look_in(graph, none, {queued("7", 0, "trial.a"), queued("8", 1, "trial.a")});
   auto call = make_call(graph, standings, {.job = 2, .parts = {0, 2}, .at_once = 1});
   CHECK(call.dependencies == Words{"afterok:7:8"});
   CHECK(call.array == "0,2%1");
-  standings = look(graph, none, {});
+  standings = look_in(graph, none, {});
   CHECK(make_call(graph, standings, {.job = 2, .parts = {0, 1, 2}}).dependencies == Words{"afterok:a"});
 }
