@@ -59,35 +59,6 @@ Plan make_plan(Options const& options, Environment const& environment) {
 /// Whether refrain-train is told to compare with no reference model.
 bool is_sft(Words const& options) { return option_values(options, "--loss", "REFRAIN_TRAIN_ARGS") == Words{"sft"}; }
 
-Words train_line(Plan const& plan, fs::path const& pairs) {
-  Words reserved{"--pairs", "--init", "--run-dir", "--tensor-parallel", "--beta", "--learning-rate", "--seed"};
-  for (auto const& [option, values] : plan.member.more) reserved.push_back("--" + option);
-  Words line{program("train").string(),
-             "--pairs",
-             pairs.string(),
-             "--init",
-             plan.settings.model.string(),
-             "--run-dir",
-             plan.run.path().string(),
-             "--tensor-parallel",
-             std::to_string(plan.configuration.tensor_parallel)};
-  auto const swept = plan.member.words();
-  line.insert(line.end(), swept.begin(), swept.end());
-  Words defaults = plan.configuration.train_options;
-  auto const own = merge_options(defaults, swept, {}, "the sweep");
-  // All members and configurations compare with the same model: what one of them computed the others find.
-  if (!is_sft(merge_options(own, plan.settings.train_args, {}, "REFRAIN_TRAIN_ARGS")))
-    defaults.insert(defaults.end(), {"--reference-cache", (plan.settings.runs / reference_cache).string()});
-  if (auto const dev = dev_pairs(plan.settings, plan.folder); !dev.empty())
-    defaults.insert(defaults.end(), {"--eval-pairs", dev.string()});
-  auto const more =
-      merge_options(without_options(defaults, reserved, "the configuration"), plan.settings.train_args, reserved,
-                    "REFRAIN_TRAIN_ARGS",
-                    "take it out; the sweep (REFRAIN_SWEEP) sets beta, learning rate, seed and what its table names");
-  line.insert(line.end(), more.begin(), more.end());
-  return line;
-}
-
 Work training(Plan const& plan, Words const& line) {
   auto const& run = plan.run;
   auto const before = run.status_text();
@@ -101,6 +72,35 @@ Work training(Plan const& plan, Words const& line) {
 }
 
 }  // namespace
+
+Words train_line(Configuration const& configuration, SweepMember const& member, Settings const& settings) {
+  auto const folder = settings.runs / configuration.name;
+  Words reserved{"--pairs", "--init", "--run-dir", "--tensor-parallel", "--beta", "--learning-rate", "--seed"};
+  for (auto const& [option, values] : member.more) reserved.push_back("--" + option);
+  Words line{program("train").string(),
+             "--pairs",
+             (folder / "pairs.h5").string(),
+             "--init",
+             settings.model.string(),
+             "--run-dir",
+             (folder / member.folder()).string(),
+             "--tensor-parallel",
+             std::to_string(configuration.tensor_parallel)};
+  auto const swept = member.words();
+  line.insert(line.end(), swept.begin(), swept.end());
+  Words defaults = configuration.train_options;
+  auto const own = merge_options(defaults, swept, {}, "the sweep");
+  // All members and configurations compare with the same model: what one of them computed the others find.
+  if (!is_sft(merge_options(own, settings.train_args, {}, "REFRAIN_TRAIN_ARGS")))
+    defaults.insert(defaults.end(), {"--reference-cache", (settings.runs / reference_cache).string()});
+  if (auto const dev = dev_pairs(settings, folder); !dev.empty())
+    defaults.insert(defaults.end(), {"--eval-pairs", dev.string()});
+  auto const more = merge_options(
+      without_options(defaults, reserved, "the configuration"), settings.train_args, reserved, "REFRAIN_TRAIN_ARGS",
+      "take it out; the sweep (REFRAIN_SWEEP) sets beta, learning rate, seed and what its table names");
+  line.insert(line.end(), more.begin(), more.end());
+  return line;
+}
 
 Exit run_member(Options const& options) {
   auto const environment = current_environment();
@@ -120,7 +120,7 @@ Exit run_member(Options const& options) {
 
   auto const pairs = plan.folder / "pairs.h5";
   auto const shard = shard_line(program("shard"), plan.configuration, plan.settings, pairs);
-  auto const train = train_line(plan, pairs);
+  auto const train = train_line(plan.configuration, plan.member, plan.settings);
   auto const launcher = choose_launcher(plan.settings.launcher, plan.job.allocation, plan.configuration.tensor_parallel,
                                         program("shard"));
   if (options.dry_run) {

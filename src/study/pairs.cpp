@@ -1,6 +1,5 @@
 #include <refrain/base/error.hpp>
 #include <refrain/study/pairs.hpp>
-#include <refrain/study/shared_file.hpp>
 
 namespace refrain::study {
 
@@ -40,21 +39,25 @@ Words shard_line(fs::path const& program, Configuration const& configuration, Se
   return line;
 }
 
-fs::path prepare_pairs(Words const& line, Settings const& settings, fs::path const& folder) {
-  auto const refuse_if_begun = [&] {
+SharedFile pairs_file(Words const& line, Settings const& settings, fs::path const& folder) {
+  auto const refuse_if_begun = [folder] {
     if (auto const begun = find_begun(folder); !begun.empty())
       throw Error(
           "pairs.h5 was made from other files or options than REFRAIN_PAIRS and REFRAIN_SHARD_ARGS name now, and " +
               begun.filename().string() + " has begun to train on it",
           "set REFRAIN_RUNS to another folder, or remove this one", {.file = folder});
   };
-  auto const pairs = folder / "pairs.h5";
-  make_once({.path = pairs,
-             .line = line,
-             .inputs = settings.pairs,
-             .tokenizer = settings.model,
-             .before_another = refuse_if_begun});
-  return pairs;
+  return {.path = folder / "pairs.h5",
+          .line = line,
+          .inputs = settings.pairs,
+          .tokenizer = settings.model,
+          .before_another = refuse_if_begun};
+}
+
+fs::path prepare_pairs(Words const& line, Settings const& settings, fs::path const& folder) {
+  auto const file = pairs_file(line, settings, folder);
+  make_once(file);
+  return file.path;
 }
 
 }  // namespace refrain::study

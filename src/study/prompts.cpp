@@ -1,6 +1,5 @@
 #include <refrain/study/batch_job.hpp>
 #include <refrain/study/prompts.hpp>
-#include <refrain/study/shared_file.hpp>
 
 #include <fstream>
 
@@ -36,13 +35,16 @@ Prompts find_prompts(Settings const& settings, Subject const& base) {
   return {.file = out, .line = line};
 }
 
+SharedFile prompts_file(Prompts const& prompts, Settings const& settings) {
+  return {.path = prompts.file,
+          .line = prompts.line,
+          .inputs = settings.prompts,
+          .tokenizer = settings.model,
+          .before_another = {}};  // refrain-generate knows whether its answers fit
+}
+
 void prepare_prompts(Prompts const& prompts, Settings const& settings) {
-  if (prompts.line.empty()) return;
-  make_once({.path = prompts.file,
-             .line = prompts.line,
-             .inputs = settings.prompts,
-             .tokenizer = settings.model,
-             .before_another = {}});  // refrain-generate knows whether its answers fit
+  if (!prompts.line.empty()) make_once(prompts_file(prompts, settings));
 }
 
 }  // namespace refrain::study

@@ -50,6 +50,13 @@ void check_limits(std::vector<StudyJob> const& graph, JobLimits const& limits, s
   }
 }
 
+/// @throws Error for what was made with other settings than the study's
+void check_made(std::vector<StudyJob> const& graph) {
+  for (auto const& job : graph)
+    for (auto const& part : job.parts)
+      if (part.check) part.check();
+}
+
 /// Everything of a study at the moment of this call.
 struct Moment {
   Study study;
@@ -95,6 +102,7 @@ Moment look_now(Study study, Options const& options, Environment const& environm
              .limits = ask_limits(environment),
              .wave = {}};
   now.graph = make_graph(now.study);
+  check_made(now.graph);
   now.queue = queue_of_others(environment, options);
   now.standings = look(now.graph, now.state, now.queue);
   auto const& disk_tb = now.study.models.front().settings.disk_tb;

@@ -86,6 +86,19 @@ std::vector<Json> Starts::lines() const {
   return std::filesystem::exists(path_) ? read_json_lines(path_) : std::vector<Json>{};
 }
 
+Words Starts::finished_with(std::string const& program) const {
+  auto const all = lines();
+  auto const last = std::find_if(all.rbegin(), all.rend(), [&](Json const& line) {
+    return json_get<std::string>(line, "ending", path_) == name_of(Ending::finished);
+  });
+  if (last == all.rend()) return {};
+  auto const words = split_words(json_get<std::string>(*last, "command", path_), path_.string());
+  auto const found = std::find_if(words.begin(), words.end(), [&](std::string const& word) {
+    return std::filesystem::path(word).filename() == program;
+  });
+  return found == words.end() ? Words{} : Words(found + 1, words.end());
+}
+
 bool Starts::failed_last() const {
   auto const all = lines();
   return !all.empty() && json_get<std::string>(all.back(), "ending", path_) == name_of(Ending::failed);

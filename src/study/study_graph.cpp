@@ -2,6 +2,8 @@
 #include <refrain/base/files.hpp>
 #include <refrain/study/configuration.hpp>
 #include <refrain/study/disk.hpp>
+#include <refrain/study/made_checks.hpp>
+#include <refrain/study/pairs.hpp>
 #include <refrain/study/prompts.hpp>
 #include <refrain/study/study_graph.hpp>
 #include <refrain/study/sweep.hpp>
@@ -53,14 +55,29 @@ StudyJob job_without_parts(Study const& study, StudyModel const& model, Stage st
 
 fs::path report_folder(Study const& study, StudyModel const& model) { return study.folder / "report" / model.size; }
 
+/// Checks the verdicts that adjudicate makes itself: of the judges that ask no model, and the adjudicator's.
+void check_deciding(std::string const& job, StudyModel const& model) {
+  auto const& settings = model.settings;
+  std::vector<Guard> quick;
+  for (auto const& guard : model.guards)
+    if (!guard.asks_model) quick.push_back(guard);
+  auto starts = plan_guards(quick, model.subjects, settings);
+  if (!settings.adjudicator.empty()) {
+    auto const asked =
+        plan_deciding(model.guards, read_adjudicator(settings.adjudicator, model.guards), model.subjects, settings);
+    starts.insert(starts.end(), asked.begin(), asked.end());
+  }
+  for (auto const& start : starts) check_verdicts(job, start.program);
+}
+
 /// Makes the jobs of one model.
 class ModelGraph {
 public:
-  ModelGraph(Study const& study, StudyModel const& model) : study_(study), model_(model), members_(model.members()) {
+  ModelGraph(Study const& study, StudyModel const& model)
+      : study_(study), model_(model), sweep_(read_sweep(find_sweep(model.settings.sweep))), members_(model.members()) {
     auto const& settings = model.settings;
     // What a member writes depends on method and size, which all configurations of a model share.
-    if (auto const limit =
-            disk_limit(settings, find_configuration(settings.studies.front()), read_sweep(find_sweep(settings.sweep))))
+    if (auto const limit = disk_limit(settings, find_configuration(settings.studies.front()), sweep_))
       member_bytes_ = limit->each;
     add_shard();
     for (std::size_t i = 0; i < model.pairs.size(); ++i) add_training(i);
@@ -87,16 +104,27 @@ private:
   }
 
   void add_shard() {
-    std::vector<fs::path> files;
-    for (auto const& study : model_.settings.studies) files.push_back(study_.folder / study / "pairs.h5");
-    if (!is_sharded(model_.settings.prompts)) files.push_back(base().evaluation() / "prompts.h5");
-    auto& job = add(Stage::shard, "shard", {}, model_.settings.studies);
-    job.parts.push_back({.index = {}, .work = study_.folder, .made = [files] { return all_there(files); }});
+    std::vector<SharedFile> files;
+    auto const& settings = model_.settings;
+    for (auto const& study : settings.studies) {
+      auto const folder = study_.folder / study;
+      files.push_back(pairs_file(shard_line(program("shard"), find_configuration(study), settings, folder / "pairs.h5"),
+                                 settings, folder));
+    }
+    if (!is_sharded(settings.prompts)) files.push_back(prompts_file(find_prompts(settings, base()), settings));
+    auto& job = add(Stage::shard, "shard", {}, settings.studies);
+    job.parts.push_back({.index = {}, .work = study_.folder, .made = [files] {
+                           return std::all_of(files.begin(), files.end(), [](SharedFile const& file) {
+                             return fs::exists(file.path) && !was_made_from_others(file);
+                           });
+                         }});
   }
 
   /// Training of one configuration's sweep, and the answers of its members.
   void add_training(std::size_t number) {
     auto const& pairs = model_.pairs[number];
+    auto const& settings = model_.settings;
+    auto const configuration = find_configuration(settings.studies[number]);
     Words const studies{model_.settings.studies[number]};
     add(Stage::train, "train/" + pairs, {name("shard")}, studies).bytes = member_bytes_;
     add(Stage::generate, "generate/" + pairs, {name("train/" + pairs)}, studies);
@@ -106,9 +134,16 @@ private:
       auto const& subject = model_.subjects[number * members_ + i];
       auto const index = static_cast<int64_t>(i);
       training.parts.push_back(
-          {.index = index, .work = subject.folder, .made = [subject] { return is_trained(subject); }});
+          {.index = index,
+           .work = subject.folder,
+           .made = [subject] { return is_trained(subject); },
+           .check = [=, name = training.name,
+                     member = sweep_[i]] { check_training(name, subject, configuration, member, settings); }});
       answers.parts.push_back(
-          {.index = index, .work = subject.folder, .made = [subject] { return fs::exists(subject.responses()); }});
+          {.index = index,
+           .work = subject.folder,
+           .made = [subject] { return fs::exists(subject.responses()); },
+           .check = [=, name = answers.name, base = base()] { check_answers(name, subject, base, settings); }});
     }
     answered_.push_back(answers.name);
   }
@@ -117,9 +152,11 @@ private:
   void add_base() {
     auto const responses = base().responses();
     auto& job = add(Stage::generate, "generate/base", {name("shard")}, {model_.settings.studies.front()});
-    job.parts.push_back({.index = static_cast<int64_t>(members_), .work = base().folder, .made = [responses] {
-                           return fs::exists(responses);
-                         }});
+    job.parts.push_back({.index = static_cast<int64_t>(members_),
+                         .work = base().folder,
+                         .made = [responses] { return fs::exists(responses); },
+                         .check = [name = job.name, base = base(),
+                                   settings = model_.settings] { check_answers(name, base, base, settings); }});
     answered_.push_back(job.name);
   }
 
@@ -128,7 +165,14 @@ private:
     for (auto const& subject : model_.subjects) files.push_back(subject.verdicts_of(guard.name));
     auto& job = add(Stage::judge, "judge/" + guard.name, answered_, model_.settings.studies);
     job.call.variables["REFRAIN_JUDGE"] = guard.name;
-    job.parts.push_back({.index = {}, .work = study_.folder, .made = [files] { return all_there(files); }});
+    job.parts.push_back({.index = {},
+                         .work = study_.folder,
+                         .made = [files] { return all_there(files); },
+                         .check =
+                             [this_job = job.name, guard, model = model_] {
+                               for (auto const& start : plan_guards({guard}, model.subjects, model.settings))
+                                 check_verdicts(this_job, start.program);
+                             }});
     judged_.push_back(job.name);
   }
 
@@ -139,8 +183,10 @@ private:
       for (auto const& guard : model_.guards) from.push_back(subject.verdicts_of(guard.name));
     }
     auto& job = add(Stage::adjudicate, "adjudicate", judged_, model_.settings.studies);
-    job.parts.push_back(
-        {.index = {}, .work = study_.folder, .made = [verdicts, from] { return newer(verdicts, from); }});
+    job.parts.push_back({.index = {},
+                         .work = study_.folder,
+                         .made = [verdicts, from] { return newer(verdicts, from); },
+                         .check = [name = job.name, model = model_] { check_deciding(name, model); }});
   }
 
   void add_report() {
@@ -158,6 +204,7 @@ private:
 
   Study const& study_;
   StudyModel const& model_;
+  std::vector<SweepMember> sweep_;
   std::size_t members_;      ///< of the sweep
   double member_bytes_ = 0;  ///< that one of them writes at most; 0 where nothing limits it
   std::vector<StudyJob> jobs_;

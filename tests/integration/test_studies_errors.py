@@ -2,10 +2,11 @@
 
 import json
 import os
+import shutil
 
 import pytest
 import refrain
-from fake_study import Project
+from fake_study import MEMBER, Project
 from refrain import check_line
 
 
@@ -227,3 +228,86 @@ def test_stages_look_at_what_they_need(project, command, line):
         REFRAIN_ADJUDICATOR=f"'{project.root}/adjudicator'", REFRAIN_JUDGE="llama" if command == "judge" else "",
         REFRAIN_REPORTS="/none/report.html")
     check_line("study", done.stderr, line.replace("RUNS", str(project.folder)))
+
+
+def make_all_with_records(project):
+    """A study that is complete, with the records of what it was made with."""
+    project.content.update(train_args="--epochs 1 --micro-batch-tokens 4096", generate_args="--max-new-tokens 64",
+                           judges={"llama-guard-3": str(project.root / "guard"), "refusal-pattern": None})
+    project.run()
+    refrain.run("study", "shard", "dpo_8b_balanced", "dpo_8b_de", binaries=project.root / "bin", **project.variables,
+                REFRAIN_RUNS=project.folder, REFRAIN_SWEEP="paper", REFRAIN_MODEL=project.root / "model",
+                REFRAIN_PAIRS=project.content["pairs"], REFRAIN_PROMPTS=project.content["prompts"])
+    for stage in ("train", "generate", "judge", "adjudicate", "report", "archive"):
+        project.make(stage)
+    project.end()
+    for folder in (project.folder / "dpo_8b_balanced" / MEMBER, project.folder / "dpo_8b_de" / MEMBER):
+        project.record(folder, f"srun --ntasks=4 /old/refrain-train --init '{project.root}/model' --tensor-parallel 4 "
+                               "--beta 0.1 --learning-rate 0.000001 --seed 42 --loss sigmoid --epochs=1.0 "
+                               "--micro-batch-tokens 8192")
+        project.record(folder, "/old/refrain-train --epochs 7", "failed")
+        project.record(folder / "responses.h5", "refrain-generate --max-new-tokens 64 --prompts "
+                                                f"'{project.folder}/base/model/prompts.h5'")
+        project.record(folder / "verdicts/llama-guard-3.h5", "refrain-judge --judge llama-guard-3 --tensor-parallel 2 "
+                                                             f"--checkpoint '{project.root}/guard'")
+        project.record(folder / "verdicts/adjudicator.h5", "refrain-judge --judge adjudicator --checkpoint "
+                                                           f"'{project.root}/adjudicator'")
+        (folder / "verdicts/adjudicator.h5").write_text("{}")
+    return project.submitted()
+
+
+TRAIN_AGAIN = "[RUN] (give the study's file another name, or remove this folder to train it again)"
+JUDGE_AGAIN = "(give the study's file another name, or remove these verdicts of all models to make them again)"
+ANSWER_AGAIN = ("[RUN/responses.h5] (give the study's file another name, or remove it, verdicts.h5 and verdicts/ beside it to "
+                "make them again)")
+OTHER_FILES = "of other files or options of refrain-shard than the study names"
+
+
+@pytest.mark.parametrize("changes, line", [
+    ({"train_args": "--epochs 3"},
+     f"8b/train/balanced was made with --epochs 1.0, and the study says --epochs 3 {TRAIN_AGAIN}"),
+    ({"train_args": ""}, f"8b/train/balanced was made with --epochs 1.0, which the study does not say {TRAIN_AGAIN}"),
+    ({"train_args": "--epochs 1 --max-steps 9"},
+     f"8b/train/balanced was made without --max-steps, and the study says --max-steps 9 {TRAIN_AGAIN}"),
+    ({"pairs": "ROOT/other.jsonl"}, f"8b/train/balanced was trained on pairs.h5 {OTHER_FILES} {TRAIN_AGAIN}"),
+    ({"prompts": "ROOT/other.jsonl"}, f"8b/generate/balanced was made with prompts.h5 {OTHER_FILES} {ANSWER_AGAIN}"),
+    ({"generate_args": "--max-new-tokens 128"}, "8b/generate/balanced was made with --max-new-tokens 64, and the study says "
+                                                f"--max-new-tokens 128 {ANSWER_AGAIN}"),
+    ({"judges": {"llama-guard-3": "ROOT/other guard"}},
+     "8b/judge/llama-guard-3 was made with --checkpoint 'ROOT/guard', and the study says --checkpoint 'ROOT/other guard' "
+     f"[RUN/verdicts/llama-guard-3.h5] {JUDGE_AGAIN}"),
+    ({"adjudicator": {"folder": "ROOT/guard"}},
+     "8b/adjudicate was made with --checkpoint 'ROOT/adjudicator', and the study says --checkpoint 'ROOT/guard' "
+     f"[RUN/verdicts/adjudicator.h5] {JUDGE_AGAIN}"),
+])
+def test_what_is_made_with_other_settings_is_told_before_anything_is_submitted(project, changes, line):
+    make_all_with_records(project)
+    (project.root / "other.jsonl").write_text('{"id": "other"}\n')
+    project.content.update(json.loads(json.dumps(changes).replace("ROOT", str(project.root))))
+    for words in ([], ["--dry-run"], ["--wave"]):
+        _, err = project.run(*words, exit_code=1)
+        check_line("study", err, line.replace("RUN", str(project.folder / "dpo_8b_balanced" / MEMBER))
+                                     .replace("ROOT", str(project.root)))
+    assert project.submitted() == []
+
+
+def test_what_may_change_in_a_complete_study_goes_through(project):
+    make_all_with_records(project)
+    complete = f"the study is complete: {project.root}/runs/trial.h5\n"
+    assert project.run()[0] == complete
+    (project.root / "link").symlink_to(project.root / "guard")
+    project.content.update(train_args="--epochs 1 --zero 2", launcher="mpirun -n 2", tensor_parallel=2,
+                           sbatch={"train": "--nodes=2"})
+    project.content["judges"]["llama-guard-3"] = str(project.root / "link")
+    assert project.run() == (complete, "")
+
+    # A member that is trained again from nothing, as the refusal says.
+    run = project.folder / "dpo_8b_de" / MEMBER
+    shutil.rmtree(run)
+    project.content["train_args"] = "--epochs 3"
+    _, err = project.run(exit_code=1)
+    assert "8b/train/balanced was made with" in err
+    shutil.rmtree(project.folder / "dpo_8b_balanced" / MEMBER)
+    project.run()
+    assert [name for name, _, _ in project.submitted()][:4] == ["8b.train.balanced", "8b.generate.balanced",
+                                                                "8b.train.de", "8b.generate.de"]

@@ -2,6 +2,7 @@
 
 #include <refrain/study/configuration.hpp>
 #include <refrain/study/settings.hpp>
+#include <refrain/study/shared_file.hpp>
 
 #include <filesystem>
 
@@ -15,6 +16,9 @@ std::filesystem::path dev_pairs(Settings const& settings, std::filesystem::path 
 /// @throws Error for REFRAIN_SHARD_ARGS that set what the study sets
 Words shard_line(std::filesystem::path const& program, Configuration const& configuration, Settings const& settings,
                  std::filesystem::path const& out);
+
+/// `folder`/pairs.h5, which is not replaced once a member has begun to train on it. `line` is shard_line's.
+SharedFile pairs_file(Words const& line, Settings const& settings, std::filesystem::path const& folder);
 
 /// Makes `folder`/pairs.h5, once for all members: who comes first does it under a lock, the others wait for the file.
 /// What it was made from (the line, digests of preference files and tokenizer) stands in pairs.json beside it. If that

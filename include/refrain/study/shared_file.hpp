@@ -16,6 +16,9 @@ struct SharedFile {
   std::function<void()> before_another;  ///< called before it is replaced since line, files or tokenizer have changed
 };
 
+/// Whether it is there and was made from other files, options or another tokenizer, as far as is on record.
+bool was_made_from_others(SharedFile const& file);
+
 /// Makes it, unless it is there and was made from the same: who comes first does it under a lock, the others wait.
 /// @throws Error if the program fails or another job is at it for six hours, or what `before_another` throws
 void make_once(SharedFile const& file);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <refrain/base/json_file.hpp>
+#include <refrain/study/words.hpp>
 
 #include <filesystem>
 #include <string>
@@ -42,6 +43,10 @@ public:
   /// Whether one more start that ends at `reached`, with work left, is the third restart in a row that came no further
   /// than the start before them: another would do no better. @throws Error
   bool stands_still(Json const& reached) const;
+
+  /// What the last start that finished gave `program` ("refrain-train"): its options. None where none has finished, and
+  /// where nothing is on record. @throws Error for a line without its command
+  Words finished_with(std::string const& program) const;
 
   /// Whether the last start failed.
   bool failed_last() const;

@@ -14,9 +14,10 @@ namespace refrain::study {
 
 /// What one member of an array makes, or a job that is none.
 struct JobPart {
-  std::optional<int64_t> index;  ///< in the array
-  std::filesystem::path work;    ///< where its results stand and where a failure is looked into
-  std::function<bool()> made;    ///< whether what it makes stands on disk
+  std::optional<int64_t> index;   ///< in the array
+  std::filesystem::path work;     ///< where its results stand and where a failure is looked into
+  std::function<bool()> made;     ///< whether what it makes stands on disk
+  std::function<void()> check{};  ///< throws Error if that was made with other settings; empty where it is made anew
 };
 
 /// One job of a study, or one array of jobs.
