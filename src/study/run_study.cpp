@@ -133,7 +133,8 @@ void submit(Moment& now, Turn const& turn) {
   auto const call = make_call(now.graph, now.standings, turn);
   std::cout << call.show() << "\n";
   auto const id = call.submit();
-  StudySubmission submission{.job = id, .waited = !call.dependencies.empty(), .at_once = turn.at_once};
+  StudySubmission submission{
+      .job = id, .waited = !call.dependencies.empty(), .at_once = turn.at_once, .variables = call.variables};
   for (auto const part : turn.parts)
     if (job.parts[part].index) submission.indices.push_back(*job.parts[part].index);
   now.state.add(job.name, submission);

@@ -20,6 +20,7 @@ StudyState::StudyState(fs::path const& folder) : file_(folder / "study.json") {
                                      .indices = json_get<std::vector<int64_t>>(each, "indices", file_),
                                      .waited = json_get<bool>(each, "waited", file_),
                                      .at_once = json_get<int64_t>(each, "at_once", file_),
+                                     .variables = each.value("variables", Variables{}),
                                      .time = json_get<std::string>(each, "time", file_)});
   }
 }
@@ -43,6 +44,7 @@ void StudyState::add(std::string const& job, StudySubmission submission) {
                             {"indices", each.indices},
                             {"waited", each.waited},
                             {"at_once", each.at_once},
+                            {"variables", each.variables},
                             {"time", each.time}});
   }
   write_sealed_json(file_, {{"jobs", jobs}});

@@ -83,10 +83,20 @@ StudySubmission const* last_submission(JobPart const& part, std::vector<StudySub
   return found == submissions.rend() ? nullptr : &*found;
 }
 
+/// Whether a submission was of the job as it is now: told the same, and behind the last of all that it needs. What the
+/// study has grown by since is no failure of it.
+bool is_of_now(StudySubmission const& submission, StudyJob const& job, StudyState const& state) {
+  if (!submission.variables.empty() && submission.variables != job.call.variables) return false;
+  return std::all_of(job.needs.begin(), job.needs.end(), [&](std::string const& need) {
+    auto const& before = state.of(need);
+    return before.empty() || before.back().time <= submission.time;
+  });
+}
+
 /// @param queue loses what can never begin
 /// @param broken as of the jobs before, and then of this one too
-JobStanding look_at(StudyJob const& job, std::vector<StudySubmission> const& submissions, Queue& queue, bool needs_made,
-                    Words& broken) {
+JobStanding look_at(StudyJob const& job, StudyState const& state, Queue& queue, bool needs_made, Words& broken) {
+  auto const& submissions = state.of(job.name);
   // Of the stages that read what all models have made, a result counts only if all of that is made.
   bool const counts = needs_made || job.stage <= Stage::generate;
   JobStanding standing;
@@ -115,7 +125,7 @@ JobStanding look_at(StudyJob const& job, std::vector<StudySubmission> const& sub
       continue;
     }
     standing.left.push_back(i);
-    if (auto const* last = last_submission(part, submissions); last && needs_made)
+    if (auto const* last = last_submission(part, submissions); last && needs_made && is_of_now(*last, job, state))
       standing.failures.push_back({.part = i, .submission = *last, .began = fs::exists(log_of(job, part, last->job))});
   }
   auto at_once = static_cast<int64_t>(standing.under_way);
@@ -191,7 +201,7 @@ std::vector<JobStanding> look(std::vector<StudyJob> const& graph, StudyState con
   for (auto const& job : graph) {
     bool const needs_made =
         std::all_of(job.needs.begin(), job.needs.end(), [&](auto const& need) { return made.at(need); });
-    standings.push_back(look_at(job, state.of(job.name), queue, needs_made, broken));
+    standings.push_back(look_at(job, state, queue, needs_made, broken));
     made[job.name] = standings.back().done();
   }
   return standings;

@@ -73,14 +73,30 @@ def test_a_rerun_goes_on_where_it_stopped(project):
     assert out.splitlines()[-1] == "6 of 11 jobs made, 5 under way, 0 to come"
     for stage in ("judge", "adjudicate", "report", "archive"):
         project.make(stage)
-    project.end()
+    project.end(log="made\n")
     assert project.run()[0] == f"the study is complete: {project.root}/runs/trial.h5\n"
 
     # One more judge: its verdicts, and all that is made of them, again.
     project.content["judges"][str(one_more_judge(project.root))] = str(project.root / "guard")
-    project.run()
+    assert project.run()[1] == ""  # what has not failed is not said to have
     assert [name for name, _, _ in project.submitted()] == ["8b.judge.one-more", "8b.adjudicate", "8b.report",
                                                              "archive"]
+
+
+def test_a_study_that_grows_has_no_failures(project):
+    project.run()
+    for stage in ("shard", "train", "generate", "judge", "adjudicate", "report", "archive"):
+        project.make(stage)
+    project.end(log="made\n")
+    project.submitted()
+    project.content["configurations"].append("it")
+    out, err = project.run("--wave", MAX_JOBS="4")
+    assert err == "" and [name for name, _, _ in project.submitted()] == ["8b.shard", "8b.train.it", "8b.generate.it", "wave"]
+    project.make("shard", "train", "generate", pairs=("it",))
+    project.end()
+    _, err = project.run("--wave")
+    assert err == "" and [name for name, _, _ in project.submitted()] == [
+        "8b.judge.llama-guard-3", "8b.judge.polyguard", "8b.adjudicate", "8b.report", "archive"]
 
 
 def test_members_that_submit_has_submitted_are_not_submitted_again_nor_the_other_way_round(project):

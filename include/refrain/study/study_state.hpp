@@ -1,6 +1,7 @@
 #pragma once
 
 #include <refrain/base/folder_lock.hpp>
+#include <refrain/study/process.hpp>
 
 #include <cstdint>
 #include <filesystem>
@@ -16,6 +17,7 @@ struct StudySubmission {
   std::vector<int64_t> indices{};  ///< of the array; empty for a job that is none
   bool waited = false;             ///< whether it waited for other jobs: Slurm cancels it if one of those fails
   int64_t at_once = 0;             ///< members of the array that run at a time; 0: all
+  Variables variables{};           ///< what it was told; none in an older record
   std::string time{};              ///< when; of now if it is empty
 };
 
