@@ -143,11 +143,15 @@ std::string dry_run_text(std::vector<StudyJob> const& graph, std::vector<JobStan
 std::string failure_line(StudyJob const& job, FailedPart const& failure) {
   auto const& part = job.parts[failure.part];
   auto const id = failure.submission.job + (part.index ? "_" + std::to_string(*part.index) : std::string{});
-  std::string why;
-  if (job.stage == Stage::train) why = RunFolder(part.work).error();
+  std::string why, how = "failed";
+  if (job.stage == Stage::train) {
+    RunFolder const run(part.work);
+    why = run.error();
+    if (run.state() == "stopped") how = "stopped";  // by scancel, perhaps, and so `refrain-study status` calls it
+  }
   if (!failure.began)
     return job.name + ": job " + id + " ended before it began: it was cancelled, or one that it waited for failed";
-  return job.name + ": job " + id + " failed" + (why.empty() ? "" : ": " + why) + " [" + part.work.string() +
+  return job.name + ": job " + id + " " + how + (why.empty() ? "" : ": " + why) + " [" + part.work.string() +
          "] (its log: " + log_of(job, part, failure.submission.job).string() + ")";
 }
 

@@ -186,6 +186,11 @@ def test_a_failure_is_told_with_its_log_and_folder_and_submitted_again(project):
         f"[{project.folder}] (put it right, then: refrain-study run {project.file})")
     assert project.submitted() == []
 
+    # One that was cancelled as it trained is what status calls it.
+    (run / "status.json").write_text('{"state": "stopped", "step": 3}')
+    assert f"8b/train/de: job 104_0 stopped [{run}] (its log: " in project.run("--wave", exit_code=1)[1]
+    (run / "status.json").write_text('{"state": "failed", "step": 3, "error": "loss is not finite at step 3"}')
+
     out, err = project.run()
     assert line in err and err.count("warning") == 1
     assert [each for each, _, _ in project.submitted()] == [
