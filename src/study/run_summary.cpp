@@ -148,6 +148,7 @@ std::string last_error(RunSummary const& run, Json const& status, std::vector<Js
     return found->get<std::string>();
   for (auto line = endings.rbegin(); line != endings.rend() && run.state != RunState::finished; ++line)
     if (line->value("ending", "") == "failed") {
+      if (auto error = line->value("error", ""); !error.empty()) return error;
       auto const job = line->value("job", "");
       return (job.empty() ? "a start" : "the start of job " + job) + " failed, with exit code " +
              dump_text(line->value("exit", Json())) + ", at " + line->value("time", "?");
