@@ -152,7 +152,7 @@ Exit run_member(Options const& options) {
   }
 
   auto const lines = prepare(plan, environment);
-  if (plan.job.allocation) plan.run.wait_for_ranks_of(plan.job.allocation->job);
+  plan.run.wait_for_ranks_of(plan.job.allocation ? plan.job.allocation->job : "");
   return perform(plan.job, lines.launcher, training(plan, lines.train));
 }
 

@@ -90,7 +90,10 @@ void RunFolder::wait_for_ranks_of(std::string const& job) const {
   std::string holder;
   for (bool said = false; !stop_requested(); said = true) {
     if (FolderLock::try_acquire(file, holder)) return;
-    if (holder.find("Slurm job " + job + ",") == std::string::npos) return;
+    if (job.empty() || holder.find("Slurm job " + job + ",") == std::string::npos) {
+      static_cast<void>(FolderLock::acquire(file));  // refuses, unless the other has ended just now
+      return;
+    }
     if (!said) log_line("ranks of an earlier start are at work: " + holder + ": waiting [" + path_.string() + "]");
     std::this_thread::sleep_for(std::chrono::seconds(2));
   }

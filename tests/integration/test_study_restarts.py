@@ -123,6 +123,19 @@ def test_what_fails_before_training_is_told_of_the_member(project, slurm, variab
     assert len(starts(project)) == 2
 
 
+@pytest.mark.parametrize("where", ["in a job", "at a desk"])
+def test_nothing_is_recorded_of_a_start_beside_another(project, slurm, where):
+    run_dir(project, 1).mkdir(parents=True)
+    seal(run_dir(project, 1) / "status.json", {"state": "running", "step": 3, "error": None})
+    write_lock(run_dir(project, 1), myself(), job="9")
+    before = status(project)
+    _, err = study(project, *WORDS, "--index", 1, exit_code=1, **(slurm if where == "in a job" else {}))
+    check_line("study", err, f"another job is at work here: process {os.getpid()} on here, Slurm job 9, since "
+                             f"2026-01-31T12:00:00Z [{run_dir(project, 1)}/lock] (wait until it ends, or stop it)")
+    assert not any(line.startswith("train") for line in calls(project)) and status(project) == before
+    assert not list(run_dir(project, 1).parent.glob("*.start*.json*"))
+
+
 def kill_the_study(project, slurm, restart):
     process = start(project, *WORDS, FAKE="wait", SLURM_RESTART_COUNT=str(restart), **slurm)
     count = calls(project).count("waiting")

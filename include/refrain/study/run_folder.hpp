@@ -53,8 +53,8 @@ public:
   std::string worker() const;
 
   /// Waits while ranks of an earlier start of this job (SLURM_JOB_ID) are at work in the folder: Slurm has given up
-  /// their node, and they have not noticed yet. Another job's are left to refrain-train, which refuses to start beside
-  /// them. Ends early if this process is asked to stop. @throws Error if the lock cannot be read or written
+  /// their node, and they have not noticed yet. Ends early if this process is asked to stop. `job` is empty outside
+  /// Slurm. @throws Error naming who else works in the folder, or if the lock cannot be read or written
   void wait_for_ranks_of(std::string const& job) const;
 
   /// Whether ranks that ended with this exit code stopped because they were told to. With --kill-on-bad-exit those that
