@@ -29,7 +29,7 @@ std::vector<StoredRun> runs_of(std::string const& word) {
   auto const name = word.substr(colon + 4);
   auto const* run = file.manifest().find_run(name);
   if (run == nullptr)
-    throw Error("the archive has no run " + name, "it has " + file.manifest().run_names(), {.file = file.path()});
+    throw Error("the archive has no run " + name, file.manifest().runs_like(name), {.file = file.path()});
   return {*run};
 }
 

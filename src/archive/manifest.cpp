@@ -1,6 +1,7 @@
 #include <refrain/archive/manifest.hpp>
 
 #include <refrain/base/joined.hpp>
+#include <refrain/base/option_text.hpp>
 
 #include <algorithm>
 #include <ranges>
@@ -103,6 +104,13 @@ StoredRun const* Manifest::find_run(std::string const& name) const {
   return found == runs.end() ? nullptr : &*found;
 }
 
-std::string Manifest::run_names() const { return joined(runs | std::views::transform(&StoredRun::name)); }
+std::string Manifest::runs_like(std::string const& name) const {
+  std::vector<std::string> names;
+  for (auto const& run : runs) {
+    if (run.name.ends_with("/" + name)) return "did you mean " + run.name + "?";
+    names.push_back(run.name);
+  }
+  return option_text::suggestion(name, names, "", "it has " + joined(names));
+}
 
 }  // namespace refrain::archive

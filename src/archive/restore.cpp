@@ -73,7 +73,7 @@ private:
     auto const& manifest = archive_.manifest();
     StoredRun const* run = options_.run.empty() ? nullptr : manifest.find_run(options_.run);
     if (!options_.run.empty() && run == nullptr)
-      throw UsageError("--run: the archive has no run " + options_.run, "it has " + manifest.run_names(),
+      throw UsageError("--run: the archive has no run " + options_.run, manifest.runs_like(options_.run),
                        {.file = options_.archive});
     for (auto const& file : manifest.files)
       if (run == nullptr || run->owns(file.path)) {

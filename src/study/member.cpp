@@ -59,6 +59,37 @@ Plan make_plan(Options const& options, Environment const& environment) {
 /// Whether refrain-train is told to compare with no reference model.
 bool is_sft(Words const& options) { return option_values(options, "--loss", "REFRAIN_TRAIN_ARGS") == Words{"sft"}; }
 
+/// How the member is trained.
+struct Lines {
+  Launcher launcher;
+  Words shard, train;
+};
+
+/// @throws Error if the job, the disk or the settings do not suit
+Lines settle(Plan const& plan, Environment const& environment) {
+  auto const& [allocation, script] = plan.job;
+  if (allocation) check_allocation(*allocation, plan.configuration.tensor_parallel, script);
+  if (auto const limit = disk_limit(plan.settings, plan.configuration, plan.sweep))
+    check_disk(*limit, allocation, environment, script);
+  auto const pairs = plan.folder / "pairs.h5";
+  auto shard = shard_line(program("shard"), plan.configuration, plan.settings, pairs);
+  auto train = train_line(plan.configuration, plan.member, plan.settings);
+  return {choose_launcher(plan.settings.launcher, allocation, plan.configuration.tensor_parallel, program("shard")),
+          std::move(shard), std::move(train)};
+}
+
+/// All that comes before training. A job that fails here has no run yet: it tells those who look at the member. At a
+/// desk the line is in sight.
+Lines prepare(Plan const& plan, Environment const& environment) try {
+  auto lines = settle(plan, environment);
+  prepare_pairs(lines.shard, plan.settings, plan.folder);
+  return lines;
+} catch (Error const& error) {
+  if (plan.job.allocation)
+    plan.run.tell_refused(plan.job.id(), join_words({"refrain-study", "member", plan.configuration.name}), error);
+  throw;
+}
+
 Work training(Plan const& plan, Words const& line) {
   auto const& run = plan.run;
   auto const before = run.status_text();
@@ -114,23 +145,15 @@ Exit run_member(Options const& options) {
     log_line("this member has finished, and its weights were dropped: " + (plan.run.path() / "pruned.json").string());
     return Exit::success;
   }
-  if (plan.job.allocation) check_allocation(*plan.job.allocation, plan.configuration.tensor_parallel, plan.job.script);
-  if (auto const limit = disk_limit(plan.settings, plan.configuration, plan.sweep))
-    check_disk(*limit, plan.job.allocation, environment, plan.job.script);
-
-  auto const pairs = plan.folder / "pairs.h5";
-  auto const shard = shard_line(program("shard"), plan.configuration, plan.settings, pairs);
-  auto const train = train_line(plan.configuration, plan.member, plan.settings);
-  auto const launcher = choose_launcher(plan.settings.launcher, plan.job.allocation, plan.configuration.tensor_parallel,
-                                        program("shard"));
   if (options.dry_run) {
-    std::cout << join_words(shard) << "\n" << launcher.show(train) << "\n";
+    auto const lines = settle(plan, environment);
+    std::cout << join_words(lines.shard) << "\n" << lines.launcher.show(lines.train) << "\n";
     return Exit::success;
   }
 
-  prepare_pairs(shard, plan.settings, plan.folder);
-  if (plan.job.allocation) plan.run.wait_for_ranks_of(plan.job.allocation->job);
-  return perform(plan.job, launcher, training(plan, train));
+  auto const lines = prepare(plan, environment);
+  plan.run.wait_for_ranks_of(plan.job.allocation ? plan.job.allocation->job : "");
+  return perform(plan.job, lines.launcher, training(plan, lines.train));
 }
 
 }  // namespace refrain::study

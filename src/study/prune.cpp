@@ -1,3 +1,4 @@
+#include <refrain/base/counted.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/folder_lock.hpp>
 #include <refrain/base/json_file.hpp>
@@ -46,12 +47,31 @@ void drop(fs::path const& run, RankedMember const& member, std::string const& by
   for (auto const* name : weights) fs::remove_all(run / name);
 }
 
+int64_t count_placed(std::vector<RankedMember> const& members) {
+  return std::count_if(members.begin(), members.end(),
+                       [](RankedMember const& member) { return member.place.has_value(); });
+}
+
+/// Why no more goes than does.
+void say_who_stays(SweepRequest const& sweep, std::string const& by, int64_t placed, int64_t staying, int64_t keep) {
+  auto const all = static_cast<int64_t>(sweep.members.size());
+  if (placed < all)
+    log_line(std::to_string(placed) + " of " + counted(all, "member") + " have a place by " + by +
+             " yet: the others keep their weights");
+  log_line(counted(staying, "ranked member keeps its weights", "ranked members keep their weights") +
+           (staying > keep ? ": the best " + std::to_string(keep) + ", and " +
+                                 counted(staying - keep, "equal of the last", "equals of the last")
+                           : ""));
+}
+
 }  // namespace
 
 std::vector<RankedMember> losers(std::vector<RankedMember> const& ranked, int64_t keep) {
+  if (count_placed(ranked) <= keep) return {};
+  auto const last = *ranked[static_cast<std::size_t>(keep - 1)].place;
   std::vector<RankedMember> behind;
   std::copy_if(ranked.begin(), ranked.end(), std::back_inserter(behind),
-               [&](RankedMember const& member) { return member.place && *member.place > keep; });
+               [&](RankedMember const& member) { return member.place && *member.place > last; });
   return behind;
 }
 
@@ -60,14 +80,23 @@ Exit run_prune(Options const& options) {
   bool const drops = options.drop_weights && !options.dry_run;
   auto const by = choice_name(options.by);
   auto const ranked = rank_members(sweep, by.substr(by.find('-') + 1));
+  std::vector<RankedMember> whole, pruned;
+  for (auto const& member : ranked)
+    (RunFolder(sweep.folder() / member.folder).pruned() ? pruned : whole).push_back(member);
+  auto going = losers(whole, *options.keep);
+  say_who_stays(sweep, by, count_placed(ranked), count_placed(whole) - static_cast<int64_t>(going.size()),
+                *options.keep);
+  // Of a prune that was cut off something is left.
+  std::copy_if(pruned.begin(), pruned.end(), std::back_inserter(going),
+               [](RankedMember const& member) { return member.place.has_value(); });
   int64_t all = 0;
-  for (auto const& member : losers(ranked, *options.keep)) {
+  for (auto const& member : going) {
     auto const run = sweep.folder() / member.folder;
     auto const bytes = weights_bytes(run);
     if (bytes == 0) continue;  // they went before
     if (drops) drop(run, member, by, bytes);
     all += bytes;
-    std::cout << member.folder << "  place " << *member.place << "  " << by << " " << member.value << "  "
+    std::cout << member.folder << "  place " << *member.place << "  " << by << " " << short_value(member.value) << "  "
               << format_bytes(static_cast<double>(bytes)) << "\n";
   }
   std::cout << format_bytes(static_cast<double>(all)) << (drops ? " dropped" : " would go") << "\n" << std::flush;

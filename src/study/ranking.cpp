@@ -1,11 +1,14 @@
 #include <refrain/base/files.hpp>
 #include <refrain/base/log.hpp>
 #include <refrain/base/signals.hpp>
+#include <refrain/base/table.hpp>
 #include <refrain/study/batch_job.hpp>
 #include <refrain/study/process.hpp>
 #include <refrain/study/ranking.hpp>
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <sstream>
 
@@ -24,6 +27,26 @@ fs::path make_ranking(Words const& line, SweepRequest const& sweep) {
   return sweep.folder() / "ranking" / "ranking.csv";
 }
 
+/// Places and values of the ranking; a measure that no member has is left out.
+std::string places_table(fs::path const& file) {
+  std::istringstream lines(read_file(file));
+  std::vector<std::vector<std::string>> rows, shown;
+  for (std::string line; std::getline(lines, line);) rows.push_back(csv_fields(line));
+  shown.resize(rows.size());
+  for (std::size_t column = 0; column < rows.front().size(); ++column) {
+    auto const& name = rows.front()[column];
+    bool const is_value = name == "accuracy" || name == "margin" || name == "asr";
+    if (name != "run" && !is_value && !name.ends_with("_place")) continue;
+    if (std::all_of(rows.begin() + 1, rows.end(), [&](auto const& row) { return row[column].empty(); })) continue;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      auto const& text = rows[i][column];
+      auto const cell = i == 0 && name.ends_with("_place") ? std::string("place") : is_value ? short_value(text) : text;
+      shown[i].push_back(cell.empty() ? "-" : cell);
+    }
+  }
+  return format_table(shown);
+}
+
 }  // namespace
 
 std::vector<std::string> csv_fields(std::string const& line) {
@@ -39,6 +62,15 @@ std::vector<std::string> csv_fields(std::string const& line) {
     else
       fields.back() += line[i];
   return fields;
+}
+
+std::string short_value(std::string const& value) {
+  char* end = nullptr;
+  double const number = std::strtod(value.c_str(), &end);
+  if (value.empty() || *end != '\0') return value;
+  char text[32];
+  std::snprintf(text, sizeof text, "%.4g", number);
+  return text;
 }
 
 Words ranking_line(SweepRequest const& sweep) {
@@ -102,7 +134,7 @@ Exit run_rank(Options const& options) {
   if (!fs::exists(table))
     throw Error("no member of the sweep was evaluated on a dev split",
                 "train with held-out pairs: REFRAIN_SHARD_ARGS=\"--dev-fraction 0.05\"", {.file = sweep.folder()});
-  std::cout << (sweep.folder() / "ranking" / "report.html").string() << "\n" << std::flush;
+  std::cout << places_table(table) << (sweep.folder() / "ranking" / "report.html").string() << "\n" << std::flush;
   return Exit::success;
 }
 

@@ -59,7 +59,9 @@ std::string RunFolder::text_of(std::string const& key) const {
 
 std::string RunFolder::state() const { return text_of("state"); }
 
-std::string RunFolder::error() const { return text_of("error"); }
+std::string RunFolder::error() const {
+  return fs::exists(path_ / "status.json") ? text_of("error") : Starts(path_).last_failure();
+}
 
 Advance RunFolder::advance() const {
   auto const file = path_ / "status.json";
@@ -88,7 +90,10 @@ void RunFolder::wait_for_ranks_of(std::string const& job) const {
   std::string holder;
   for (bool said = false; !stop_requested(); said = true) {
     if (FolderLock::try_acquire(file, holder)) return;
-    if (holder.find("Slurm job " + job + ",") == std::string::npos) return;
+    if (job.empty() || holder.find("Slurm job " + job + ",") == std::string::npos) {
+      static_cast<void>(FolderLock::acquire(file));  // refuses, unless the other has ended just now
+      return;
+    }
     if (!said) log_line("ranks of an earlier start are at work: " + holder + ": waiting [" + path_.string() + "]");
     std::this_thread::sleep_for(std::chrono::seconds(2));
   }
@@ -120,6 +125,16 @@ void RunFolder::tell(Ending ending, std::string const& error, std::string const&
     write_sealed_json(file, status);
 } catch (Error const& problem) {
   log_warning("status.json does not say why the run ended: " + std::string(problem.what()));
+}
+
+void RunFolder::tell_refused(std::string const& job, std::string const& command, Error const& error) const try {
+  if (!worker().empty()) return;
+  make_folders(path_.parent_path());
+  Starts(path_).record(job, command, static_cast<int>(error.exit_code()), Ending::failed, reached().numbers,
+                       error.problem());
+  tell(Ending::failed, error.problem(), status_text());
+} catch (Error const& problem) {
+  log_warning("the record of starts does not say why the job ended: " + std::string(problem.what()));
 }
 
 Reached RunFolder::reached() const {

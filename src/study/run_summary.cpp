@@ -6,11 +6,13 @@
 #include <refrain/study/run_folder.hpp>
 #include <refrain/study/run_metrics.hpp>
 #include <refrain/study/run_summary.hpp>
+#include <refrain/study/submissions.hpp>
 
 #include <algorithm>
 #include <ctime>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <set>
 
 namespace refrain::study {
@@ -77,6 +79,36 @@ Json read_if_there(fs::path const& file, bool there, std::string& error) try {
   return {};
 }
 
+/// What Slurm knows of runs: this user's queue, and by the records of submissions whose jobs are in it.
+class Jobs {
+public:
+  explicit Jobs(Queue const& queue) : queue_(queue) {}
+
+  std::string state(std::string const& job) const { return state_in(queue_, job); }
+
+  /// The job of the queue that was submitted for the run in this folder; null if there is none.
+  QueuedJob const* submitted(fs::path const& run) {
+    return submissions_of(run.parent_path()).recorded(run.filename().string(), queue_);
+  }
+
+private:
+  Submissions const& submissions_of(fs::path const& folder) {
+    auto const found = submissions_.find(folder);
+    if (found != submissions_.end()) return found->second;
+    return submissions_.emplace(folder, readable_submissions(folder)).first->second;
+  }
+
+  static Submissions readable_submissions(fs::path const& folder) try {
+    return Submissions(folder);
+  } catch (Error const& error) {
+    log_warning("jobs that wait are not known: " + std::string(error.what()));
+    return Submissions();
+  }
+
+  Queue const& queue_;
+  std::map<fs::path, Submissions> submissions_;
+};
+
 /// What the last rows of metrics tell.
 void add_metrics(RunSummary& run) {
   constexpr int64_t tail = 32 << 10;
@@ -116,6 +148,7 @@ std::string last_error(RunSummary const& run, Json const& status, std::vector<Js
     return found->get<std::string>();
   for (auto line = endings.rbegin(); line != endings.rend() && run.state != RunState::finished; ++line)
     if (line->value("ending", "") == "failed") {
+      if (auto error = line->value("error", ""); !error.empty()) return error;
       auto const job = line->value("job", "");
       return (job.empty() ? "a start" : "the start of job " + job) + " failed, with exit code " +
              dump_text(line->value("exit", Json())) + ", at " + line->value("time", "?");
@@ -133,7 +166,7 @@ std::string last_job(Json const& record, std::vector<Json> const& endings, std::
   return endings.empty() ? std::string{} : endings.back().value("job", "");
 }
 
-void read_into(RunSummary& run, Listing const& listing, Queue const& queue) {
+void read_into(RunSummary& run, Listing const& listing, Jobs& jobs) {
   auto const& folder = run.folder;
   run.outputs = read_outputs(folder, listing);
   auto record = read_if_there(folder / "run.json", listing.has("run.json"), run.error);
@@ -146,10 +179,14 @@ void read_into(RunSummary& run, Listing const& listing, Queue const& queue) {
   if (listing.has("lock")) lock = look_at_lock(folder / "lock");
 
   run.job = last_job(record, endings, lock);
-  auto const job_state = state_in(queue, run.job);
-  run.state =
-      state_of(status.value("state", ""), endings.empty() ? "" : endings.back().value("ending", ""), lock, job_state);
-  if (unreadable && job_state.empty() && run.state == RunState::waiting) run.state = RunState::damaged;
+  auto const job_state = jobs.state(run.job);
+  auto const said = status.value("state", "");
+  bool const at_rest = job_state.empty() && said != "finished" && !(lock && lock->is_held());
+  auto const* const next = at_rest ? jobs.submitted(folder) : nullptr;
+  run.state = state_of(said, endings.empty() ? "" : endings.back().value("ending", ""), lock, job_state,
+                       next ? next->state : "");
+  if (next) run.job = next->id;
+  if (unreadable && job_state.empty() && !next && run.state == RunState::waiting) run.state = RunState::damaged;
   run.step = status.value("step", int64_t{0});
   run.steps = status.value("steps", int64_t{0});
   add_metrics(run);
@@ -157,10 +194,10 @@ void read_into(RunSummary& run, Listing const& listing, Queue const& queue) {
   if (run.error.empty()) run.error = last_error(run, status, endings, lock);
 }
 
-RunSummary summarize(fs::path const& folder, std::string name, Listing const& listing, Queue const& queue) {
+RunSummary summarize(fs::path const& folder, std::string name, Listing const& listing, Jobs& jobs) {
   RunSummary run{.name = std::move(name), .folder = folder, .state = RunState::damaged};  // until its files tell
   try {
-    read_into(run, listing, queue);
+    read_into(run, listing, jobs);
   } catch (Json::exception const&) {
     run.error = "its files hold a key of another kind than refrain-train writes";
   } catch (Error const& problem) {  // a lock that may not be read
@@ -171,10 +208,9 @@ RunSummary summarize(fs::path const& folder, std::string name, Listing const& li
 }
 
 /// Adds the runs in `folder`, or the one that it is.
-void add_runs(std::vector<RunSummary>& runs, fs::path const& folder, std::string const& name, int depth,
-              Queue const& queue) {
+void add_runs(std::vector<RunSummary>& runs, fs::path const& folder, std::string const& name, int depth, Jobs& jobs) {
   Listing const listing(folder);
-  if (listing.is_run()) return runs.push_back(summarize(folder, name, listing, queue));
+  if (listing.is_run()) return runs.push_back(summarize(folder, name, listing, jobs));
   if (listing.has_answers()) {
     runs.push_back(
         {.name = name, .folder = folder, .state = RunState::untrained, .outputs = read_outputs(folder, listing)});
@@ -184,13 +220,13 @@ void add_runs(std::vector<RunSummary>& runs, fs::path const& folder, std::string
   auto const inside = [&](std::string const& each) { return name.empty() ? each : name + "/" + each; };
   for (auto const& each : listing.folders)
     if (!each.starts_with('.') && !each.ends_with(".parts") && each != reference_cache)  // which has locks too
-      add_runs(runs, folder / each, inside(each), depth - 1, queue);
+      add_runs(runs, folder / each, inside(each), depth - 1, jobs);
   // Starts that ended before there was a run folder.
   std::string const ending = ".starts.jsonl";
   for (auto const& file : listing.files)
     if (file.ends_with(ending))
       if (auto const each = file.substr(0, file.size() - ending.size()); !listing.has(each) && !each.ends_with(".h5"))
-        runs.push_back(summarize(folder / each, inside(each), {}, queue));
+        runs.push_back(summarize(folder / each, inside(each), {}, jobs));
 }
 
 Json or_null(auto const& value) { return value ? Json(*value) : Json(); }
@@ -231,13 +267,17 @@ Json RunSummary::json() const {
 }
 
 RunState state_of(std::string const& said, std::string const& ending, std::optional<LockSight> const& lock,
-                  std::string const& job_state) {
+                  std::string const& job_state, std::string const& next_state) {
+  auto const waits = [](std::string const& state) {
+    return state == "PENDING" || state == "REQUEUED" || state == "REQUEUE_HOLD";
+  };
   if (said == "finished") return RunState::finished;
   if (lock && lock->is_held()) return RunState::running;
   // The queue speaks of the job whatever the files say: it was requeued, or starts again just now. But a process that
   // this host knows to be dead does not run, though its job may.
   bool const dead = lock && lock->life == Life::dead;
-  if (job_state == "PENDING" || job_state == "REQUEUED" || job_state == "REQUEUE_HOLD") return RunState::waiting;
+  if (waits(job_state) || waits(next_state)) return RunState::waiting;
+  if (!next_state.empty()) return RunState::running;  // what the start before it left says nothing of it
   if (!job_state.empty() && !dead && said != "failed") return RunState::running;
   if (said == "running") return RunState::lost;
   if (said == "failed" || ending == "failed") return RunState::failed;
@@ -248,6 +288,7 @@ RunState state_of(std::string const& said, std::string const& ending, std::optio
 std::vector<RunSummary> summarize_runs(std::vector<fs::path> const& roots, Queue const& queue) {
   constexpr int depth = 4;  // REFRAIN_RUNS/STUDY/MEMBER, and a folder or two above
   std::vector<RunSummary> runs;
+  Jobs jobs(queue);
   for (auto const& root : roots) {
     if (!fs::is_directory(root))
       throw Error("there is no such folder", "give the folder that holds the runs, or set REFRAIN_RUNS",
@@ -256,7 +297,7 @@ std::vector<RunSummary> summarize_runs(std::vector<fs::path> const& roots, Queue
     // A run itself is named as its own folder's listing would name it.
     auto const itself = folder.parent_path().filename() / folder.filename();
     bool const is_run = fs::exists(folder / "run.json") || fs::exists(folder / "status.json");
-    add_runs(runs, folder, is_run ? itself.string() : std::string{}, depth, queue);
+    add_runs(runs, folder, is_run ? itself.string() : std::string{}, depth, jobs);
   }
   std::sort(runs.begin(), runs.end(), [](auto const& a, auto const& b) { return a.name < b.name; });
   return runs;

@@ -4,11 +4,14 @@
 #include <refrain/base/folder_lock.hpp>
 #include <refrain/base/json_file.hpp>
 #include <refrain/base/log.hpp>
+#include <refrain/study/failure.hpp>
 #include <refrain/study/process.hpp>
 #include <refrain/study/shared_file.hpp>
 
 #include <map>
 #include <tuple>
+
+#include <unistd.h>
 
 namespace refrain::study {
 
@@ -42,6 +45,17 @@ Json describe_inputs(SharedFile const& file) {
   return Json::parse(dump_text(inputs));
 }
 
+/// Runs the program, and says why where it fails. On a terminal it keeps that: its lines are in sight.
+void run_program(SharedFile const& file) {
+  auto const name = fs::path(file.line.front()).filename().string();
+  auto const [code, said] =
+      isatty(STDERR_FILENO) == 1 ? Captured{.code = run_forwarding(file.line), .text = {}} : run_listening(file.line);
+  if (code == 0) return;
+  auto const cause = explain(code, name, said).cause;
+  throw Error(name + " ended with " + exit_text(code) + (cause.empty() ? "" : ": " + cause), "its lines are above",
+              {.file = file.path});
+}
+
 }  // namespace
 
 bool was_made_from_others(SharedFile const& file) {
@@ -63,8 +77,7 @@ void make_once(SharedFile const& file) {
     fs::remove(file.path);
   }
   log_line("making " + file.path.filename().string() + ": " + join_words(file.line));
-  if (int const code = run_forwarding(file.line); code != 0)
-    throw Error("refrain-shard ended with " + exit_text(code), "its lines are above", {.file = file.path});
+  run_program(file);
   write_json(record, inputs);
 }
 

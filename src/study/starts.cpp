@@ -57,9 +57,10 @@ void Starts::begin(std::string const& job, std::string const& command) const {
 }
 
 void Starts::record(std::string const& job, std::string const& command, int exit_code, Ending ending,
-                    Json const& reached) const {
-  append({{"time", utc_now()}, {"job", job}, {"host", host_name()}, {"command", command}, {"exit", exit_code}}, ending,
-         reached);
+                    Json const& reached, std::string const& error) const {
+  Json line{{"time", utc_now()}, {"job", job}, {"host", host_name()}, {"command", command}, {"exit", exit_code}};
+  if (!error.empty()) line["error"] = error;
+  append(std::move(line), ending, reached);
 }
 
 void Starts::append(Json line, Ending ending, Json const& reached) const {
@@ -102,6 +103,10 @@ Words Starts::finished_with(std::string const& program) const {
 bool Starts::failed_last() const {
   auto const all = lines();
   return !all.empty() && json_get<std::string>(all.back(), "ending", path_) == name_of(Ending::failed);
+}
+
+std::string Starts::last_failure() const {
+  return failed_last() ? json_get_or<std::string>(lines().back(), "error", "", path_) : std::string{};
 }
 
 bool Starts::stands_still(Json const& reached) const {

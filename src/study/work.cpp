@@ -110,7 +110,7 @@ Exit perform(BatchJob const& job, Launcher const& launcher, Work const& work) {
   bool const goes_on = ended.ending == Ending::stopped_early || ended.ending == Ending::lost;
   bool const last = goes_on && job.allocation && starts.stands_still(reached.numbers);
   try {
-    starts.record(job.id(), command, ended.code, last ? Ending::failed : ended.ending, reached.numbers);
+    starts.record(job.id(), command, ended.code, last ? Ending::failed : ended.ending, reached.numbers, ended.problem);
   } catch (Error const& error) {
     log_warning(error.what());  // a full disk, perhaps, which is what the program says
   }

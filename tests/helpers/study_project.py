@@ -19,7 +19,7 @@ SHARD = """#!/bin/sh
 while [ $# -gt 0 ]; do [ "$1" = --out ] && out=$2; shift; done
 echo shard >> "$CALLS"
 sleep 0.3
-[ "$FAKE" = shard-fails ] && exit 3
+[ "$FAKE" = shard-fails ] && { printf %s "$SAYS" >&2; exit 3; }
 echo pairs > "$out"
 """
 

@@ -79,6 +79,8 @@ CREATE = {
                         "--archive names a file that does not exist [{dir}/none.h5] (check the path)", 2),
     "restore no run": (["restore", "--archive", "{dir}/good.h5", "--out", "{new}", "--run", "two"],
                        "--run: the archive has no run two [{dir}/good.h5] (it has runs/one)", 2),
+    "restore a run by its end": (["restore", "--archive", "{dir}/good.h5", "--out", "{new}", "--run", "one"],
+                                 "--run: the archive has no run one [{dir}/good.h5] (did you mean runs/one?)", 2),
     "restore over files": (["restore", "--archive", "{dir}/good.h5", "--out", "{dir}"],
                            "the file is there already [{dir}/runs/one.starts.jsonl] (restore into another folder, or replace "
                            "it with --overwrite)", 1),
@@ -92,6 +94,8 @@ CREATE = {
                      "cannot read the file: No such file or directory [{dir}/none.h5] (check the path)", 2),
     "diff no run": (["diff", "{dir}/good.h5", "{dir}/good.h5:two"],
                     "the archive has no run two [{dir}/good.h5] (it has runs/one)", 2),
+    "diff a slip": (["diff", "{dir}/good.h5", "{dir}/good.h5:runs/ome"],
+                    "the archive has no run runs/ome [{dir}/good.h5] (did you mean runs/one?)", 2),
     "diff a folder without runs": (["diff", "{dir}/good.h5", "{dir}/empty"], NO_RUN, 2),
 }
 

@@ -52,7 +52,12 @@ def with_weights(root):
 
 def test_a_ranking_is_a_report_of_its_own(project):
     out, _ = study(project, "rank")
-    page = pathlib.Path(out.strip())
+    table, page = out.splitlines()[:-1], pathlib.Path(out.splitlines()[-1])
+    names = [f"{STUDY}/{run_dir(project, i).name}" for i in range(5)]
+    assert [line.split() for line in table] == [
+        ["run", "accuracy", "place", "margin", "place"], [names[1], "0.9", "1", "0.1", "4"],
+        [names[2], "0.8", "2", "0.2", "2"], [names[3], "0.8", "2", "0.2", "2"], [names[0], "0.7", "4", "0.3", "1"],
+        [names[4], "0.1", "-", "0.9", "-"]]
     assert page == project / "runs" / STUDY / "ranking/report.html" and "Ranking by the dev split" in page.read_text()
     out, _ = study(project, "rank", "--dry-run")
     assert "refrain-report' --runs " in out and out.endswith(f"--out '{page.parent}'\n")
@@ -65,6 +70,8 @@ def test_nothing_goes_unless_it_is_asked_for(project):
         assert [line.split()[:3] for line in lines[:3]] == [[run_dir(project, i).name, "place", place]
                                                             for i, place in ((2, "2"), (3, "2"), (0, "4"))]
         assert lines[0] == f"{run_dir(project, 2).name}  place 2  dev-accuracy 0.8  1000 B" and len(lines) == 4
+        assert "4 of 5 members have a place by dev-accuracy yet: the others keep their weights\n" in err
+        assert "1 ranked member keeps its weights\n" in err
         assert lines[-1].endswith(" would go") and "nothing was dropped: --drop-weights does it" in err
         assert with_weights(project) == [0, 1, 2, 3, 4]
 
@@ -84,8 +91,25 @@ def test_losers_keep_all_but_their_weights(project):
     assert ": 0-3 finished, 4 to be trained" in err and "--array=4 " in out
     _, err = study(project, "member", "--index", 0)
     assert "this member has finished, and its weights were dropped" in err and not calls(project)
-    out, _ = study(project, "prune", "--keep", 2, "--drop-weights")
+    out, err = study(project, "prune", "--keep", 2, "--drop-weights")
     assert out.splitlines() == ["0 B dropped"]
+    assert "3 ranked members keep their weights: the best 2, and 1 equal of the last\n" in err
+
+
+def test_pruned_members_take_no_place_among_those_that_stay(project):
+    """The best by one measure are the worst by the other."""
+    study(project, "prune", "--keep", 1, "--by", "dev-margin", "--drop-weights")
+    assert with_weights(project) == [0, 4]
+    out, err = study(project, "prune", "--keep", 1, "--drop-weights")
+    assert out == "0 B dropped\n" and "1 ranked member keeps its weights\n" in err
+    assert with_weights(project) == [0, 4]
+
+
+def test_values_are_written_as_people_read_them(project):
+    with open(run_dir(project, 0) / "metrics.jsonl", "a") as rows:
+        rows.write('{"step": 2, "eval_loss": 0.5, "eval_rewards/accuracies": 0.02036503553390503}\n')
+    out, _ = study(project, "prune", "--keep", 3)
+    assert out.startswith(f"{run_dir(project, 0).name}  place 4  dev-accuracy 0.02037  ")
 
 
 def test_other_measures_keep_others(project):

@@ -140,6 +140,27 @@ def test_the_queue_knows_more_than_files(tmp_path):
     assert table.splitlines()[-1] == "in the queue: dpo_8b_de: 2 PENDING, 1 RUNNING; x y: 1 RUNNING"
 
 
+def test_a_job_that_was_submitted_since_the_last_start(tmp_path):
+    """`submit` and `run` say in submissions.json which member each index of their arrays means."""
+    root = tmp_path / "runs"
+    for member, state in (("a", "stopped"), ("b", "failed"), ("c", "stopped"), ("d", "finished")):
+        write_run(root, f"dpo_8b_de/{member}", state, 5, endings=[
+            {"time": "2026-01-31T10:30:00Z", "job": "6_0", "ending": "stopped", "exit": 85, "step": 5}])
+    record = root / "dpo_8b_de/submissions.json"
+    seal(record, {"submissions": [{"job": "17", "name": "dpo_8b_de", "members": {"4": "a", "5": "b", "6": "d"}}]})
+    path = fake_squeue(tmp_path / "slurm", "17 4 PENDING 17 dpo_8b_de\n17 5 RUNNING 18 dpo_8b_de\n"
+                                           "17 6 PENDING 17 dpo_8b_de")
+    runs = look(root, PATH=path)
+    assert {name: (each["state"], each["job"]) for name, each in runs.items()} == {
+        "dpo_8b_de/a": ("waiting", "17_4"), "dpo_8b_de/b": ("running", "17_5"), "dpo_8b_de/c": ("stopped", "6_0"),
+        "dpo_8b_de/d": ("finished", "6_0")}
+    assert look(root / "dpo_8b_de/a", PATH=path)["dpo_8b_de/a"]["state"] == "waiting"
+    record.write_text('{"submi')
+    done = run("study", "status", root, PATH=path)
+    assert "warning: jobs that wait are not known: broken JSON: " in done.stderr and f"[{record}:line 1" in done.stderr
+    assert done.stdout.splitlines()[1].split()[:2] == ["dpo_8b_de/a", "stopped"]
+
+
 def test_a_queue_that_does_not_answer_costs_a_warning(tmp_path):
     root = tmp_path / "runs"
     write_run(root, "a", "running", 5)

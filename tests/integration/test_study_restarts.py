@@ -9,6 +9,7 @@ import subprocess
 import pytest
 from disks import small_disk
 from refrain import check_line
+from run_folders import myself, seal, write_lock
 from study_project import (MEMBERS, STUDY, calls, executable, fake_slurm, make_project, project, run_dir, slurm, start, stop,
                            study, wait_for)
 
@@ -89,6 +90,50 @@ def test_what_would_come_again_is_not_requeued(project, slurm, fake, code, remed
     line = (f"training ended with exit code {code}: n2: rank 3: cannot write the file: No space left on device [/x]")
     check_line("study", err.replace(said, ""), f"{line} [{run_dir(project, 1)}] ({remedy})")
     assert requeues(project) == 0 and starts(project)[0]["ending"] == "failed"
+
+
+NO_TEMPLATE = "the tokenizer has no chat template [/model] (name one with --chat-template)"
+
+
+@pytest.mark.parametrize("variables, line", [
+    ({"FAKE": "shard-fails", "SAYS": f"refrain-shard: {NO_TEMPLATE}\n"},
+     f"refrain-shard ended with exit code 3: {NO_TEMPLATE}"),
+    ({"SLURM_TASKS_PER_NODE": "3", "REFRAIN_TENSOR_PARALLEL": "2"},
+     "job 6_1 has 3 tasks, which do not divide into groups of 2 (tensor parallel)"),
+])
+def test_what_fails_before_training_is_told_of_the_member(project, slurm, variables, line):
+    """There is no run folder, but its start is on record."""
+    _, err = study(project, *WORDS, exit_code=1, **slurm | variables)
+    assert err.splitlines()[-1].startswith(f"refrain-study: {line} ") and not run_dir(project, 1).exists()
+    record, = starts(project)
+    assert (record["ending"], record["error"], record["job"], record["exit"]) == ("failed", line, "6_1", 1)
+    out, _ = study(project, "status", "--json")
+    run, = json.loads(out)
+    assert (run["name"], run["state"], run["error"], run["job"]) == (f"{STUDY}/{MEMBERS[1]}", "failed", line, "6_1")
+
+    # It had stopped before: what stands there says so no longer.
+    run_dir(project, 1).mkdir()
+    seal(run_dir(project, 1) / "status.json", {"state": "stopped", "step": 3, "error": None})
+    study(project, *WORDS, exit_code=1, **slurm | variables)
+    assert (status(project)["state"], status(project)["step"], status(project)["error"]) == ("failed", 3, line)
+
+    # While another job trains it, it has not failed.
+    write_lock(run_dir(project, 1), myself(), job="9")
+    study(project, *WORDS, exit_code=1, **slurm | variables)
+    assert len(starts(project)) == 2
+
+
+@pytest.mark.parametrize("where", ["in a job", "at a desk"])
+def test_nothing_is_recorded_of_a_start_beside_another(project, slurm, where):
+    run_dir(project, 1).mkdir(parents=True)
+    seal(run_dir(project, 1) / "status.json", {"state": "running", "step": 3, "error": None})
+    write_lock(run_dir(project, 1), myself(), job="9")
+    before = status(project)
+    _, err = study(project, *WORDS, "--index", 1, exit_code=1, **(slurm if where == "in a job" else {}))
+    check_line("study", err, f"another job is at work here: process {os.getpid()} on here, Slurm job 9, since "
+                             f"2026-01-31T12:00:00Z [{run_dir(project, 1)}/lock] (wait until it ends, or stop it)")
+    assert not any(line.startswith("train") for line in calls(project)) and status(project) == before
+    assert not list(run_dir(project, 1).parent.glob("*.start*.json*"))
 
 
 def kill_the_study(project, slurm, restart):

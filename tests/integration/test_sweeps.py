@@ -114,10 +114,13 @@ def test_a_failed_member_that_is_under_way_again_is_not_submitted(project):
     assert "sweep default: 1 under way (job 99_1), 0 to be trained" in err
 
 
-def test_a_member_that_refrain_train_refused_has_failed(project):
+@pytest.mark.parametrize("fake", ["refused", "shard-fails"])
+def test_a_member_that_came_to_no_training_has_failed(project, fake):
     """It left no status.json, but its start is on record."""
+    slurm = {"SLURM_JOB_ID": "7", "SLURM_TASKS_PER_NODE": "1", "SLURM_JOB_CPUS_PER_NODE": "8"}
     done = subprocess.run([project / "bin/refrain-study", "member", STUDY, "--index", "1"], cwd=project, text=True,
-                          capture_output=True, env=environment(project, FAKE="refused"), timeout=60)
+                          capture_output=True, timeout=60,
+                          env=environment(project, FAKE=fake, REFRAIN_TENSOR_PARALLEL="1", **slurm))
     assert done.returncode == 1 and not (run_dir(project, MEMBERS[1]) / "status.json").exists()
     submit(project, "--failed")
     assert "--array=1 " in calls(project)[-1]

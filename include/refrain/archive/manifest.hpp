@@ -59,8 +59,8 @@ struct Manifest {
   /// Whether a file of it has this path, or stands below it.
   bool has(std::string const& path) const;
   StoredRun const* find_run(std::string const& name) const;
-  /// "a, b, c", for messages.
-  std::string run_names() const;
+  /// What to do where `name` is no run's: "did you mean trial/a?", or "it has trial/a, trial/b".
+  std::string runs_like(std::string const& name) const;
 };
 
 }  // namespace refrain::archive

@@ -26,10 +26,13 @@ Words ranking_line(SweepRequest const& sweep);
 /// @throws Error if refrain-report fails, or has ranked nothing by this measure, with what is missing
 std::vector<RankedMember> rank_members(SweepRequest const& sweep, std::string const& measure);
 
+/// A number of the table with the digits that people read: "0.02037". Other text stays as it is.
+std::string short_value(std::string const& value);
+
 /// Fields of one line of a CSV file (RFC 4180) whose fields hold no line feeds.
 std::vector<std::string> csv_fields(std::string const& line);
 
-/// Ranks a sweep's members by their dev split.
+/// Ranks a sweep's members by their dev split, and prints the places and where the report is.
 /// @throws Error as above
 Exit run_rank(Options const& options);
 

@@ -32,14 +32,15 @@ public:
 
   /// "running", "stopped", "finished", "failed" as refrain-train says it; empty before the first start.
   std::string state() const;
-  /// The last error as refrain-train says it, in one line; empty without one.
+  /// The last error as refrain-train says it, or, where there is no status.json, the record of starts, in one line;
+  /// empty without one.
   std::string error() const;
   /// All 0 before the first start.
   Advance advance() const;
   /// Whether training has finished and its final/ stands.
   bool finished() const;
-  /// Whether training has failed: by status.json, or, where refrain-train refused to begin and there is none, by the
-  /// last start.
+  /// Whether training has failed: by status.json, or, where nothing came to training and there is none, by the last
+  /// start.
   bool failed() const;
   /// Whether training has finished and `refrain-study prune` has dropped its weights since.
   bool pruned() const;
@@ -52,8 +53,8 @@ public:
   std::string worker() const;
 
   /// Waits while ranks of an earlier start of this job (SLURM_JOB_ID) are at work in the folder: Slurm has given up
-  /// their node, and they have not noticed yet. Another job's are left to refrain-train, which refuses to start beside
-  /// them. Ends early if this process is asked to stop. @throws Error if the lock cannot be read or written
+  /// their node, and they have not noticed yet. Ends early if this process is asked to stop. `job` is empty outside
+  /// Slurm. @throws Error naming who else works in the folder, or if the lock cannot be read or written
   void wait_for_ranks_of(std::string const& job) const;
 
   /// Whether ranks that ended with this exit code stopped because they were told to. With --kill-on-bad-exit those that
@@ -65,6 +66,10 @@ public:
   /// say so themselves or, since `status_before`, said less. `error` is one line. Leaves the file alone if another job
   /// works in the folder.
   void tell(Ending ending, std::string const& error, std::string const& status_before) const;
+
+  /// Says in the record of starts, and in status.json if the folder is there, that job `job` has failed with `error`
+  /// before it came to start training by `command`. Leaves both alone if another job works in the folder.
+  void tell_refused(std::string const& job, std::string const& command, Error const& error) const;
 
   /// As the record of starts has it.
   Reached reached() const;

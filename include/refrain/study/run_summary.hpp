@@ -43,7 +43,7 @@ struct RunSummary {
   int64_t restarts = 0;
   int64_t steps_again = 0;  ///< done once more after a restart
   double node_hours = 0;    ///< of training, of all starts
-  std::string job;          ///< Slurm's id of the last start, or empty
+  std::string job;          ///< Slurm's id: of the job submitted since, or of the last start; or empty
   std::string error;        ///< the last one, on one line; or what is wrong with the files
   Outputs outputs;
 
@@ -51,9 +51,10 @@ struct RunSummary {
 };
 
 /// Where a run stands. @param said the state in status.json, or empty @param ending of the last start in starts.jsonl,
-/// or empty @param job_state in the queue, or empty
+/// or empty @param job_state in the queue, of the last start's job, or empty @param next_state the same of a job that
+/// was submitted since
 RunState state_of(std::string const& said, std::string const& ending, std::optional<LockSight> const& lock,
-                  std::string const& job_state);
+                  std::string const& job_state, std::string const& next_state = {});
 
 /// Every run under these folders, or these folders themselves, by name. Files that are being written, cut off or
 /// damaged cost what stands in them, never the table. @throws Error for a folder that is not there

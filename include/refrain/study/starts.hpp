@@ -36,9 +36,9 @@ public:
   void begin(std::string const& job, std::string const& command) const;
 
   /// Appends the line of the start that `begin` began. `reached` is an object of whole numbers that grow with the work,
-  /// such as {"step": 12}. @throws Error
-  void record(std::string const& job, std::string const& command, int exit_code, Ending ending,
-              Json const& reached) const;
+  /// such as {"step": 12}; `error` says in one line why the start was lost or has failed. @throws Error
+  void record(std::string const& job, std::string const& command, int exit_code, Ending ending, Json const& reached,
+              std::string const& error = {}) const;
 
   /// Whether one more start that ends at `reached`, with work left, is the third restart in a row that came no further
   /// than the start before them: another would do no better. @throws Error
@@ -50,6 +50,8 @@ public:
 
   /// Whether the last start failed.
   bool failed_last() const;
+  /// Why it did, in one line; empty if it did not, or nobody said why.
+  std::string last_failure() const;
 
 private:
   void append(Json line, Ending ending, Json const& reached) const;

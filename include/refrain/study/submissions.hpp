@@ -24,6 +24,7 @@ struct Submission {
 /// its name.
 class Submissions {
 public:
+  Submissions() = default;  ///< none
   /// @param folder that of the configuration under REFRAIN_RUNS, which need not be there
   /// @throws Error for a damaged file
   explicit Submissions(std::filesystem::path const& folder);

@@ -45,6 +45,12 @@ TEST_CASE("where a run stands follows from its files, its lock and the queue") {
   CHECK(state_of("failed", "failed", lock(Life::alive, 0), "") == RunState::running);
   CHECK(state_of("finished", "finished", lock(Life::unknown, 1), "RUNNING") == RunState::finished);
   CHECK(state_of("", "failed", {}, "") == RunState::failed);
+  // Submitted again since.
+  CHECK(state_of("stopped", "stopped", {}, "", "PENDING") == RunState::waiting);
+  CHECK(state_of("running", "", lock(Life::dead, old), "", "PENDING") == RunState::waiting);
+  CHECK(state_of("failed", "failed", lock(Life::dead, old), "", "RUNNING") == RunState::running);
+  CHECK(state_of("failed", "failed", lock(Life::alive, 0), "", "PENDING") == RunState::running);
+  CHECK(state_of("finished", "finished", {}, "", "PENDING") == RunState::finished);
   CHECK(state_of("", "", {}, "") == RunState::waiting);
 }
 
