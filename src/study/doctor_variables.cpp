@@ -5,6 +5,7 @@
 #include <refrain/study/disk.hpp>
 #include <refrain/study/doctor_checks.hpp>
 #include <refrain/study/guards.hpp>
+#include <refrain/study/model_tensors.hpp>
 #include <refrain/study/sweep.hpp>
 
 #include <charconv>
@@ -32,10 +33,8 @@ Finding look_at(std::string const& name, std::function<std::string()> const& loo
 /// @throws Error unless the folder holds a model with its tokenizer
 void require_model(fs::path const& folder) {
   require_folder(folder, "it");
-  for (auto const* name : {"config.json", "tokenizer.json"})
-    if (!fs::exists(folder / name))
-      throw Error("the folder has no " + std::string(name), "download the whole model, or name another folder",
-                  {.file = folder});
+  if (auto const name = lacking_file(folder); !name.empty())
+    throw Error("the folder has no " + name, download_whole, {.file = folder});
 }
 
 std::string describe_model(fs::path const& folder) {

@@ -4,6 +4,7 @@
 #include <refrain/study/disk.hpp>
 #include <refrain/study/member.hpp>
 #include <refrain/study/pairs.hpp>
+#include <refrain/study/program_options.hpp>
 #include <refrain/study/run_folder.hpp>
 #include <refrain/study/sweep.hpp>
 #include <refrain/study/work.hpp>
@@ -60,8 +61,6 @@ Plan make_plan(Options const& options, Environment const& environment) {
 bool is_sft(Words const& options) { return option_values(options, "--loss", "REFRAIN_TRAIN_ARGS") == Words{"sft"}; }
 
 Words train_line(Plan const& plan, fs::path const& pairs) {
-  Words reserved{"--pairs", "--init", "--run-dir", "--tensor-parallel", "--beta", "--learning-rate", "--seed"};
-  for (auto const& [option, values] : plan.member.more) reserved.push_back("--" + option);
   Words line{program("train").string(),
              "--pairs",
              pairs.string(),
@@ -80,10 +79,9 @@ Words train_line(Plan const& plan, fs::path const& pairs) {
     defaults.insert(defaults.end(), {"--reference-cache", (plan.settings.runs / reference_cache).string()});
   if (auto const dev = dev_pairs(plan.settings, plan.folder); !dev.empty())
     defaults.insert(defaults.end(), {"--eval-pairs", dev.string()});
-  auto const more =
-      merge_options(without_options(defaults, reserved, "the configuration"), plan.settings.train_args, reserved,
-                    "REFRAIN_TRAIN_ARGS",
-                    "take it out; the sweep (REFRAIN_SWEEP) sets beta, learning rate, seed and what its table names");
+  auto const names = swept_options({plan.member});
+  auto const more = add_args(without_options(defaults, names, "the configuration"), plan.settings.train_args,
+                             {.variable = "REFRAIN_TRAIN_ARGS", .swept = names});
   line.insert(line.end(), more.begin(), more.end());
   return line;
 }
