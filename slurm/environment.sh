@@ -6,12 +6,21 @@
 trap '' USR1
 REFRAIN_HOME=$(cd "$REFRAIN_HOME" && pwd)
 
+fail() {
+  echo "${SLURM_JOB_NAME:-slurm}: $1" >&2
+  exit 1
+}
+
 # What the submitting shell set wins over the site file.
 submitted=
 for name in "${!REFRAIN_@}"; do submitted+="$(declare -p "$name")"$'\n'; done
-if [[ -r $REFRAIN_HOME/env/site.sh ]]; then
+site=$REFRAIN_HOME/env/site.sh
+if [[ -r $site ]]; then
+  bash -n "$site" || fail "env/site.sh cannot be read, a line above says where [$site] (correct it)"
+  trap '(( $? != 127 )) || fail "a command of env/site.sh is not found, a line above names it [$site] (correct it)"' ERR
   # shellcheck source=/dev/null
-  source "$REFRAIN_HOME/env/site.sh"
+  source "$site"
+  trap - ERR
 fi
 eval "$submitted"
 for name in "${!REFRAIN_@}"; do export "${name?}"; done
@@ -19,7 +28,4 @@ for name in "${!REFRAIN_@}"; do export "${name?}"; done
 for folder in "$REFRAIN_HOME/build/bin" "$REFRAIN_HOME/bin" "$REFRAIN_HOME/../../bin"; do
   if [[ -x $folder/refrain-study ]]; then PATH=$folder:$PATH; break; fi
 done
-if ! command -v refrain-study > /dev/null; then
-  echo "${SLURM_JOB_NAME:-slurm}: refrain-study is not built (run env/setup.sh in $REFRAIN_HOME)" >&2
-  exit 1
-fi
+command -v refrain-study > /dev/null || fail "refrain-study is not built (run env/setup.sh in $REFRAIN_HOME)"

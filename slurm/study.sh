@@ -8,5 +8,8 @@
 command=$(scontrol show job "$SLURM_JOB_ID" | sed -n 's/^ *Command=//p' | head -n 1)
 export REFRAIN_HOME="${REFRAIN_HOME:-$(dirname "$command")/..}"
 # shellcheck source=/dev/null
-source "$REFRAIN_HOME/slurm/environment.sh"
+source "$REFRAIN_HOME/slurm/environment.sh" || {
+  echo "$SLURM_JOB_NAME: no slurm/environment.sh in REFRAIN_HOME [$REFRAIN_HOME] (submit scripts where they stand, or export it)" >&2
+  exit 1
+}
 exec refrain-study run --wave "$REFRAIN_STUDY_FILE"

@@ -4,6 +4,7 @@
 #include <refrain/study/batch_job.hpp>
 #include <refrain/study/evaluation.hpp>
 #include <refrain/study/process.hpp>
+#include <refrain/study/program_options.hpp>
 
 #include <iostream>
 
@@ -15,7 +16,7 @@ namespace {
 
 Words archive_line(Settings const& settings, fs::path const& out) {
   Words line{program("archive").string(), "create", "--replace", "--out", out.string()};
-  auto const more = merge_options({}, settings.archive_args, {"--out", "--add", "--replace"}, "REFRAIN_ARCHIVE_ARGS");
+  auto const more = add_args({}, settings.archive_args, {"REFRAIN_ARCHIVE_ARGS"});
   line.push_back(settings.runs.string());
   line.insert(line.end(), more.begin(), more.end());
   return line;

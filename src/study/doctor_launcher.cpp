@@ -88,6 +88,7 @@ Finding try_outside(std::string const& wanted) {
     }
     return tried;
   }
+  require_launcher(launcher.words);
   return {Health::ok, "launcher", join_words(launcher.words) + ", whose ranks this counts inside a job"};
 }
 

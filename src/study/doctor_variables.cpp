@@ -5,8 +5,13 @@
 #include <refrain/study/disk.hpp>
 #include <refrain/study/doctor_checks.hpp>
 #include <refrain/study/guards.hpp>
+#include <refrain/study/job_limits.hpp>
+#include <refrain/study/model_tensors.hpp>
+#include <refrain/study/program_options.hpp>
+#include <refrain/study/study_keys.hpp>
 #include <refrain/study/sweep.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <functional>
 
@@ -32,10 +37,8 @@ Finding look_at(std::string const& name, std::function<std::string()> const& loo
 /// @throws Error unless the folder holds a model with its tokenizer
 void require_model(fs::path const& folder) {
   require_folder(folder, "it");
-  for (auto const* name : {"config.json", "tokenizer.json"})
-    if (!fs::exists(folder / name))
-      throw Error("the folder has no " + std::string(name), "download the whole model, or name another folder",
-                  {.file = folder});
+  if (auto const name = lacking_file(folder); !name.empty())
+    throw Error("the folder has no " + name, download_whole, {.file = folder});
 }
 
 std::string describe_model(fs::path const& folder) {
@@ -77,6 +80,36 @@ std::string describe_guards(std::string const& guards, std::string const& adjudi
   return text;
 }
 
+/// Judges that decide, of those that `guards` names.
+std::string describe_deciders(std::string const& deciders, std::string const& guards) {
+  auto const names = split_words(deciders, "REFRAIN_DECIDERS");
+  if (guards.empty())
+    throw Error("names guards, and REFRAIN_GUARDS is not set", "set REFRAIN_GUARDS, or unset REFRAIN_DECIDERS");
+  check_deciders(names, read_guards(split_words(guards, "REFRAIN_GUARDS")));
+  return join_words(names);
+}
+
+/// The options that members of the sweep set; none where its table cannot be read, which is a finding of its own.
+Words swept_by(std::string const& sweep) try {
+  return swept_options(read_sweep(find_sweep(sweep.empty() ? "default" : sweep)));
+} catch (Error const&) {
+  return {};
+}
+
+/// What of a variable every job, or submit, would refuse whatever the others are. @throws Error
+void check_alone(std::string const& name, std::string const& value, Words const& swept) {
+  Environment alone{{name, value}};
+  wanted_jobs(alone);
+  for (auto const* needed : {"REFRAIN_MODEL", "REFRAIN_RUNS"}) alone[needed] = "/";
+  read_settings(alone, {});
+  if (!name.ends_with("_ARGS") || value.empty()) return;
+  auto const keys = setting_keys();  // others' are not read
+  if (std::none_of(keys.begin(), keys.end(), [&](std::string const& key) { return variable_of(key) == name; })) return;
+  ArgsSource source{.variable = name};
+  if (name == "REFRAIN_TRAIN_ARGS") source.swept = swept;
+  add_args({}, split_words(value, name), source);
+}
+
 Finding check_threads(std::string const& value, std::optional<Allocation> const& allocation) {
   std::string const name = "OMP_NUM_THREADS";
   if (value.empty())
@@ -98,6 +131,7 @@ Finding check_threads(std::string const& value, std::optional<Allocation> const&
 
 Findings check_variables(Environment const& environment, std::optional<Allocation> const& allocation) {
   Findings findings;
+  auto const swept = swept_by(value_of(environment, "REFRAIN_SWEEP"));
   auto const look = [&](std::string const& name, std::string const& meaning,
                         std::function<std::string(std::string const&)> const& describe) {
     auto const value = value_of(environment, name);
@@ -122,11 +156,19 @@ Findings check_variables(Environment const& environment, std::optional<Allocatio
   look_if_set("REFRAIN_GUARDS", [&](std::string const& value) {
     return describe_guards(value, value_of(environment, "REFRAIN_ADJUDICATOR"));
   });
-  // Numbers and quotes of all other variables.
-  auto complete = environment;
-  for (auto const* name : {"REFRAIN_MODEL", "REFRAIN_RUNS"}) complete[name] = "/";
-  auto other = look_at("variables", [&] { return read_settings(complete, {}), std::string{}; });
-  if (other.health != Health::ok) findings.push_back(std::move(other));
+  bool const guards_are_read = findings.back().subject != "REFRAIN_GUARDS" || findings.back().health == Health::ok;
+  if (guards_are_read)  // else there is nothing to choose from
+    look_if_set("REFRAIN_DECIDERS", [&](std::string const& value) {
+      return describe_deciders(value, value_of(environment, "REFRAIN_GUARDS"));
+    });
+  // Numbers, quotes and options of all others, each by itself: one that is wrong hides no second.
+  for (auto const& [name, value] : environment) {
+    bool const is_told =
+        std::any_of(findings.begin(), findings.end(), [&](Finding const& finding) { return finding.subject == name; });
+    if (is_told || !name.starts_with("REFRAIN_")) continue;
+    auto other = look_at("variables", [&] { return check_alone(name, value, swept), std::string{}; });
+    if (other.health != Health::ok) findings.push_back(std::move(other));
+  }
   findings.push_back(check_threads(value_of(environment, "OMP_NUM_THREADS"), allocation));
   return findings;
 }

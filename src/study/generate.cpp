@@ -3,6 +3,7 @@
 #include <refrain/base/log.hpp>
 #include <refrain/base/signals.hpp>
 #include <refrain/study/evaluation.hpp>
+#include <refrain/study/program_options.hpp>
 #include <refrain/study/prompts.hpp>
 
 #include <iostream>
@@ -19,8 +20,7 @@ Words generate_line(Subject const& subject, Settings const& settings, fs::path c
   add(model_options(subject, settings));
   add({"--prompts", prompts.string(), "--out", subject.responses().string()});
   add({"--tensor-parallel", std::to_string(subject.tensor_parallel)});
-  add(merge_options({}, settings.generate_args,
-                    {"--checkpoint", "--adapter", "--prompts", "--out", "--tensor-parallel"}, "REFRAIN_GENERATE_ARGS"));
+  add(add_args({}, settings.generate_args, {"REFRAIN_GENERATE_ARGS"}));
   return line;
 }
 

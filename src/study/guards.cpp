@@ -3,6 +3,7 @@
 #include <refrain/base/joined.hpp>
 #include <refrain/base/json_file.hpp>
 #include <refrain/study/guards.hpp>
+#include <refrain/study/model_tensors.hpp>
 
 #include <algorithm>
 #include <filesystem>
@@ -69,6 +70,8 @@ void give_model(Guard& guard, std::string const& model, JudgeSource const& sourc
   } else {
     if (!fs::is_directory(model))
       throw UsageError(who + "'s folder does not exist", "name a Hugging Face folder or a checkpoint", {.file = model});
+    if (auto const name = lacking_file(model); !name.empty())
+      throw UsageError(who + "'s folder has no " + name, download_whole, {.file = model});
     guard.model = {"--checkpoint", fs::absolute(model).string()};
   }
 }

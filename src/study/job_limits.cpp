@@ -54,14 +54,18 @@ JobLimits read_limits(std::string const& config, std::string const& associations
   return limits;
 }
 
+std::optional<int64_t> wanted_jobs(Environment const& environment) {
+  auto const text = value_of(environment, "REFRAIN_MAX_JOBS");
+  if (text.empty()) return {};
+  auto const wanted = whole_number(text);
+  if (!wanted || *wanted == 0)
+    throw UsageError("REFRAIN_MAX_JOBS is '" + text + "', not a whole number above 0",
+                     "set it to the number of jobs that the site lets one user have, such as 200");
+  return wanted;
+}
+
 JobLimits ask_limits(Environment const& environment) {
-  std::optional<int64_t> wanted;
-  if (auto const text = value_of(environment, "REFRAIN_MAX_JOBS"); !text.empty()) {
-    wanted = whole_number(text);
-    if (!wanted || *wanted == 0)
-      throw UsageError("REFRAIN_MAX_JOBS is '" + text + "', not a whole number above 0",
-                       "set it to the number of jobs that the site lets one user have, such as 200");
-  }
+  auto const wanted = wanted_jobs(environment);
   Words associations{"sacctmgr",     "--noheader",           "--parsable2", "show",
                      "associations", "format=MaxSubmitJobs", "where",       "user=" + user_name()};
   if (auto const account = value_of(environment, "SBATCH_ACCOUNT"); !account.empty())

@@ -2,6 +2,7 @@
 #include <refrain/base/log.hpp>
 #include <refrain/base/signals.hpp>
 #include <refrain/study/evaluation.hpp>
+#include <refrain/study/program_options.hpp>
 
 #include <algorithm>
 #include <iostream>
@@ -13,16 +14,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
-Words const set_by_the_study{"--judge",    "--checkpoint", "--endpoint",       "--model", "--responses",
-                             "--verdicts", "--out",        "--language-model", "--guards"};
-
 /// `refrain-judge --judge NAME MODEL...`, with options of the user's where a model is asked.
 Words judge_line(Guard const& guard, Words const& args, std::string const& variable) {
   Words line{program("judge").string(), "--judge", guard.judge};
   line.insert(line.end(), guard.model.begin(), guard.model.end());
   if (!guard.asks_model) return line;
   Words const defaults = guard.asks_server ? Words{} : Words{"--tensor-parallel", "1"};
-  auto const more = merge_options(defaults, args, set_by_the_study, variable);
+  auto const more = add_args(defaults, args, {variable});
   line.insert(line.end(), more.begin(), more.end());
   return line;
 }

@@ -78,6 +78,12 @@ Words srun_line(std::string const& mpi, Allocation const& allocation) {
           "--cpus-per-task=" + std::to_string(allocation.cpus_per_task)};
 }
 
+void require_launcher(Words const& words) {
+  if (!words.empty() && words.front().find('/') == std::string::npos && !in_path(words.front()))
+    throw Error("the launcher '" + words.front() + "' is not in PATH",
+                "load the MPI module in env/site.sh, or set REFRAIN_LAUNCHER");
+}
+
 Launcher choose_launcher(std::string const& wanted, std::optional<Allocation> const& allocation, int tensor_parallel,
                          std::filesystem::path const& probe) {
   Launcher launcher;
@@ -102,10 +108,7 @@ Launcher choose_launcher(std::string const& wanted, std::optional<Allocation> co
     launcher.words = {"mpirun", "-n", std::to_string(ranks)};
   else
     launcher.words = split_words(wanted, "the launcher");
-  if (!launcher.words.empty() && launcher.words.front().find('/') == std::string::npos &&
-      !in_path(launcher.words.front()))
-    throw Error("the launcher '" + launcher.words.front() + "' is not in PATH",
-                "load the MPI module in env/site.sh, or set REFRAIN_LAUNCHER");
+  require_launcher(launcher.words);
   return launcher;
 }
 

@@ -4,6 +4,7 @@
 #include <refrain/study/disk.hpp>
 #include <refrain/study/member.hpp>
 #include <refrain/study/pairs.hpp>
+#include <refrain/study/program_options.hpp>
 #include <refrain/study/run_folder.hpp>
 #include <refrain/study/sweep.hpp>
 #include <refrain/study/work.hpp>
@@ -106,8 +107,6 @@ Work training(Plan const& plan, Words const& line) {
 
 Words train_line(Configuration const& configuration, SweepMember const& member, Settings const& settings) {
   auto const folder = settings.runs / configuration.name;
-  Words reserved{"--pairs", "--init", "--run-dir", "--tensor-parallel", "--beta", "--learning-rate", "--seed"};
-  for (auto const& [option, values] : member.more) reserved.push_back("--" + option);
   Words line{program("train").string(),
              "--pairs",
              (folder / "pairs.h5").string(),
@@ -126,9 +125,9 @@ Words train_line(Configuration const& configuration, SweepMember const& member, 
     defaults.insert(defaults.end(), {"--reference-cache", (settings.runs / reference_cache).string()});
   if (auto const dev = dev_pairs(settings, folder); !dev.empty())
     defaults.insert(defaults.end(), {"--eval-pairs", dev.string()});
-  auto const more = merge_options(
-      without_options(defaults, reserved, "the configuration"), settings.train_args, reserved, "REFRAIN_TRAIN_ARGS",
-      "take it out; the sweep (REFRAIN_SWEEP) sets beta, learning rate, seed and what its table names");
+  auto const names = swept_options({member});
+  auto const more = add_args(without_options(defaults, names, "the configuration"), settings.train_args,
+                             {.variable = "REFRAIN_TRAIN_ARGS", .swept = names});
   line.insert(line.end(), more.begin(), more.end());
   return line;
 }

@@ -80,6 +80,12 @@ std::vector<ModelTensor> model_tensors(fs::path const& model) {
   return tensors;
 }
 
+std::string lacking_file(fs::path const& model) {
+  for (auto const* name : {"config.json", "tokenizer.json"})
+    if (!fs::exists(model / name)) return name;
+  return {};
+}
+
 int64_t count_parameters(std::vector<ModelTensor> const& tensors) {
   int64_t count = 0;
   for (auto const& tensor : tensors) count += element_count(tensor.shape);

@@ -1,5 +1,6 @@
 #include <refrain/base/error.hpp>
 #include <refrain/study/pairs.hpp>
+#include <refrain/study/program_options.hpp>
 
 namespace refrain::study {
 
@@ -31,9 +32,7 @@ Words shard_line(fs::path const& program, Configuration const& configuration, Se
               {"--tokenizer", settings.model.string(), "--configuration", configuration.pairs, "--out", out.string()});
   if (auto const dev = dev_pairs(settings, out.parent_path()); !dev.empty())
     line.insert(line.end(), {"--dev-out", dev.string()});
-  Words const merged =
-      merge_options(Words(line.begin() + 1, line.end()), settings.shard_args,
-                    {"--pairs", "--tokenizer", "--configuration", "--out", "--prompts"}, "REFRAIN_SHARD_ARGS");
+  Words const merged = add_args(Words(line.begin() + 1, line.end()), settings.shard_args, {"REFRAIN_SHARD_ARGS"});
   line.resize(1);
   line.insert(line.end(), merged.begin(), merged.end());
   return line;

@@ -1,4 +1,5 @@
 #include <refrain/study/batch_job.hpp>
+#include <refrain/study/program_options.hpp>
 #include <refrain/study/prompts.hpp>
 
 #include <fstream>
@@ -26,8 +27,7 @@ Prompts find_prompts(Settings const& settings, Subject const& base) {
   if (is_sharded(settings.prompts)) return {.file = settings.prompts.front(), .line = {}};
   auto const out = base.evaluation() / "prompts.h5";
   auto const as_pairs = pick_options(settings.shard_args, {"--chat-template", "--template-date"}, "REFRAIN_SHARD_ARGS");
-  auto const more = merge_options(as_pairs, settings.prompt_args, {"--pairs", "--prompts", "--tokenizer", "--out"},
-                                  "REFRAIN_PROMPT_ARGS");
+  auto const more = add_args(as_pairs, settings.prompt_args, {"REFRAIN_PROMPT_ARGS"});
   Words line{program("shard").string(), "--prompts"};
   line.insert(line.end(), settings.prompts.begin(), settings.prompts.end());
   line.insert(line.end(), {"--tokenizer", settings.model.string(), "--out", out.string()});

@@ -3,6 +3,7 @@
 #include <refrain/base/signals.hpp>
 #include <refrain/study/evaluation.hpp>
 #include <refrain/study/process.hpp>
+#include <refrain/study/program_options.hpp>
 
 #include <iostream>
 
@@ -26,8 +27,7 @@ Words report_line(std::vector<Subject> const& all, std::vector<Subject> const& j
   line.insert(line.end(), runs.begin(), runs.end());
   if (!dev.empty()) line.push_back("--dev-verdicts");
   line.insert(line.end(), dev.begin(), dev.end());
-  auto const more = merge_options({"--out", (folder / "report").string()}, settings.report_args,
-                                  {"--verdicts", "--runs", "--dev-verdicts"}, "REFRAIN_REPORT_ARGS");
+  auto const more = add_args({"--out", (folder / "report").string()}, settings.report_args, {"REFRAIN_REPORT_ARGS"});
   line.insert(line.end(), more.begin(), more.end());
   return line;
 }

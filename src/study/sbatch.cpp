@@ -17,7 +17,7 @@ std::string reason_in(std::string const& text) {
   for (std::string line; std::getline(lines, line);) {
     if (line.empty()) continue;
     if (first.empty()) first = line;
-    for (std::string const prefix : {"sbatch: error: ", "sbatch: fatal: "})
+    for (std::string const prefix : {"sbatch: error: ", "sbatch: fatal: ", "sbatch: "})
       if (line.starts_with(prefix)) return line.substr(prefix.size());
   }
   return first.empty() ? "nothing" : first;
@@ -67,6 +67,18 @@ std::string Sbatch::submit() const {
     throw Error("sbatch prints no job id: " + reason_in(answer.text), "look at squeue; the line was " + show(),
                 {.file = script});
   return id;
+}
+
+void check_sbatch_options(Words const& options) {
+  if (options.empty() || !in_path("sbatch")) return;
+  auto const ask = [](Words words) {  // it reads its words up to this one, and ends there
+    words.insert(words.begin(), "sbatch");
+    words.emplace_back("--version");
+    return run_captured(words, Stderr::capture, without_slurm_variables());
+  };
+  auto const answer = ask(options);
+  if (answer.code != 0 && ask({}).code == 0)
+    throw Error("sbatch refuses: " + reason_in(answer.text), "sbatch --help lists its options");
 }
 
 Words directives(std::filesystem::path const& script) {

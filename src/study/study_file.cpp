@@ -1,8 +1,13 @@
+#include <refrain/base/counted.hpp>
 #include <refrain/base/error.hpp>
 #include <refrain/base/files.hpp>
 #include <refrain/base/json_file.hpp>
 #include <refrain/base/joined.hpp>
 #include <refrain/study/configuration.hpp>
+#include <refrain/study/launcher.hpp>
+#include <refrain/study/model_tensors.hpp>
+#include <refrain/study/program_options.hpp>
+#include <refrain/study/sbatch.hpp>
 #include <refrain/study/study_file.hpp>
 #include <refrain/study/study_keys.hpp>
 #include <refrain/study/sweep.hpp>
@@ -52,7 +57,9 @@ void read_sbatch(Json const& object, Environment const& environment, KeyPlace co
     options[*find_stage(name)] = checked(name, {{name, here}}, [&] {
       if (!value.is_string()) here.refuse("this is " + dump_text(value) + ", not a text", R"(write "--nodes=8")");
       auto const words = split_words(expand_variables(value.get<std::string>(), environment, here), here.key);
-      return merge_options({}, words, reserved, here.key, "take it out");
+      auto const taken = merge_options({}, words, reserved, here.key, "take it out");
+      check_sbatch_options(taken);
+      return taken;
     });
   }
 }
@@ -105,27 +112,56 @@ void check_model(StudyModel& model, Environment const& variables, Places const& 
     return JudgeSource{.name = called(key), .is_key = places.contains(key)};
   };
   checked("folder", places, [&] {
-    if (auto const folder = value("REFRAIN_MODEL"); !folder.empty() && !fs::is_directory(folder))
+    auto const folder = value("REFRAIN_MODEL");
+    if (folder.empty()) return;
+    if (!fs::is_directory(folder))
       throw Error("the model's folder does not exist", "name a Hugging Face folder or a checkpoint", {.file = folder});
+    if (auto const name = lacking_file(folder); !name.empty())
+      throw Error("the model's folder has no " + name, download_whole, {.file = folder});
   });
   for (auto const* key : {"pairs", "prompts"})
     checked(key, places, [&] { return split_paths(value(variable_of(key)), called(key)); });
   for (auto const& key : setting_keys())
     if (key.ends_with("_args")) checked(key, places, [&] { return split_words(value(variable_of(key)), called(key)); });
+  checked("launcher", places, [&] { require_launcher(split_words(value("REFRAIN_LAUNCHER"), called("launcher"))); });
   model.settings = read_settings(variables, {"REFRAIN_PAIRS", "REFRAIN_PROMPTS", "REFRAIN_GUARDS", "REFRAIN_STUDY"});
   model.guards = checked("judges", places, [&] { return read_guards(model.settings.guards, judges_in("judges")); });
   checked("deciders", places, [&] { check_deciders(model.settings.deciders, model.guards, called("deciders")); });
   if (!model.settings.adjudicator.empty())
     checked("adjudicator", places,
             [&] { return read_adjudicator(model.settings.adjudicator, model.guards, judges_in("adjudicator")); });
-  model.subjects = checked("sweep", places, [&] {
-    find_sweep(model.settings.sweep, called("sweep"));
-    return list_subjects(model.settings);
+  auto const swept = checked(
+      "sweep", places, [&] { return swept_options(read_sweep(find_sweep(model.settings.sweep, called("sweep")))); });
+  model.subjects = list_subjects(model.settings);
+  for (auto const& key : setting_keys())
+    if (key.ends_with("_args"))
+      checked(key, places, [&] {
+        ArgsSource source{.variable = variable_of(key), .called = called(key)};
+        if (key == "train_args") source.swept = swept;
+        return add_args({}, split_words(value(source.variable), source.called), source);
+      });
+  checked("report_args", places, [&] {  // which every model's job is given
+    return merge_options({}, model.settings.report_args, {"--out"}, called("report_args"), "take it out");
   });
-  checked("report_args", places, [&] {
-    return merge_options({}, model.settings.report_args, {"--out", "--verdicts", "--runs"}, "report_args",
-                         "take it out");
-  });
+}
+
+/// What check_allocation would refuse in the jobs of a model: tasks that make no whole tensor-parallel groups.
+void check_groups(StudyModel const& model, KeyPlace const& place) {
+  int const group = model.subjects.front().tensor_parallel;
+  for (auto const stage : {Stage::train, Stage::generate}) {
+    auto const script = stage == Stage::train ? model.settings.studies.front() : stage_name(stage);
+    auto const own = model.sbatch.find(stage);
+    auto const options = merge_options(directives(data_file("slurm/" + script + ".sh")),
+                                       own == model.sbatch.end() ? Words{} : own->second, {}, "sbatch");
+    auto const nodes = option_number(options, "--nodes", "sbatch");
+    auto const each = option_number(options, "--ntasks-per-node", "sbatch");
+    bool const by_number = !option_values(options, "--ntasks", "sbatch").empty();
+    if (!by_number && nodes && each && *nodes * *each % group != 0)
+      place.refuse(model.size + "/" + stage_name(stage) + " has " + counted(*nodes * *each, "task") +
+                       ", which do not divide into groups of " + std::to_string(group) + " (tensor parallel)",
+                   "set another tensor_parallel, or --nodes and --ntasks-per-node in sbatch." +
+                       std::string(stage_name(stage)));
+  }
 }
 
 StudyModel read_model(std::string const& size, Json const& json, Common const& common) {
@@ -164,6 +200,7 @@ StudyModel read_model(std::string const& size, Json const& json, Common const& c
   for (auto const& [name, value] : variables) all[name] = value;
   model.variables = std::move(variables);
   check_model(model, all, places);
+  check_groups(model, places.contains("tensor_parallel") ? places["tensor_parallel"] : place);
   return model;
 }
 

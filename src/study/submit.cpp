@@ -5,6 +5,8 @@
 #include <refrain/base/log.hpp>
 #include <refrain/study/configuration.hpp>
 #include <refrain/study/disk.hpp>
+#include <refrain/study/launcher.hpp>
+#include <refrain/study/program_options.hpp>
 #include <refrain/study/sbatch.hpp>
 #include <refrain/study/submissions.hpp>
 #include <refrain/study/submit.hpp>
@@ -26,6 +28,14 @@ std::vector<int64_t> choose(Standing const& standing, Options const& options) {
     std::sort(wanted.begin(), wanted.end());
   }
   return wanted;
+}
+
+/// What every one of the jobs would refuse.
+void check_jobs(SweepRequest const& sweep) {
+  auto const& settings = sweep.settings;
+  require_launcher(split_words(settings.launcher, "REFRAIN_LAUNCHER"));
+  add_args({}, settings.shard_args, {"REFRAIN_SHARD_ARGS"});
+  add_args({}, settings.train_args, {.variable = "REFRAIN_TRAIN_ARGS", .swept = swept_options(sweep.members)});
 }
 
 }  // namespace
@@ -56,11 +66,12 @@ Exit run_submit(Options const& options) {
   if (!options.after.empty() && options.after.find_first_not_of("0123456789_") != std::string::npos)
     throw UsageError("--after is '" + options.after + "', not the id of a job", "give a number as sbatch prints it");
   auto const sweep = read_sweep_request(options, {"REFRAIN_PAIRS"});
+  if (!options.dry_run) require_sbatch();
+  check_jobs(sweep);
   auto const limit = disk_limit(sweep.settings, find_configuration(sweep.name), sweep.members);
   auto const at_once = limit ? std::optional(limit->members()) : std::nullopt;
   std::optional<FolderLock> lock;
   if (!options.dry_run) {
-    require_sbatch();
     make_folders(sweep.folder());
     lock = FolderLock::acquire(sweep.folder() / "submit.lock");
   }

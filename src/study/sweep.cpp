@@ -112,6 +112,14 @@ Words SweepMember::words() const {
   return words;
 }
 
+Words swept_options(std::vector<SweepMember> const& members) {
+  std::set<std::string> names;
+  for (auto const& member : members)
+    for (auto const& word : member.words())
+      if (word.starts_with("--")) names.insert(word);
+  return {names.begin(), names.end()};
+}
+
 std::vector<SweepMember> read_sweep(fs::path const& path) {
   Json const json = read_json(path);
   Table const table{path, TrainOptions::load()};

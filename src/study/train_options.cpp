@@ -1,8 +1,8 @@
 #include <refrain/base/error.hpp>
-#include <refrain/base/files.hpp>
 #include <refrain/base/joined.hpp>
 #include <refrain/base/option_text.hpp>
 #include <refrain/base/table.hpp>
+#include <refrain/study/program_options.hpp>
 #include <refrain/study/train_options.hpp>
 
 #include <algorithm>
@@ -53,10 +53,8 @@ Words list_of(std::string const& name, Json const& value, Place const& place) {
 }  // namespace
 
 TrainOptions TrainOptions::load() {
-  auto const file = data_file("study/train_options.json");
   TrainOptions options;
-  auto const table = read_json(file);
-  for (auto const& [name, written] : table.items()) options.written_[name] = json_get<std::string>(table, name, file);
+  options.written_ = program_options("train");
   return options;
 }
 

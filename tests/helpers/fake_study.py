@@ -12,6 +12,10 @@ MEMBER = "beta=0.1,lr=1e-6,seed=42"
 
 # Numbers the jobs from 101 on and keeps them in the queue: "ID INDEX NAME DEPENDENCY" a line.
 SBATCH = """#!/bin/sh
+case "$* " in
+  *--tiem=*--version*) echo "sbatch: unrecognized option '--tiem=2'" >&2; exit 255 ;;
+  *--version*) echo "slurm-wlm 22.05.8"; exit ;;
+esac
 [ -n "$FAKE_SBATCH" ] && { echo "sbatch: error: $FAKE_SBATCH" >&2; exit 1; }
 id=$((101 + $(wc -l < "$CALLS")))
 echo "$@" >> "$CALLS"

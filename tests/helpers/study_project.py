@@ -99,12 +99,19 @@ def make_project(folder):
     """A folder with a space in its name that holds everything one member needs."""
     root = folder / "a project"
     (root / "bin").mkdir(parents=True)
-    (root / "model").mkdir()
+    model_folder(root / "model")
     shutil.copy(refrain.BIN / "refrain-study", root / "bin")
     for name, text in {"shard": SHARD, "train": TRAIN, "generate": ROWS, "judge": ROWS, "report": REPORT}.items():
         executable(root / "bin" / f"refrain-{name}", text)
     (root / "pairs 1.jsonl").write_text("{}\n")
     return root
+
+
+def model_folder(folder):
+    """A folder that looks like a model's."""
+    folder.mkdir()
+    for name in ("config.json", "tokenizer.json"):
+        (folder / name).write_text("{}")
 
 
 def executable(file, text):
@@ -173,7 +180,7 @@ def make_evaluation(folder):
     root = make_project(folder)
     (root / "prompts.jsonl").write_text('{"prompt": "restricted activity 17"}\n')
     for name in ("guard", "other guard", "adjudicator"):
-        (root / name).mkdir()
+        model_folder(root / name)
     (root / "lid.ftz").write_text("")
     return root
 

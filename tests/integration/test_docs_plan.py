@@ -54,6 +54,7 @@ def test_the_whole_study(tmp_path):
         (tmp_path / name).mkdir()
         header = json.dumps({"weights": {"dtype": "BF16", "shape": [parameters], "data_offsets": [0, 2 * parameters]}})
         (tmp_path / name / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header.encode())
+        (tmp_path / name / "tokenizer.json").write_text("{}")
         (tmp_path / name / "config.json").write_text(json.dumps({**COMMON, **SIZES["70B" if "70B" in name else "8B"]}))
     data = tmp_path / "data.parquet"
     data.write_text("")

@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -116,6 +117,8 @@ def test_variables_that_are_not_set(project):
      "REFRAIN_PROMPTS names a file that does not exist [/none.jsonl] (quote paths that hold spaces)"),
     ("REFRAIN_GUARDS", "llama-guard-3=/none",
      "llama-guard-3's folder does not exist [/none] (name a Hugging Face folder or a checkpoint)"),
+    ("REFRAIN_DECIDERS", "foo", "names guards, and REFRAIN_GUARDS is not set (set REFRAIN_GUARDS, or unset "
+                                "REFRAIN_DECIDERS)"),
     ("OMP_NUM_THREADS", "many", "is 'many', not a number above 0 (unset it in env/site.sh)"),
 ])
 def test_a_variable_that_names_nothing(project, variable, value, line):
@@ -125,6 +128,17 @@ def test_a_variable_that_names_nothing(project, variable, value, line):
 def test_other_variables(project):
     only_broken(project, "variables: REFRAIN_TENSOR_PARALLEL is 'four', not a number above 0 (set it to a number such "
                          "as 4)", REFRAIN_TENSOR_PARALLEL="four")
+    text = project.doctor(REFRAIN_TENSOR_PARALLEL="four", REFRAIN_MAX_JOBS="ten", REFRAIN_TRAIN_ARGS="--beta 0.3",
+                          REFRAIN_SHARD_ARGS="--max-lenght 7", REFRAIN_JUDGE_ARGS="'open")
+    assert lines_of(text, "broken") == [
+        "broken   variables: REFRAIN_JUDGE_ARGS has a ' that is not closed (close it, or write \\')",
+        "broken   variables: REFRAIN_MAX_JOBS is 'ten', not a whole number above 0 (set it to the number of jobs that the "
+        "site lets one user have, such as 200)",
+        "broken   variables: REFRAIN_SHARD_ARGS has --max-lenght, which is no option of refrain-shard (did you mean "
+        "--max-length?)",
+        "broken   variables: REFRAIN_TENSOR_PARALLEL is 'four', not a number above 0 (set it to a number such as 4)",
+        "broken   variables: REFRAIN_TRAIN_ARGS sets --beta, which the study sets itself (take it out; the sweep "
+        "(REFRAIN_SWEEP) sets beta, learning rate, seed and what its table names)"]
     text = project.doctor(REFRAIN_STUDY="dpo_9b_de", REFRAIN_SWEEP="mine")
     sweep, study = lines_of(text, "broken")
     tables = ", ".join(sorted(file.stem for file in (refrain.SOURCE / "slurm/sweeps").iterdir()))
@@ -133,6 +147,20 @@ def test_other_variables(project):
     assert study == ("broken   REFRAIN_STUDY: there is no configuration 'dpo_9b_de' (names are dpo_8b|70b_balanced|"
                      "high_resource|english_only|no_english|balanced_matched|english_only_long|en|de|fr|it|es|pt|pl|cs|"
                      "sk|sl|lt|lv)")
+
+
+def test_deciders(project):
+    guard = project.root / "guard"
+    shutil.copytree(project.root / "model", guard)
+    guards = f"llama-guard-3='{guard}'"
+    only_broken(project, "REFRAIN_DECIDERS: foo is none of the guards (name some of: llama-guard-3)",
+                REFRAIN_DECIDERS="foo", REFRAIN_GUARDS=guards)
+    assert "ok       REFRAIN_DECIDERS: llama-guard-3\n" in project.doctor(REFRAIN_DECIDERS="llama-guard-3",
+                                                                         REFRAIN_GUARDS=guards)
+    (guard / "tokenizer.json").unlink()
+    text = project.doctor(REFRAIN_DECIDERS="llama-guard-3", REFRAIN_GUARDS=guards)
+    assert lines_of(text, "broken") == [f"broken   REFRAIN_GUARDS: llama-guard-3's folder has no tokenizer.json [{guard}] "
+                                        "(download the whole model, or name another folder)"]
 
 
 def test_a_model_that_is_none(project):
@@ -314,6 +342,11 @@ def test_launchers_outside_a_job(project):
     (project.tools / "srun").unlink()
     (project.tools / "scontrol").unlink()
     only_broken(project, "launcher: neither srun nor mpirun is in PATH (load the MPI module in env/site.sh)")
+
+
+def test_a_launcher_that_is_not_there(project):
+    only_broken(project, "launcher: the launcher 'mpirn' is not in PATH (load the MPI module in env/site.sh, or set "
+                         "REFRAIN_LAUNCHER)", REFRAIN_LAUNCHER="mpirn -n 2")
 
 
 def test_a_launcher_that_root_may_not_use(project):

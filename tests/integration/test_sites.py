@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 import refrain
+from study_project import executable
 
 SITES = sorted((refrain.SOURCE / "env/sites").glob("*.sh"))
 LMOD = pathlib.Path("/usr/share/lmod/lmod/init/bash")
@@ -80,6 +81,38 @@ def test_what_the_submitting_shell_set_wins_over_a_site(tmp_path):
         done = subprocess.run(["bash", "-c", '. "$REFRAIN_HOME/slurm/environment.sh"; echo "$REFRAIN_RUNS $SBATCH_TIMELIMIT"'],
                               env=variables, capture_output=True, text=True)
         assert (done.returncode, done.stdout) == (0, f"{wanted} 04:00:00\n"), done
+
+
+@pytest.mark.parametrize("site, above, line", [
+    ("export A='open\n", "unexpected EOF", "env/site.sh cannot be read, a line above says where [SITE] (correct it)"),
+    ("module load openmpi\nexport A=1\n", "module: command not found",
+     "a command of env/site.sh is not found, a line above names it [SITE] (correct it)"),
+    ("false\nmodule load openmpi 2> /dev/null || true\n[[ -n $NONE ]] && export A=1\n", "", "gone on"),
+])
+def test_a_site_file_that_is_broken_ends_the_job(tmp_path, site, above, line):
+    shutil.copytree(refrain.SOURCE / "slurm", tmp_path / "slurm")
+    (tmp_path / "env").mkdir()
+    (tmp_path / "env/site.sh").write_text(site)
+    (tmp_path / "bin").mkdir()
+    executable(tmp_path / "bin/refrain-study", "#!/bin/sh\necho 'generate: gone on' >&2\n")
+    executable(tmp_path / "bin/scontrol", "#!/bin/sh\n")
+    done = subprocess.run([tmp_path / "slurm/generate.sh"], capture_output=True, text=True,
+                          env={"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "REFRAIN_HOME": str(tmp_path),
+                               "SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "generate"})
+    assert above in done.stderr and done.returncode == (0 if line == "gone on" else 1), done
+    assert done.stderr.splitlines()[-1] == "generate: " + line.replace("SITE", f"{tmp_path}/env/site.sh")
+
+
+def test_a_script_that_was_copied_away_says_so(tmp_path):
+    copied = shutil.copy(refrain.SOURCE / "slurm/dpo_8b_de.sh", tmp_path)
+    executable(tmp_path / "scontrol", f"#!/bin/sh\necho '   Command={copied}'\n")
+    done = subprocess.run([copied], capture_output=True, text=True,
+                          env={"PATH": f"{tmp_path}:/usr/bin:/bin", "SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "dpo_8b_de"})
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"dpo_8b_de: no slurm/environment.sh in REFRAIN_HOME [{tmp_path}/..] (submit scripts where they stand, or export "
+        "it)")
+
 
 
 def lmod(folder, commands):

@@ -8,6 +8,7 @@ import refrain
 from fake_study import MEMBER, Project
 from refrain import check_line
 from run_folders import myself, write_lock
+from study_project import model_folder
 
 
 @pytest.fixture
@@ -323,9 +324,10 @@ def asking_hours(parameters, read, written):
 
 def test_the_paper_s_study_ships(project):
     models = project.root / "models"
+    models.mkdir()
     for name in ("NeuralDaredevil-8B-abliterated", "Llama-3.1-70B-Instruct-lorablated", "Llama-Guard-3-8B",
                  "PolyGuard-Qwen", "Llama-3.1-70B-Instruct"):
-        (models / name).mkdir(parents=True)
+        model_folder(models / name)
     project.content = json.loads((refrain.SOURCE / "slurm/studies/paper.json").read_text())
     out, _ = project.run(REFRAIN_MODELS=str(models), REFRAIN_PAIRS=str(project.root / "pairs 1.jsonl"),
                          REFRAIN_PROMPTS=str(project.root / "prompts.jsonl"))

@@ -8,6 +8,7 @@ import pytest
 import refrain
 from fake_study import MEMBER, Project
 from refrain import check_line
+from study_project import model_folder
 
 
 @pytest.fixture
@@ -96,6 +97,27 @@ def content(**changes):
     (content(disk_tb="much"), 'this is "much", not a number above 0 [FILE:disk_tb] (write a number such as 12.5)'),
     (content(train_args=["--epochs", "1"]),
      'this is ["--epochs","1"], not a text [FILE:train_args] (write it in quotes)'),
+    (content(train_args="--epochs 1 --epohcs 1"),
+     "train_args has --epohcs, which is no option of refrain-train [FILE:train_args] (did you mean --epochs?)"),
+    (content(train_args="--help"),
+     "train_args has --help, which is no option of refrain-train [FILE:train_args] (docs/options.md lists them)"),
+    (content(train_args="--epochs 1 --beta 0.3"),
+     "train_args sets --beta, which the study sets itself [FILE:train_args] (take it out; the sweep sets beta, learning "
+     "rate, seed and what its table names)"),
+    (content(shard_args="--max-lenght=7"),
+     "shard_args has --max-lenght, which is no option of refrain-shard [FILE:shard_args] (did you mean --max-length?)"),
+    (content(prompt_args="--out /x"),
+     "prompt_args sets --out, which the study sets itself [FILE:prompt_args] (take it out)"),
+    (content(generate_args="--stops x"),
+     "generate_args has --stops, which is no option of refrain-generate [FILE:generate_args] (did you mean --stop?)"),
+    (content(judge_args="--judge x"),
+     "judge_args sets --judge, which the study sets itself [FILE:judge_args] (take it out)"),
+    (content(adjudicator_args="--tensor-paralel 4"),
+     "adjudicator_args has --tensor-paralel, which is no option of refrain-judge [FILE:adjudicator_args] (did you mean "
+     "--tensor-parallel?)"),
+    (content(archive_args="--wieghts final"),
+     "archive_args has --wieghts, which is no option of refrain-archive create [FILE:archive_args] (did you mean "
+     "--weights?)"),
     (content(report_args="--out /x"), "report_args sets --out, which the study sets itself [FILE:report_args] (take it "
                                       "out)"),
     (content(sbatch={"training": "--nodes=2"}),
@@ -105,6 +127,17 @@ def content(**changes):
      "sbatch.train sets --array, which the study sets itself [FILE:sbatch.train] (take it out)"),
     (content(sbatch={"train": "8 nodes"}),
      "'8' in sbatch.train is no option [FILE:sbatch.train] (begin with --name; quote values that hold spaces)"),
+    (content(sbatch={"train": "--tiem=2"}),
+     "sbatch refuses: unrecognized option '--tiem=2' [FILE:sbatch.train] (sbatch --help lists its options)"),
+    (content(sbatch={"generate": "--ntasks-per-node=6"}),
+     "8b/generate has 6 tasks, which do not divide into groups of 4 (tensor parallel) [FILE:models.8b] (set another "
+     "tensor_parallel, or --nodes and --ntasks-per-node in sbatch.generate)"),
+    (content(tensor_parallel=3),
+     "8b/train has 4 tasks, which do not divide into groups of 3 (tensor parallel) [FILE:tensor_parallel] (set another "
+     "tensor_parallel, or --nodes and --ntasks-per-node in sbatch.train)"),
+    (content(launcher="mpirn -n 4"),
+     "the launcher 'mpirn' is not in PATH [FILE:launcher] (load the MPI module in env/site.sh, or set "
+     "REFRAIN_LAUNCHER)"),
     (content(sbatch={"train": 8}), 'this is 8, not a text [FILE:sbatch.train] (write "--nodes=8")'),
 ])
 def test_what_is_wrong_in_the_file_names_it_and_the_key(project, change, line):
@@ -115,11 +148,29 @@ def test_what_is_wrong_in_the_file_names_it_and_the_key(project, change, line):
 
 
 def test_two_models_whose_answers_would_share_a_folder(project):
-    (project.root / "other/model").mkdir(parents=True)
+    (project.root / "other").mkdir()
+    model_folder(project.root / "other/model")
     project.content["models"]["70b"] = str(project.root / "other/model")
     _, err = project.run(exit_code=1)
     check_line("study", err, f"its folder has the name of 8b's, model [{project.file}:models.70b] (name one of them by "
                              "a link with another name)")
+
+
+@pytest.mark.parametrize("folder, place, what", [
+    ("model", "models.8b", "the model's folder"), ("guard", "judges", "judges: llama-guard-3's folder"),
+    ("adjudicator", "adjudicator", "adjudicator: adjudicator's folder")])
+def test_a_folder_that_holds_no_model(project, folder, place, what):
+    (project.root / folder / "config.json").unlink()
+    _, err = project.run("--dry-run", exit_code=1)
+    check_line("study", err, f"{what} has no config.json: {project.root}/{folder} [{project.file}:{place}] (download "
+                             "the whole model, or name another folder)")
+
+
+def test_what_the_environment_adds_is_named_by_its_variable(project):
+    _, err = project.run(exit_code=1, REFRAIN_TRAIN_ARGS="--epohcs 1")
+    check_line("study", err, "REFRAIN_TRAIN_ARGS has --epohcs, which is no option of refrain-train (did you mean "
+                             "--epochs?)")
+    assert not project.submitted() and not project.folder.exists()
 
 
 def test_a_sweep_that_is_not_there(project):

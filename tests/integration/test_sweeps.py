@@ -228,6 +228,15 @@ def test_runs_on_a_disk_that_cannot_be_written(project, tmp_path):
                                "folder for run folders)", 2),
     ([], {"REFRAIN_MAX_JOBS": "lots"}, "REFRAIN_MAX_JOBS is 'lots', not a whole number above 0 (set it to the number of "
                                        "jobs that the site lets one user have, such as 200)", 2),
+    ([], {"REFRAIN_TRAIN_ARGS": "--epohcs 1"}, "REFRAIN_TRAIN_ARGS has --epohcs, which is no option of refrain-train (did "
+                                               "you mean --epochs?)", 1),
+    (["--dry-run"], {"REFRAIN_TRAIN_ARGS": "--beta 0.3"},
+     "REFRAIN_TRAIN_ARGS sets --beta, which the study sets itself (take it out; the sweep (REFRAIN_SWEEP) sets beta, "
+     "learning rate, seed and what its table names)", 1),
+    ([], {"REFRAIN_SHARD_ARGS": "--max-lenght 7"}, "REFRAIN_SHARD_ARGS has --max-lenght, which is no option of "
+                                                   "refrain-shard (did you mean --max-length?)", 1),
+    ([], {"REFRAIN_LAUNCHER": "mpirn"}, "the launcher 'mpirn' is not in PATH (load the MPI module in env/site.sh, or set "
+                                        "REFRAIN_LAUNCHER)", 1),
     (["--fail"], {}, "unknown option --fail (did you mean --failed?)", 2),
 ])
 def test_bad_requests_are_one_line(project, words, variables, text, exit_code):

@@ -117,7 +117,7 @@ def test_a_study_completes_in_waves_and_a_rerun_submits_nothing(site):
 def test_a_failure_stops_what_depends_on_it_and_a_rerun_goes_on(site):
     study = Study(site, "failing", ["en", "de"], ["de"])
     right = study.content["train_args"]
-    study.write(train_args=f"{right} --learning-rat 1e-6")
+    study.write(train_args=f"{right} --warmup-ratio 2")
     study.run()
     wait_until(lambda: not study.queue(), "an empty queue", study.queue)
     # Slurm has cancelled what needed the training, and nothing else.
@@ -125,7 +125,7 @@ def test_a_failure_stops_what_depends_on_it_and_a_rerun_goes_on(site):
     assert begun == {"8b.shard", "8b.train.de", "8b.generate.base"}
     job = study.state()["8b/train/de"][0]["job"]
     log = next((study.folder / "logs").glob(f"*.8b.train.de-{job}_0.log"))
-    assert "unknown option --learning-rat" in log.read_text()
+    assert "--warmup-ratio: 2 is out of range" in log.read_text()
 
     study.write(train_args=right)
     done = study.start()

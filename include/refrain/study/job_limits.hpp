@@ -19,6 +19,9 @@ struct JobLimits {
 /// associations: the least holds. `wanted` (REFRAIN_MAX_JOBS) replaces both.
 JobLimits read_limits(std::string const& config, std::string const& associations, std::optional<int64_t> wanted);
 
+/// REFRAIN_MAX_JOBS, if it is set. @throws UsageError unless it is a whole number above 0
+std::optional<int64_t> wanted_jobs(Environment const& environment);
+
 /// Asks scontrol and sacctmgr; who does not answer sets no limit. Sites limit partitions and QOS by other ways too,
 /// which REFRAIN_MAX_JOBS tells. @throws UsageError for a REFRAIN_MAX_JOBS that is no number above 0
 JobLimits ask_limits(Environment const& environment);

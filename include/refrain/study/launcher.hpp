@@ -31,6 +31,9 @@ Words mpi_types(std::string const& listing);
 /// The line of what a failed start printed that says most: ours, if there is one, else the first.
 std::string telling_line(std::string const& text);
 
+/// @throws Error unless the program that these words of a launcher begin with, if any, is a path or in PATH
+void require_launcher(Words const& words);
+
 /// Chooses the launcher. `wanted` is REFRAIN_LAUNCHER or --launcher: "srun", "mpirun", a whole command, or empty, which
 /// is srun in a Slurm job, and elsewhere mpirun over `tensor_parallel` ranks. For srun, the types are tried until one
 /// gives an MPI world of all tasks; `probe` is a program that checks that (comm/launch.hpp, REFRAIN_CHECK_WORLD).

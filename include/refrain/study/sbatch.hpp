@@ -35,6 +35,10 @@ struct Sbatch {
   std::string submit() const;
 };
 
+/// Asks sbatch, which submits nothing, whether it takes these options; where there is no sbatch, or one that does not
+/// answer, nobody is asked. @throws Error with what it said
+void check_sbatch_options(Words const& options);
+
 /// The options that the #SBATCH lines of a script give. @throws Error if it cannot be read
 Words directives(std::filesystem::path const& script);
 

@@ -24,6 +24,9 @@ struct SweepMember {
   Words words() const;
 };
 
+/// The options that any of these members sets: --beta, --learning-rate, --seed, and further ones of theirs.
+Words swept_options(std::vector<SweepMember> const& members);
+
 /// Reads a sweep table. Either a list, `{"members": [{"beta": 0.1, "learning_rate": 1e-6, "seed": 42}, ...]}`, or a
 /// grid, `{"grid": {"beta": [0.1, 0.3], "learning_rate": [1e-6], "lora_rank": [8, 64]}}`, whose last key varies
 /// fastest. Keys are options of refrain-train, but for those that the study sets itself; beta, learning rate and seed

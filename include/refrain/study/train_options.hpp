@@ -9,11 +9,10 @@
 
 namespace refrain::study {
 
-/// The options of refrain-train by name, and how each value is written. They are data, made from the program's own
-/// table (tests/options_page.sh), since nothing here links what training needs.
+/// The options of refrain-train, as sweep tables set them.
 class TrainOptions {
 public:
-  /// From study/train_options.json. @throws Error for a broken file
+  /// Those of program_options. @throws Error for a broken file
   static TrainOptions load();
 
   /// The option that a table's key means: "learning-rate" for `learning_rate` and for `learning-rate`.
