@@ -117,3 +117,19 @@ class Project:
         broken = sum(line.startswith("broken ") for line in done.stdout.splitlines())
         assert done.returncode == (1 if broken else 0) if exit_code is None else exit_code, done.stdout
         return done.stdout
+
+
+def lines_of(text, *words):
+    return [line for line in text.splitlines() if line.split()[0] in words]
+
+
+def only_broken(project, line, **variables):
+    """One thing is broken, and this is its line."""
+    text = project.doctor(**variables)
+    assert lines_of(text, "broken") == [f"broken   {line}"], text
+    refrain.LINES.add(("doctor", line.partition(" [")[0]))
+
+
+def only_warning(project, line, **variables):
+    text = project.doctor(**variables)
+    assert lines_of(text, "broken", "warning") == [f"warning  {line}"], text
