@@ -83,10 +83,12 @@ StudySubmission const* last_submission(JobPart const& part, std::vector<StudySub
   return found == submissions.rend() ? nullptr : &*found;
 }
 
-/// Whether a submission was of the job as it is now: told the same, and behind the last of all that it needs. What the
-/// study has grown by since is no failure of it.
+/// Whether a submission was of the job as it is now: over the same configurations and judges, and behind the last of
+/// all that it needs. What the study has grown by since is no failure of it.
 bool is_of_now(StudySubmission const& submission, StudyJob const& job, StudyState const& state) {
-  if (!submission.variables.empty() && submission.variables != job.call.variables) return false;
+  for (auto const* name : {"REFRAIN_STUDY", "REFRAIN_GUARDS"})
+    if (!submission.variables.empty() && value_of(submission.variables, name) != value_of(job.call.variables, name))
+      return false;
   return std::all_of(job.needs.begin(), job.needs.end(), [&](std::string const& need) {
     auto const& before = state.of(need);
     return before.empty() || before.back().time <= submission.time;

@@ -110,6 +110,18 @@ def test_a_study_completes_in_waves_and_a_rerun_submits_nothing(site):
          "8b/generate/base", "8b/judge/guard-one", "8b/judge/guard-two", "8b/adjudicate", "8b/report", "archive"], 1)
     wait_until(lambda: not study.queue(), "an empty queue", study.queue)
     assert study.run() == f"the study is complete: {site.root}/runs/small.h5\n"
+    right = dict(study.content)
+    for changes, text in (
+            ({"train_args": "--max-steps 3 --global-batch-pairs 4"}, "8b/train/english_only was made with --max-steps 2, and"),
+            ({"generate_args": ""}, "8b/generate/english_only was made with --max-new-tokens 8, which the study does not say"),
+            ({"judges": {**right["judges"], str(site.root / "guard-one.json"): str(site.root / "guard-two")}},
+             f"8b/judge/guard-one was made with --checkpoint '{site.root}/guard-one', and the study says"),
+            ({"adjudicator": {**right["adjudicator"], "folder": str(site.root / "guard-two")}},
+             f"8b/adjudicate was made with --checkpoint '{site.root}/arbiter', and the study says"),
+            ({"prompts": right["pairs"]}, "8b/generate/english_only was made with prompts.h5 of other files"),
+            ({"pairs": right["prompts"]}, "8b/train/english_only was trained on pairs.h5 of other files")):
+        study.write(**right | changes)
+        assert f"refrain-study: {text}" in study.start().stderr
     for file in study.folder.rglob("*"):
         assert file.stat().st_mode & 0o077 == 0, f"{file} is not private"
 
