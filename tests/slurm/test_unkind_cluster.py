@@ -102,8 +102,8 @@ def test_where_requeue_is_refused_the_index_is_submitted_again(site, tmp_path):
 
 
 def test_a_launcher_that_gives_no_world_is_named(site):
-    # pmi2 is in Slurm, and Debian's Open MPI cannot start by it: without a working type the job stops before anything
-    # is written.
+    # pmi2 is in Slurm, and Debian's Open MPI cannot start by it: without a working type the job stops, and leaves but the
+    # record of a start that failed.
     stub = site.root / "stub"
     stub.mkdir()
     srun = subprocess.check_output(["sh", "-c", "command -v srun"], text=True).strip()
@@ -115,4 +115,7 @@ def test_a_launcher_that_gives_no_world_is_named(site):
     job = site.submit(script, "--array=0", PATH=f"{stub}:/usr/sbin:/usr/bin:/sbin:/bin")
     assert site.cluster.wait(f"{job}_0", "FAILED", "COMPLETED")["JobState"] == "FAILED"
     assert "no MPI type of srun starts a world of 4 ranks (pmi2: " in site.log(script, job, 0)
-    assert not (site.root / "runs" / script).exists()
+    run = site.run_dir(script)
+    assert [file.name for file in run.parent.iterdir()] == [f"{run.name}.starts.jsonl"]
+    assert [start["ending"] for start in starts(run)] == ["failed"]
+    assert "no MPI type of srun starts a world of 4 ranks (pmi2: " in starts(run)[0]["error"]
