@@ -142,7 +142,7 @@ def test_a_failure_stops_what_depends_on_it_and_a_rerun_goes_on(site):
     study.write(train_args=right)
     done = study.start()
     run = study.folder / "dpo_8b_de/beta=0.1,lr=1e-6,seed=42"
-    why = "training ended with exit code 2: (n[0-9]+: )?unknown option --learning-rat .*"
+    why = "training ended with exit code 2: (n[0-9]+: )?--warmup-ratio: 2 is out of range .*"
     assert re.search(rf"warning: 8b/train/de: job {job}_0 failed: {why} " + re.escape(f"[{run}] (its log: {log})"),
                      done.stderr), done.stderr
     study.wait(site.root / "runs/failing.h5")
